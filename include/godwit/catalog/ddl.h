@@ -1,0 +1,82 @@
+// Target definitions from source definitions. SHOW CREATE TABLE is parsed line by line into its elements, each is kept
+// (same flavour) or translated (across flavours), and secondary keys and foreign keys are set aside for after the copy.
+// Pure; any thread. Anything that cannot be carried is an Issue by name, never dropped silently.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "godwit/catalog/catalog.h"
+#include "godwit/util/error.h"
+
+namespace godwit::catalog {
+
+enum class Severity { note, warning, blocker };  // note: carried in another form that holds the same data
+
+struct Issue {
+  Severity severity = Severity::note;
+  Code code = Code::unsupported_feature;
+  std::string object;  // `shop`.`orders`.`geo`
+  std::string cause;
+  std::string remedy;
+};
+
+enum class PostCopyKind { keys, unique_keys, foreign_keys, view, routine, trigger, event };
+std::string_view to_string(PostCopyKind kind);
+
+// One statement to be run after the rows are there. keys: one ALTER per table with all its non-unique secondary keys;
+// unique_keys: one with all its unique ones (past the overlap only); foreign_keys: one with all constraints.
+struct PostCopy {
+  PostCopyKind kind = PostCopyKind::keys;
+  std::string schema;  // on the target
+  std::string name;    // table or object on the target
+  std::string sql;
+  std::vector<std::string> creates;  // names of what it creates, so that a repeated run can see what is there already
+};
+
+struct TargetTable {
+  std::string schema;  // on the target
+  std::string name;
+  std::string create_sql;  // CREATE TABLE `schema`.`name` (…) without what is deferred
+  std::vector<PostCopy> deferred;
+  std::vector<Issue> issues;
+};
+
+struct DdlOptions {
+  db::Server source;
+  db::Server target;
+  NameMap names;
+  std::map<std::string, SchemaDefaults> schemas;  // of the source
+  std::map<std::string, std::string> collation_map;  // --collation-map old=new, before the built-in map
+  std::vector<std::string> target_collations;        // what the target knows (information_schema.collations)
+};
+
+// The row key stays in create_sql (even when it is not the primary key); with auto_increment the key that column needs too.
+TargetTable target_table(const Table& table, const DdlOptions& options);
+// CREATE DATABASE IF NOT EXISTS with the source's default character set and collation, translated.
+std::string target_schema_sql(std::string_view source_schema, const DdlOptions& options);
+// Views and routines as PostCopy; triggers, events as PostCopy that only the switch may run. Issues for what cannot go.
+struct TargetObjects {
+  std::vector<PostCopy> objects;  // views in an order in which each finds those it uses
+  std::vector<Issue> issues;
+};
+TargetObjects target_objects(const Catalog& catalog, const DdlOptions& options);
+
+// How one column's bytes travel. select: the expression that reads it on the source (SET NAMES binary), as bytes;
+// insert: how LOAD DATA stores it on the target: empty means straight into the column; else "EXPR(@v)" to be set from a
+// user variable named by `variable`.
+struct Transfer {
+  std::string column;  // the same on both sides
+  std::string select;
+  std::string set_expression;  // empty, or in terms of {v}: "ST_GeomFromWKB({v})"
+};
+// One per writable column, in ordinal order. The same expressions serve inserts. Charsets that agree travel as raw bytes
+// (TRAPS 26); where they differ the conversion is explicit, on the target; FLOAT goes through an exact form (TRAPS 22);
+// JSON as utf8mb4 text; BIT as a number; geometry as SRID + WKB bytes.
+std::vector<Transfer> transfers(const Table& source_table, const Table& target_table, const DdlOptions& options);
+
+// --schema existing: what keeps the target's table from taking the source's rows.
+std::vector<Issue> compare_tables(const Table& source_table, const Table& target_table, const DdlOptions& options);
+
+}  // namespace godwit::catalog

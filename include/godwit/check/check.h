@@ -1,0 +1,63 @@
+// The named checks before a migration: each says ok, warning or blocker, what was seen, and what mends it. They change
+// nothing. One thread.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "godwit/catalog/catalog.h"
+#include "godwit/catalog/ddl.h"
+#include "godwit/db/connection.h"
+#include "godwit/util/error.h"
+
+namespace godwit::check {
+
+enum class Verdict { ok, warning, blocker, skipped };
+std::string_view to_string(Verdict verdict);
+
+struct Finding {
+  std::string check;  // "source_binlog_enabled"
+  Verdict verdict = Verdict::ok;
+  Code code = Code::check_blocked;  // meaningful for warnings and blockers
+  std::string object;
+  std::string cause;   // for ok: what was seen, in a few words
+  std::string remedy;  // the statement or flag
+};
+
+struct Request {
+  db::Endpoint source;
+  db::Endpoint target;
+  catalog::Selection selection;
+  catalog::NameMap names;
+  bool is_schema_created = true;  // --schema create
+  bool allow_no_key = false;
+  bool skip_target_binlog = false;
+  std::map<std::string, std::string> collation_map;
+  std::set<std::string> skipped;  // --skip NAME
+  std::string workflow;           // target_empty accepts tables this workflow is copying
+};
+
+// In a fixed order. Throws Error only when a server cannot be reached or a name in `skipped` is unknown.
+std::vector<Finding> run_checks(const Request& request);
+bool has_blocker(const std::vector<Finding>& findings);
+
+struct CheckInfo {
+  std::string_view name;
+  std::string_view what;
+};
+const std::vector<CheckInfo>& all_checks();
+
+// --accounts: what carries over, and the statements for what does not.
+struct AccountPlan {
+  std::vector<std::string> statements;  // CREATE USER and GRANT, in order, for accounts that carry over as they are
+  std::vector<std::string> printed;     // statements with a placeholder for the password, for the operator to finish
+  std::vector<catalog::Issue> issues;
+};
+// `accounts`: "user@host" or "user" patterns; {"all"}: every account but the server's own.
+AccountPlan plan_accounts(db::Connection& source, db::Connection& target, const std::vector<std::string>& accounts,
+                          const catalog::NameMap& names);
+
+}  // namespace godwit::check

@@ -1,0 +1,140 @@
+// One session with a MySQL or MariaDB server, over MariaDB Connector/C. One thread at a time, but cancel() may come
+// from any. Every failure is an Error; the server's errno becomes a Code in one table (src/db/errno.cpp).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "godwit/db/dsn.h"
+#include "godwit/gtid/position.h"
+
+namespace godwit::db {
+
+using gtid::Flavour;
+
+// Which side of a migration a session is with; used in messages ("source 127.0.0.1:3306").
+enum class Side { source, target };
+std::string_view to_string(Side side);
+
+struct Version {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned patch = 0;
+  auto operator<=>(const Version&) const = default;
+};
+
+struct Server {
+  Flavour flavour = Flavour::mysql;
+  Version version;
+  std::string version_text;  // as SELECT VERSION() prints it
+  std::string identity;      // @@server_uuid on MySQL, "server_id:<n>" on MariaDB
+  std::uint64_t max_allowed_packet = 0;
+  int lower_case_table_names = 0;
+  bool is_mariadb() const { return flavour == Flavour::mariadb; }
+};
+
+struct Endpoint {
+  Side side = Side::source;
+  Dsn dsn;
+  std::chrono::seconds connect_timeout{10};
+  std::chrono::seconds read_timeout{0};  // none; a session that reads the stream sets its own
+};
+// "source 127.0.0.1:3306"
+std::string describe(const Endpoint& endpoint);
+
+// What godwit sets on every session: UTC, NO_AUTO_VALUE_ON_ZERO (+ ALLOW_INVALID_DATES on the target's writers), names binary or
+// utf8mb4, short lock waits. `text`: utf8mb4, for metadata. `bytes`: nothing is transcoded, for rows.
+enum class Encoding { text, bytes };
+
+struct Value {  // one column of one row; data is nullptr for SQL NULL; valid until the next row
+  const char* data = nullptr;
+  std::size_t size = 0;
+  bool is_null() const { return data == nullptr; }
+  std::string_view view() const { return {data, size}; }
+  std::string text() const { return data == nullptr ? std::string() : std::string(data, size); }
+};
+using Row = std::span<const Value>;
+
+// A buffered result: small ones only (metadata).
+class Rows {
+ public:
+  using Cell = std::optional<std::string>;
+  std::vector<std::string> columns;
+  std::vector<std::vector<Cell>> rows;
+
+  bool empty() const { return rows.empty(); }
+  std::size_t size() const { return rows.size(); }
+  // By column name; "" for NULL. A name that is not there is a programmer's mistake.
+  std::string text(std::size_t row, std::string_view column) const;
+  bool is_null(std::size_t row, std::string_view column) const;
+  std::uint64_t u64(std::size_t row, std::string_view column) const;
+  // First column of the first row; "" when there is none.
+  std::string scalar() const;
+};
+
+// Rows as they arrive (mysql_use_result). Destroying it before the end drains what is left.
+class RowStream {
+ public:
+  RowStream(RowStream&&) noexcept;
+  ~RowStream();
+  std::size_t column_count() const;
+  // The next row, or nothing at the end. Throws when the query fails in the middle.
+  std::optional<Row> next();
+
+ private:
+  friend class Connection;
+  struct Impl;
+  explicit RowStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct Executed {
+  std::uint64_t affected_rows = 0;
+  std::uint64_t warnings = 0;
+  std::string message;  // "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0"
+};
+
+// Gives the bytes of a LOAD DATA LOCAL INFILE: fills at most `size`, returns how many, 0 at the end. May throw: the load
+// then fails with that exception, and the server rolls the statement back.
+using InfileReader = std::function<std::size_t(char* buffer, std::size_t size)>;
+
+class Connection {
+ public:
+  static Connection open(const Endpoint& endpoint, Encoding encoding = Encoding::text);
+  Connection(Connection&&) noexcept;
+  Connection& operator=(Connection&&) noexcept;
+  ~Connection();
+
+  const Server& server() const;
+  const Endpoint& endpoint() const;
+  std::uint64_t id() const;  // the server's connection id
+  bool is_tls() const;
+
+  Executed execute(std::string_view sql);
+  Rows query(std::string_view sql);
+  RowStream stream(std::string_view sql);
+  Executed load_data(std::string_view sql, const InfileReader& reader);
+  // The first SHOW WARNINGS lines of the statement just run, for messages.
+  std::string warnings_text();
+  std::string scalar(std::string_view sql) { return query(sql).scalar(); }
+  bool ping() noexcept;
+  // The raw error number of the last failed statement (0 if none): for the few callers that know an errno's meaning.
+  unsigned last_errno() const;
+
+  // Ends what the server does for this session, from any thread, by KILL QUERY through a session of its own.
+  void cancel() const noexcept;
+
+ private:
+  struct Impl;
+  explicit Connection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace godwit::db

@@ -1,0 +1,36 @@
+// A group of sessions that read one consistent state each, with two positions around them (DESIGN section 5, I2):
+// `low` is provably not later than any of the snapshots, `high` provably not earlier. No lock, except for the tables
+// named in `exact_tables`, for which low is the exact instant. One thread opens it; each reader session then belongs to one thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "godwit/db/connection.h"
+#include "godwit/util/stop.h"
+
+namespace godwit::db {
+
+struct SnapshotOptions {
+  std::size_t readers = 4;
+  std::vector<std::string> exact_tables;  // quoted `schema`.`table`; locked while the snapshots start
+  std::chrono::seconds lock_wait{2};      // for those locks, per attempt
+  std::chrono::seconds lock_total_max{600};  // gives up with Error(lock_unavailable) after that, naming the blocker
+};
+
+struct Snapshot {
+  std::vector<Connection> readers;  // each inside its transaction, Encoding::bytes, time_zone '+00:00'
+  gtid::Position low;
+  gtid::Position high;
+  std::chrono::steady_clock::time_point opened;
+  std::chrono::microseconds writes_held{0};  // how long exact_tables were locked; 0 without them
+};
+
+Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, const Stop& stop);
+
+// The end of the server's binlog now: not earlier than anything any session can have seen.
+gtid::Position end_of_binlog(Connection& connection);
+
+}  // namespace godwit::db

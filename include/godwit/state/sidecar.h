@@ -1,0 +1,120 @@
+// The schema `_godwit` on a server: what must commit together with rows (I1), and the epoch that fences out a second
+// process (I3). One thread per connection. Format: docs/sidecar.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "godwit/db/connection.h"
+#include "godwit/gtid/position.h"
+
+namespace godwit::state {
+
+inline constexpr std::string_view kSidecarSchema = "_godwit";
+
+struct StreamKey {
+  std::string workflow;
+  std::string direction = "forward";  // or "reverse"
+  std::string shard = "-";            // key range
+};
+
+struct StreamRow {
+  std::uint64_t id = 0;
+  StreamKey key;
+  std::uint64_t epoch = 0;
+  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen"
+  std::optional<gtid::Position> position;       // where the stream goes on from
+  std::optional<gtid::Position> stop_position;
+  std::optional<gtid::Position> overlap_end;    // up to here changes may already be in copied rows
+  std::string source_identity;
+  std::string source_version;
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::string last_error;
+  std::string heartbeat;  // UTC
+};
+
+// A chunk is a range (lower, upper] of one table's key. Bounds are SQL literals of the key's columns as a JSON array, "" for
+// unbounded. Ranges are contiguous: each lower equals the upper before it, as text.
+struct ChunkRow {
+  std::uint64_t number = 0;  // in the order planned, from 1
+  std::string lower;
+  std::string upper;
+  std::string state;  // "pending", "done"
+  bool is_planned = true;  // false: the rest of a chunk that held more rows than expected
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct PostCopyRow {
+  std::uint64_t id = 0;
+  std::string kind;   // catalog::to_string(PostCopyKind)
+  std::string schema_name;
+  std::string object_name;
+  std::string sql;
+  std::string creates;  // JSON array
+  std::string state;    // "pending", "done", "switch" (only the switch runs it), "failed"
+  std::string error;
+};
+
+struct TableRow {  // one per table of a stream, in copy_table
+  std::string source_schema;
+  std::string source_table;
+  std::string target_schema;
+  std::string target_table;
+  std::string state;  // "pending", "copying", "copied" (all chunks proved), "finished" (keys built too)
+  std::string definition_hash;  // of the source's SHOW CREATE TABLE, to notice DDL
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t copy_ms = 0;
+  std::uint64_t keys_ms = 0;
+};
+
+class Sidecar {
+ public:
+  explicit Sidecar(db::Connection& connection) : db_(connection) {}
+
+  static bool exists(db::Connection& connection);
+  // Creates or migrates the schema. Idempotent, restartable at any statement. Throws Error(sidecar_newer).
+  void create();
+  // DROP, only of what godwit created.
+  void drop();
+
+  // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
+  // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs.
+  StreamRow claim(const StreamKey& key, const std::string& source_identity, const std::string& source_version);
+  std::optional<StreamRow> find(const StreamKey& key);
+  std::vector<StreamRow> streams();
+
+  // Within the caller's transaction; each throws Error(stream_fenced) when the row's epoch is not `epoch` (I3).
+  void guard(std::uint64_t stream, std::uint64_t epoch);
+  void set_state(std::uint64_t stream, std::uint64_t epoch, std::string_view state);
+  void set_position(std::uint64_t stream, std::uint64_t epoch, const gtid::Position& position);
+  void set_overlap_end(std::uint64_t stream, std::uint64_t epoch, const gtid::Position& position);
+  void add_copied(std::uint64_t stream, std::uint64_t epoch, std::uint64_t rows, std::uint64_t bytes);
+  void set_error(std::uint64_t stream, std::uint64_t epoch, std::string_view error);
+
+  std::vector<TableRow> tables(std::uint64_t stream);
+  void add_table(std::uint64_t stream, const TableRow& table);  // ignored when it is there
+  void set_table_state(std::uint64_t stream, const TableRow& table);  // by source schema and table
+
+  std::vector<ChunkRow> chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
+  void add_chunks(std::uint64_t stream, std::string_view schema, std::string_view table, const std::vector<ChunkRow>& chunks);
+  // Marks a pending chunk done; with `upper` changed when it was cut short. Throws Error(internal_error) when it is not pending.
+  void finish_chunk(std::uint64_t stream, std::string_view schema, std::string_view table, const ChunkRow& chunk);
+  // All done chunks of a table that form one contiguous run become one row (I11).
+  void merge_chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
+  void drop_chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
+
+  std::vector<PostCopyRow> post_copy(std::uint64_t stream);
+  void add_post_copy(std::uint64_t stream, const PostCopyRow& row);  // ignored when (kind, schema, object) is there
+  void set_post_copy_state(std::uint64_t id, std::string_view state, std::string_view error);
+
+ private:
+  db::Connection& db_;
+};
+
+}  // namespace godwit::state

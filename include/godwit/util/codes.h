@@ -1,0 +1,65 @@
+// Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
+// Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts.
+#pragma once
+
+// X(number, name, reaction, title)
+#define GODWIT_CODES(X)                                                                            \
+  X(0001, internal_error, internal, "a promise inside godwit does not hold")                       \
+  X(0002, bad_usage, usage, "the command line or configuration cannot be taken")                   \
+  X(0003, interrupted, cancelled, "stopped by a signal; run the same command to go on")            \
+  X(0004, failpoint_hit, retryable, "a failpoint was armed to fail here")                          \
+  X(0101, cannot_connect, retryable, "no connection to the server")                                \
+  X(0102, access_denied, precondition, "the server refuses the account")                           \
+  X(0103, no_such_schema, precondition, "the schema does not exist")                               \
+  X(0104, connection_lost, retryable, "the connection ended or timed out")                         \
+  X(0105, tls_failed, precondition, "TLS could not be agreed or verified")                         \
+  X(0106, privilege_missing, precondition, "the account lacks a privilege")                        \
+  X(0107, lock_contention, retryable, "deadlock or lock wait time-out")                            \
+  X(0108, statement_failed, precondition, "the server refused a statement")                        \
+  X(0109, server_full, precondition, "the server's disk or table space is full")                   \
+  X(0110, server_read_only, precondition, "the server refuses writes")                             \
+  X(0111, server_unsupported, precondition, "this server version is not supported")                \
+  X(0112, server_shutting_down, retryable, "the server is starting or shutting down")              \
+  X(0113, duplicate_key, diverged, "a row with that key already exists")                           \
+  X(0114, snapshot_lost, retryable, "the snapshot can no longer be read")                          \
+  X(0115, too_many_connections, retryable, "the server has no connection left")                    \
+  X(0116, bad_data, corrupt, "a value could not be stored as it is")                               \
+  X(0201, no_such_table, precondition, "the table does not exist")                                 \
+  X(0202, unsupported_type, precondition, "the column type cannot be carried")                     \
+  X(0203, unsupported_collation, precondition, "the collation has no counterpart on the target")   \
+  X(0204, unsupported_engine, precondition, "the storage engine cannot be snapshotted")            \
+  X(0205, unsupported_feature, precondition, "the table uses what the target cannot hold")         \
+  X(0206, schema_differs, precondition, "source and target definitions do not fit")                \
+  X(0207, ddl_unreadable, corrupt, "a definition printed by the server could not be parsed")       \
+  X(0208, nothing_selected, usage, "no table is selected")                                         \
+  X(0209, bad_mapping, usage, "--map cannot be applied")                                           \
+  X(0301, check_blocked, precondition, "a check found a blocker")                                  \
+  X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
+  X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
+  X(0403, state_busy, retryable, "the state file is locked")                                       \
+  X(0404, no_such_workflow, usage, "no workflow of that name")                                     \
+  X(0405, workflow_differs, usage, "the workflow was recorded with other options")                 \
+  X(0406, stream_fenced, precondition, "another process owns the stream")                          \
+  X(0407, sidecar_foreign, precondition, "the sidecar belongs to another workflow")                \
+  X(0408, sidecar_newer, precondition, "the sidecar was written by a newer godwit")                \
+  X(0409, state_failed, internal, "SQLite refused an operation")                                   \
+  X(0410, server_changed, precondition, "the server is not the one the workflow began with")       \
+  X(0501, target_not_empty, precondition, "the target holds rows that godwit did not copy")        \
+  X(0502, no_usable_key, precondition, "the table has no key to copy by")                          \
+  X(0503, chunk_mismatch, corrupt, "a chunk was not stored row for row")                           \
+  X(0504, table_changed, precondition, "the table's definition changed during the copy")           \
+  X(0505, lock_unavailable, retryable, "the table lock was not granted in time")                   \
+  X(0506, key_build_failed, precondition, "a deferred key or constraint could not be created")     \
+  X(0507, copy_incomplete, corrupt, "the chunks do not cover the whole table")                     \
+  X(0508, retries_used_up, exhausted, "the same step failed too often")                            \
+  X(0509, position_unavailable, precondition, "the server gives no usable binlog position")        \
+  X(0510, replicas_attached, precondition, "the target has replicas that would miss the copy")     \
+  X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")
+
+namespace godwit {
+
+#define GODWIT_CODE_ENUM(number, name, reaction, title) name,
+enum class Code { GODWIT_CODES(GODWIT_CODE_ENUM) };
+#undef GODWIT_CODE_ENUM
+
+}  // namespace godwit

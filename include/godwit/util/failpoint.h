@@ -1,0 +1,58 @@
+// Named places where a test can make godwit fail, die or wait. Off by default: one relaxed load when none is armed.
+// Armed by $GODWIT_FAILPOINTS="name=action[@hit][;…]"; actions: kill (SIGKILL to itself), error (a retryable Error),
+// fatal (an Error that is not retried), sleep:MS. "@3" acts from the third hit on; kill and error act once, at that hit.
+// Any thread may hit one. Every name is registered in failpoint_names(), which `godwit inspect failpoints` lists and the
+// crash test walks through, so a new one is covered without anybody adding a test.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+#include <vector>
+
+namespace godwit {
+
+struct Failpoint {
+  std::string_view name;
+  std::string_view where;  // what has happened when it is hit, and what has not
+};
+
+// X(identifier, "name", "where")
+#define GODWIT_FAILPOINTS_LIST(X)                                                                       \
+  X(copy_recorded, "copy.recorded", "the workflow is in the state file; nothing is on the target yet")  \
+  X(copy_sidecar_created, "copy.sidecar_created", "the sidecar exists; no stream row yet")              \
+  X(copy_stream_claimed, "copy.stream_claimed", "the stream row is ours; no table is created")          \
+  X(copy_table_created, "copy.table_created", "one table is created on the target; it has no chunk")    \
+  X(copy_schema_created, "copy.schema_created", "all tables are created; no snapshot is open")          \
+  X(copy_snapshot_opened, "copy.snapshot_opened", "the snapshots are open; their position is not stored") \
+  X(copy_position_stored, "copy.position_stored", "the start position is stored; no chunk is planned")  \
+  X(copy_chunks_planned, "copy.chunks_planned", "chunks are recorded as pending; not yet read")         \
+  X(copy_chunk_read, "copy.chunk_read", "a chunk's query is running; its rows are partly sent")         \
+  X(copy_chunk_loaded, "copy.chunk_loaded", "a chunk's rows are on the target; not committed")          \
+  X(copy_chunk_recorded, "copy.chunk_recorded", "rows and chunk are written in one transaction; not committed") \
+  X(copy_chunk_committed, "copy.chunk_committed", "a chunk is committed; nobody has heard of it yet")   \
+  X(copy_table_copied, "copy.table_copied", "all chunks of a table are committed; its proof is not recorded") \
+  X(copy_table_proved, "copy.table_proved", "a table is proved complete; its keys are not built")       \
+  X(copy_keys_building, "copy.keys_building", "a deferred ALTER is about to be sent")                   \
+  X(copy_keys_built, "copy.keys_built", "a deferred ALTER has ended; its row is not marked done")       \
+  X(copy_cycle_ended, "copy.cycle_ended", "the snapshots of a cycle are closed; its end is not recorded") \
+  X(copy_objects_creating, "copy.objects_creating", "tables are finished; views and routines are not created") \
+  X(copy_object_created, "copy.object_created", "a view or routine is created; not marked done")        \
+  X(copy_finished, "copy.finished", "the stream row says copied; the state file does not know yet")
+
+#define GODWIT_FAILPOINT_ENUM(identifier, name, where) identifier,
+enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };
+#undef GODWIT_FAILPOINT_ENUM
+
+const std::vector<Failpoint>& all_failpoints();
+
+// Reads $GODWIT_FAILPOINTS. Throws Error(bad_usage) for a name or an action it does not know.
+void arm_failpoints_from_environment();
+
+extern std::atomic<bool> failpoints_armed;
+void hit_failpoint_slow(Fp point);
+
+inline void failpoint(Fp point) {
+  if (failpoints_armed.load(std::memory_order_relaxed)) hit_failpoint_slow(point);
+}
+
+}  // namespace godwit

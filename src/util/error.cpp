@@ -1,0 +1,90 @@
+#include "godwit/util/error.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace godwit {
+namespace {
+
+std::string describe(Code code, const ErrorText& text) {
+  std::string line = fmt::format("{} {}", info(code).id, info(code).name);
+  if (!text.object.empty()) line += fmt::format(" [{}]", text.object);
+  if (!text.cause.empty()) line += ": " + text.cause;
+  if (!text.remedy.empty()) line += " => " + text.remedy;
+  return line;
+}
+
+}  // namespace
+
+Error::Error(Code code, ErrorText text)
+    : std::runtime_error(describe(code, text)), code_(code), text_(std::move(text)) {}
+
+Reaction Error::reaction() const { return info(code_).reaction; }
+
+Error Error::in(std::string_view context) const {
+  return Error(code_,
+               {.object = text_.object,
+                .cause = fmt::format("{}: {}", context, text_.cause),
+                .remedy = text_.remedy});
+}
+
+int exit_status(Reaction reaction) {
+  switch (reaction) {
+    case Reaction::usage:
+      return 2;
+    case Reaction::precondition:
+      return 3;
+    case Reaction::diverged:
+      return 4;
+    case Reaction::retryable:
+    case Reaction::exhausted:
+      return 5;
+    case Reaction::cancelled:
+      return 130;
+    case Reaction::corrupt:
+    case Reaction::internal:
+      return 1;
+  }
+  return 1;
+}
+
+std::string_view to_string(Reaction reaction) {
+  switch (reaction) {
+    case Reaction::retryable:
+      return "retryable";
+    case Reaction::precondition:
+      return "precondition";
+    case Reaction::usage:
+      return "usage";
+    case Reaction::corrupt:
+      return "corrupt";
+    case Reaction::diverged:
+      return "diverged";
+    case Reaction::cancelled:
+      return "cancelled";
+    case Reaction::exhausted:
+      return "exhausted";
+    case Reaction::internal:
+      return "internal";
+  }
+  return "internal";
+}
+
+const std::vector<CodeInfo>& all_codes() {
+#define GODWIT_CODE_INFO(number, name, reaction, title) \
+  {Code::name, "GW" #number, #name, Reaction::reaction, title},
+  static const std::vector<CodeInfo> codes{GODWIT_CODES(GODWIT_CODE_INFO)};
+#undef GODWIT_CODE_INFO
+  return codes;
+}
+
+const CodeInfo& info(Code code) { return all_codes()[static_cast<std::size_t>(code)]; }
+
+void check_failed(const char* expression, const char* file, int line) {
+  std::fprintf(stderr, "GW0001 internal_error: %s does not hold at %s:%d\n", expression, file, line);
+  std::abort();
+}
+
+}  // namespace godwit
