@@ -4,6 +4,7 @@ add_library(godwit_options INTERFACE)
 target_compile_options(godwit_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
   -Wnon-virtual-dtor -Woverloaded-virtual -Wswitch-enum
+  -Wno-missing-field-initializers  # designated initializers name what differs from the default
   $<$<BOOL:${GODWIT_WERROR}>:-Werror>)
 if(GODWIT_SANITIZE)
   target_compile_options(godwit_options INTERFACE -fsanitize=${GODWIT_SANITIZE} -fno-omit-frame-pointer)

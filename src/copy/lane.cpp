@@ -1,0 +1,295 @@
+#include "lane.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+
+namespace godwit::copy {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// The other half of the lane has failed; its own error says why.
+struct PipeBroken {};
+
+milliseconds backoff(unsigned failures) {
+  return std::min(milliseconds(100) * (1U << std::min(failures, 10U)), milliseconds(10'000));
+}
+
+// A group of sessions shares one consistent state only as long as each of them lives.
+bool is_session_gone(const Error& error) {
+  const Code code = error.code();
+  return code == Code::connection_lost || code == Code::cannot_connect || code == Code::server_shutting_down;
+}
+
+std::optional<std::size_t> position_of_key(const TableTask& task) {
+  if (!task.key || task.key->columns.size() != 1) return std::nullopt;
+  for (std::size_t i = 0; i < task.transfers.size(); ++i) {
+    if (task.transfers[i].column == task.key->columns[0].name) return i;
+  }
+  return std::nullopt;  // generated: read by nobody, so the chunk cannot be cut
+}
+
+// A row longer than a packet cannot be sent in one statement, whatever the block size.
+std::size_t block_bytes(const CopyLimits& limits, const db::Server& target) {
+  return std::min<std::size_t>(limits.block_bytes, target.max_allowed_packet / 2);
+}
+
+[[noreturn]] void mismatch(const TableTask& task, std::string cause) {
+  throw Error(Code::chunk_mismatch,
+              {.object = sql::quote_table(task.target_schema, task.target_table),
+               .cause = std::move(cause),
+               .remedy = "does the target's definition hold the source's values? godwit check lists what does not fit"});
+}
+
+}  // namespace
+
+bool Lane::is_passing(const Error& error) const {
+  // A statement of ours that was killed was not asked to stop for good, unless we were.
+  return error.is_retryable() || (error.code() == Code::interrupted && !context_.stop.is_requested());
+}
+
+void Lane::run() {
+  unsigned failures = 0;
+  std::uint64_t committed_before = 0;
+  while (true) {
+    try {
+      run_once();
+      return;
+    } catch (const Error& error) {
+      give_back_unsettled();
+      if (!is_passing(error)) throw;
+      if (committed_ != committed_before) failures = 0;
+      committed_before = committed_;
+      if (++failures >= context_.limits.attempts_max) {
+        throw Error(Code::retries_used_up,
+                    {.object = error.object(),
+                     .cause = fmt::format("{} attempts failed, the last with {}", failures, error.what()),
+                     .remedy = "mend the cause, then run the same command again: it goes on where it stopped"});
+      }
+      log::warning("a chunk is read again (attempt {} of {}): {}", failures, context_.limits.attempts_max, error.what());
+      if (!context_.stop.sleep_for(backoff(failures))) context_.stop.throw_if_requested();
+    } catch (...) {
+      give_back_unsettled();
+      throw;
+    }
+  }
+}
+
+void Lane::run_once() {
+  Queue queue(context_.limits.queue_bytes_max);
+  failure_ = nullptr;
+  std::thread writer([&] {
+    try {
+      write_all(queue);
+    } catch (...) {
+      remember_failure();
+      queue.abort();
+    }
+  });
+  try {
+    read_all(queue);
+    queue.close();
+  } catch (...) {
+    remember_failure();
+    queue.abort();
+  }
+  writer.join();
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void Lane::remember_failure() {
+  std::lock_guard lock(mutex_);
+  if (failure_) return;
+  try {
+    throw;
+  } catch (const PipeBroken&) {
+    // Only the echo of the failure that the other thread is about to report, or has reported.
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
+void Lane::give_back_unsettled() {
+  std::lock_guard lock(mutex_);
+  for (auto it = unsettled_.rbegin(); it != unsettled_.rend(); ++it) context_.scheduler.give_back(*it);
+  unsettled_.clear();
+}
+
+// --- reading ------------------------------------------------------------------------------------------------------
+
+void Lane::read_all(Queue& queue) {
+  while (true) {
+    context_.throttle.wait(context_.stop);
+    if (context_.is_cycle_over()) return;
+    const auto assignment = context_.scheduler.next();
+    if (!assignment) return;
+    {
+      std::lock_guard lock(mutex_);
+      unsettled_.push_back(*assignment);
+    }
+    read_chunk(queue, *assignment);
+  }
+}
+
+void Lane::send(Queue& queue, Piece piece) {
+  const std::size_t bytes = piece.data.size();
+  if (!queue.push(std::move(piece), bytes)) throw PipeBroken{};
+}
+
+void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
+  const TableTask& task = context_.tasks[assignment.table];
+  const ValuesRenderer values(task.transfers);
+  const bool use_load_data = context_.writer.use_load_data;
+  const auto key_position = position_of_key(task);
+  const std::uint64_t rows_max = key_position ? assignment.rows_max : 0;
+  const std::size_t block_max = block_bytes(context_.limits, reader_.server());
+
+  Piece end{.kind = Piece::Kind::end};
+  std::string block;
+  std::string last_key;
+  const auto flush = [&] {
+    end.bytes += block.size();
+    const std::size_t size = block.size();
+    send(queue, {.kind = Piece::Kind::block, .data = std::exchange(block, {})});
+    block.reserve(block_max + block_max / 8);
+    context_.throttle.pace(size, context_.stop);
+    context_.stop.throw_if_requested();
+  };
+
+  send(queue, {.kind = Piece::Kind::begin, .assignment = assignment});
+  try {
+    db::RowStream rows = reader_.stream(select_statement(task, assignment.chunk.range, rows_max));
+    while (const auto row = rows.next()) {
+      if (use_load_data) {
+        append_load_row(block, *row);
+      } else {
+        if (!block.empty()) block.push_back(',');
+        values.append_row(block, *row);
+      }
+      ++end.rows;
+      if (rows_max != 0 && end.rows == rows_max) last_key = (*row)[*key_position].text();
+      if (block.size() < block_max) continue;
+      failpoint(Fp::copy_chunk_read);
+      flush();
+    }
+  } catch (const Error& error) {
+    if (is_session_gone(error)) throw SnapshotLost{error.what()};
+    if (error.code() == Code::snapshot_lost || error.code() == Code::table_changed ||
+        error.code() == Code::no_such_table) {
+      throw Error(Code::table_changed,
+                  {.object = sql::quote_table(task.source.schema, task.source.name),
+                   .cause = error.cause(),
+                   .remedy = "a DDL statement met the copy: undo it, or godwit cancel and copy again"});
+    }
+    throw;
+  }
+  if (!block.empty()) {
+    failpoint(Fp::copy_chunk_read);
+    flush();
+  }
+  if (!last_key.empty()) end.cut_at = Bound{last_key};
+  send(queue, std::move(end));
+}
+
+// --- writing ------------------------------------------------------------------------------------------------------
+
+void Lane::write_all(Queue& queue) {
+  db::Connection writer = db::Connection::open(context_.target, db::Encoding::bytes);
+  if (context_.writer.skip_binlog) writer.execute("SET SESSION sql_log_bin = 0");
+  while (auto piece = queue.pop()) {
+    GODWIT_CHECK(piece->kind == Piece::Kind::begin);
+    write_chunk(writer, queue, piece->assignment);
+  }
+}
+
+void Lane::write_chunk(db::Connection& writer, Queue& queue, const Assignment& assignment) {
+  const TableTask& task = context_.tasks[assignment.table];
+  writer.execute("START TRANSACTION");
+  const Piece end =
+      context_.writer.use_load_data ? load_chunk(writer, queue, task) : insert_chunk(writer, queue, task);
+  failpoint(Fp::copy_chunk_loaded);
+
+  Chunk done = assignment.chunk;
+  done.is_done = true;
+  done.rows = end.rows;
+  done.bytes = end.bytes;
+  std::vector<Chunk> rest;
+  if (end.cut_at) {
+    rest = context_.scheduler.cut_rest(assignment, *end.cut_at, end.rows);
+    done.range.upper = *end.cut_at;
+  }
+  // The rows and the record of the chunk in one transaction (I1), the epoch last: a process that was fenced out while it
+  // loaded finds out here, and its rows go with it (I3).
+  context_.ledger.commit_chunk(writer, task.source, done, rest);
+  failpoint(Fp::copy_chunk_recorded);
+  const auto began = Clock::now();
+  writer.execute("COMMIT");
+  context_.throttle.note_commit(std::chrono::duration_cast<milliseconds>(Clock::now() - began));
+  failpoint(Fp::copy_chunk_committed);
+  {
+    std::lock_guard lock(mutex_);
+    unsettled_.pop_front();
+  }
+  ++committed_;
+  if (context_.scheduler.settle(assignment, done, rest)) context_.on_table_copied(task);
+}
+
+// Feeds one LOAD DATA from the queue until the chunk's end.
+Lane::Piece Lane::load_chunk(db::Connection& writer, Queue& queue, const TableTask& task) {
+  Piece current;
+  std::size_t offset = 0;
+  const auto feed = [&](char* buffer, std::size_t size) -> std::size_t {
+    std::size_t filled = 0;
+    while (filled < size && current.kind != Piece::Kind::end) {
+      if (offset == current.data.size()) {
+        auto next = queue.pop();
+        if (!next) throw PipeBroken{};
+        current = std::move(*next);
+        offset = 0;
+        continue;
+      }
+      const std::size_t part = std::min(size - filled, current.data.size() - offset);
+      std::memcpy(buffer + filled, current.data.data() + offset, part);
+      offset += part;
+      filled += part;
+    }
+    return filled;
+  };
+  const db::Executed loaded = writer.load_data(load_statement(task), feed);
+  // LOCAL makes warnings of errors, so each warning is one (duplicates and cut values too).
+  if (loaded.warnings != 0) mismatch(task, fmt::format("{} warnings: {}", loaded.warnings, writer.warnings_text()));
+  if (loaded.affected_rows != current.rows) {
+    mismatch(task, fmt::format("{} rows were sent, {} stored", current.rows, loaded.affected_rows));
+  }
+  return current;
+}
+
+Lane::Piece Lane::insert_chunk(db::Connection& writer, Queue& queue, const TableTask& task) {
+  const std::string head = insert_statement_head(task);
+  std::uint64_t stored = 0;
+  while (true) {
+    auto piece = queue.pop();
+    if (!piece) throw PipeBroken{};
+    if (piece->kind == Piece::Kind::end) {
+      if (stored != piece->rows) mismatch(task, fmt::format("{} rows were sent, {} stored", piece->rows, stored));
+      return std::move(*piece);
+    }
+    const db::Executed inserted = writer.execute(head + piece->data);
+    if (inserted.warnings != 0) {
+      mismatch(task, fmt::format("{} warnings: {}", inserted.warnings, writer.warnings_text()));
+    }
+    stored += inserted.affected_rows;
+  }
+}
+
+}  // namespace godwit::copy

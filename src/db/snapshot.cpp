@@ -1,0 +1,238 @@
+// Why the two positions are right (I2), per flavour; the property test in test/live proves it against the binlog.
+//
+// MySQL   low  = @@gtid_executed before the first snapshot. A transaction enters it after it has committed in InnoDB, so all
+//                that is in it is visible to any later snapshot. Needs binlog_order_commits=ON (a check refuses OFF).
+//         high = gtid_owned, then gtid_executed, after the last snapshot. A transaction has its GTID before it commits in InnoDB and
+//                keeps it in gtid_owned until it moves, in one step, to gtid_executed. Whatever a snapshot sees had its GTID by
+//                then, so it is in the one read first or, having moved, in the one read second. Transactions that are in neither began
+//                later.
+// MariaDB low  = the binlog coordinates that belong to the first snapshot itself (binlog_snapshot_file/position, set
+//                under the commit lock), as a GTID position. @@gtid_binlog_pos leads visibility and never serves as low.
+//         high = @@gtid_binlog_pos after the last snapshot: the binlog is written before the engine commits.
+//
+// Tables in exact_tables are locked for reading while the snapshots start: a transaction that wrote to one keeps its
+// metadata lock until it is in gtid_executed (or the binlog), and none can begin, so low is exact for them.
+#include "godwit/db/snapshot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+
+namespace godwit::db {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void begin_snapshot(Connection& reader) {
+  // SESSION: without it the level holds for the next transaction only (TRAPS 4).
+  reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+  reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+}
+
+gtid::Position mysql_executed(Connection& connection) {
+  return gtid::make_position(Flavour::mysql, connection.scalar("SELECT @@GLOBAL.gtid_executed"));
+}
+
+// "uuid:5#31:7#33,uuid:tag:9#12" → "uuid:5:7,uuid:tag:9"
+std::string without_owners(std::string_view owned) {
+  std::string result;
+  bool in_owner = false;
+  for (const char c : owned) {
+    if (c == '#') in_owner = true;
+    if (c == ':' || c == ',') in_owner = false;
+    const bool is_blank = c == '\n' || c == ' ';
+    if (!in_owner && !is_blank) result.push_back(c);
+  }
+  return result;
+}
+
+gtid::Position mysql_end(Connection& connection) {
+  const std::string owned = without_owners(connection.scalar("SELECT @@GLOBAL.gtid_owned"));
+  const gtid::Position executed = mysql_executed(connection);
+  if (owned.empty()) return executed;
+  const std::string both = executed.text.empty() ? owned : executed.text + "," + owned;
+  // Subtracting nothing makes the server merge and order the set.
+  return gtid::make_position(Flavour::mysql,
+                             connection.scalar("SELECT GTID_SUBTRACT(" + sql::quote_string(both) + ", '')"));
+}
+
+[[noreturn]] void no_position(const Connection& connection, std::string cause) {
+  throw Error(Code::position_unavailable,
+              {.object = describe(connection.endpoint()),
+               .cause = std::move(cause),
+               .remedy = "log_bin must be on, and the account needs BINLOG MONITOR (REPLICATION CLIENT)"});
+}
+
+gtid::Position mariadb_snapshot_position(Connection& reader) {
+  const Rows status = reader.query("SHOW STATUS LIKE 'binlog_snapshot_%'");
+  std::string file;
+  std::string offset;
+  for (std::size_t i = 0; i < status.size(); ++i) {
+    const std::string name = lower(status.text(i, "Variable_name"));
+    if (name == "binlog_snapshot_file") file = status.text(i, "Value");
+    if (name == "binlog_snapshot_position") offset = status.text(i, "Value");
+  }
+  if (file.empty()) no_position(reader, "the snapshot has no binlog coordinates: is the binlog on?");
+  const Rows position =
+      reader.query(fmt::format("SELECT BINLOG_GTID_POS({}, {}) AS p", sql::quote_string(file), offset));
+  if (position.empty() || position.is_null(0, "p")) {
+    no_position(reader, fmt::format("BINLOG_GTID_POS('{}', {}) gives nothing", file, offset));
+  }
+  return gtid::make_position(Flavour::mariadb, position.text(0, "p"));
+}
+
+// --- locks for tables without a key ------------------------------------------------------------------------------
+
+// Who holds up a table lock, for the message: the longest running transaction or statement.
+std::string name_blocker(Connection& connection) {
+  try {
+    const Rows rows = connection.query(
+        "SELECT p.ID AS id, p.USER AS user, p.HOST AS host, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS age, "
+        "COALESCE(LEFT(p.INFO, 80), '(idle in transaction)') AS info FROM information_schema.INNODB_TRX t "
+        "JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id "
+        "WHERE p.ID <> CONNECTION_ID() AND p.COMMAND <> 'Daemon' ORDER BY t.trx_started LIMIT 1");
+    if (rows.empty()) return "no open transaction is visible to this account";
+    return fmt::format("connection {} ({}@{}) holds a transaction open for {} s: {}",
+                       rows.text(0, "id"),
+                       rows.text(0, "user"),
+                       rows.text(0, "host"),
+                       rows.text(0, "age"),
+                       rows.text(0, "info"));
+  } catch (const Error&) {
+    return "the account may not see other sessions (PROCESS)";
+  }
+}
+
+// Ends a statement of another session when it takes longer than it may.
+class Watchdog {
+ public:
+  Watchdog(Connection& killer, std::uint64_t session, std::chrono::milliseconds limit)
+      : thread_([this, &killer, session, limit] {
+          std::unique_lock lock(mutex_);
+          if (ended_.wait_for(lock, limit, [this] { return is_over_; })) return;
+          has_bitten_ = true;
+          try {
+            killer.execute(fmt::format("KILL QUERY {}", session));
+          } catch (const Error& error) {
+            log::debug("a lock attempt could not be ended early: {}", error.what());  // it ends by its own time-out
+          }
+        }) {}
+
+  ~Watchdog() { call_off(); }
+
+  // True when the statement was ended by it, or was about to be.
+  bool call_off() {
+    {
+      std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    ended_.notify_one();
+    if (thread_.joinable()) thread_.join();
+    return has_bitten_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool is_over_ = false;
+  bool has_bitten_ = false;
+  std::thread thread_;  // last: it uses the others
+};
+
+// Read locks on some tables, held from construction to release(); gone with the session in any case.
+class TableLocks {
+ public:
+  TableLocks(const Endpoint& source, const SnapshotOptions& options, const Stop& stop)
+      : session_(Connection::open(source)), killer_(Connection::open(source)) {
+    // Writers that come after a waiting LOCK TABLES wait behind it (TRAPS 5): an attempt lasts milliseconds, and between two
+    // the traffic flows.
+    const auto deadline = Clock::now() + options.lock_total_max;
+    auto pause = std::chrono::milliseconds(100);
+    while (!try_lock(options)) {
+      const std::string blocker = name_blocker(killer_);
+      log::warning("{}: no read lock within {}; {}; next attempt in {}",
+                   join(options.exact_tables, ", "),
+                   format_duration(options.lock_attempt),
+                   blocker,
+                   format_duration(pause));
+      if (Clock::now() + pause > deadline) give_up(options, blocker);
+      if (!stop.sleep_for(pause)) stop.throw_if_requested();
+      pause = std::min(pause * 2, std::chrono::milliseconds(10'000));
+    }
+  }
+
+  std::chrono::microseconds release() {
+    session_.execute("UNLOCK TABLES");
+    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - asked_);
+  }
+
+ private:
+  bool try_lock(const SnapshotOptions& options) {
+    std::vector<std::string> parts;
+    for (const auto& table : options.exact_tables) parts.push_back(table + " READ");
+    asked_ = Clock::now();  // from here on writers wait for us, granted or not
+    Watchdog watchdog(killer_, session_.id(), options.lock_attempt);
+    try {
+      session_.execute("LOCK TABLES " + join(parts, ", "));
+    } catch (const Error& error) {
+      const bool was_ended = error.code() == Code::interrupted || error.code() == Code::lock_contention;
+      if (!was_ended) throw;
+      return false;
+    }
+    if (!watchdog.call_off()) return true;
+    // Granted in the very moment in which it was ended: the next statement may meet the KILL, so begin anew.
+    session_ = Connection::open(session_.endpoint());
+    return false;
+  }
+
+  [[noreturn]] static void give_up(const SnapshotOptions& options, const std::string& blocker) {
+    throw Error(Code::lock_unavailable,
+                {.object = join(options.exact_tables, ", "),
+                 .cause = fmt::format("not locked within {}; {}", format_duration(options.lock_total_max), blocker),
+                 .remedy = "end that transaction, add a primary key to the tables, or exclude them"});
+  }
+
+  Connection session_;
+  Connection killer_;
+  Clock::time_point asked_;
+};
+
+}  // namespace
+
+gtid::Position end_of_binlog(Connection& connection) {
+  if (!connection.server().is_mariadb()) return mysql_end(connection);
+  return gtid::make_position(Flavour::mariadb, connection.scalar("SELECT @@GLOBAL.gtid_binlog_pos"));
+}
+
+Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, const Stop& stop) {
+  GODWIT_CHECK(options.readers > 0);
+  Snapshot snapshot;
+  snapshot.readers.reserve(options.readers);
+  for (std::size_t i = 0; i < options.readers; ++i) {
+    snapshot.readers.push_back(Connection::open(source, Encoding::bytes));
+  }
+  Connection watcher = Connection::open(source);
+  const bool is_mariadb = watcher.server().is_mariadb();
+
+  std::optional<TableLocks> locks;
+  if (!options.exact_tables.empty()) locks.emplace(source, options, stop);
+
+  if (!is_mariadb) snapshot.low = mysql_executed(watcher);  // before the first snapshot: see the top
+  for (auto& reader : snapshot.readers) begin_snapshot(reader);
+  if (locks) snapshot.writes_held = locks->release();
+  snapshot.high = end_of_binlog(watcher);  // after the last one
+  if (is_mariadb) snapshot.low = mariadb_snapshot_position(snapshot.readers.front());
+  snapshot.opened = Clock::now();
+  return snapshot;
+}
+
+}  // namespace godwit::db
