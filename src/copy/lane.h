@@ -48,12 +48,14 @@ class Lane {
     std::string data;                // of block
     std::uint64_t rows = 0;          // of end
     std::uint64_t bytes = 0;         // of end
+    std::uint64_t zero_members = 0;  // of end: ENUM values 0, each of which counts as a warning
     std::optional<Bound> cut_at;     // of end: the chunk holds more than it may; this is the last key read
   };
   using Queue = BoundedQueue<Piece>;
 
   void run_once();
   void read_all(Queue& queue);
+  std::optional<Assignment> next_chunk();
   void read_chunk(Queue& queue, const Assignment& assignment);
   void write_all(Queue& queue);
   void write_chunk(db::Connection& writer, Queue& queue, const Assignment& assignment);

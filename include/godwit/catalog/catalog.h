@@ -115,12 +115,15 @@ struct Catalog {
 Catalog read_catalog(db::Connection& connection, const Selection& selection);
 Table read_table(db::Connection& connection, std::string_view schema, std::string_view table);
 
+// Names of all collations the server knows, each in full ("utf8mb4_uca1400_ai_ci").
+std::vector<std::string> known_collations(db::Connection& connection);
+
 // The key a table is copied and matched by: the primary key, else the cheapest unique key whose columns are all not
 // null and whole (costs as in reference: integers before dates before strings), else nothing. FLOAT and DOUBLE keys, HASH
 // keys and prefix keys never serve.
 const Key* row_key(const Table& table);
 
-// --map old=new, for schemas ("shop=store") and tables ("shop.orders=store.purchases", "orders=purchases").
+// --map old=new, for schemas ("shop=store") and tables ("shop.orders=store.purchases").
 class NameMap {
  public:
   NameMap() = default;
@@ -134,7 +137,7 @@ class NameMap {
 
  private:
   std::map<std::string, std::string> schemas_;
-  std::map<std::string, std::string> tables_;  // "schema.table" or "table" → the same form
+  std::map<std::string, std::string> tables_;  // "schema.table" → "schema.table"
 };
 
 }  // namespace godwit::catalog

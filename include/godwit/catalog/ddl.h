@@ -3,6 +3,8 @@
 // Pure; any thread. Anything that cannot be carried is an Issue by name, never dropped silently.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +34,7 @@ struct PostCopy {
   std::string schema;  // on the target
   std::string name;    // table or object on the target
   std::string sql;
+  std::string sql_mode;  // a routine keeps the mode it was written under; empty: the session's own
   std::vector<std::string> creates;  // names of what it creates, so that a repeated run can see what is there already
 };
 
@@ -52,24 +55,27 @@ struct DdlOptions {
   std::vector<std::string> target_collations;        // what the target knows (information_schema.collations)
 };
 
+// What a collation of the source becomes: from collation_map, itself, or the nearest; nothing when there is none.
+std::optional<std::string> target_collation_name(const std::string& collation, const DdlOptions& options);
+
 // The row key stays in create_sql (even when it is not the primary key); with auto_increment the key that column needs too.
 TargetTable target_table(const Table& table, const DdlOptions& options);
 // CREATE DATABASE IF NOT EXISTS with the source's default character set and collation, translated.
 std::string target_schema_sql(std::string_view source_schema, const DdlOptions& options);
 // Views and routines as PostCopy; triggers, events as PostCopy that only the switch may run. Issues for what cannot go.
 struct TargetObjects {
-  std::vector<PostCopy> objects;  // views in an order in which each finds those it uses
+  std::vector<PostCopy> objects;  // views may use each other: the runner tries those that failed again
   std::vector<Issue> issues;
 };
 TargetObjects target_objects(const Catalog& catalog, const DdlOptions& options);
 
-// How one column's bytes travel. select: the expression that reads it on the source (SET NAMES binary), as bytes;
-// insert: how LOAD DATA stores it on the target: empty means straight into the column; else "EXPR(@v)" to be set from a
-// user variable named by `variable`.
+// How one column's bytes travel. select: the expression that reads it on the source, under SET NAMES binary.
+// set_expression: empty where LOAD DATA stores the bytes straight into the column, else how it makes the value of them.
 struct Transfer {
   std::string column;  // the same on both sides
   std::string select;
-  std::string set_expression;  // empty, or in terms of {v}: "ST_GeomFromWKB({v})"
+  std::string set_expression;  // empty, or in terms of {v}: "CAST({v} AS UNSIGNED)"
+  bool does_zero_warn = false;  // ENUM: its error value 0 can be stored, but each such row counts as a warning
 };
 // One per writable column, in ordinal order. The same expressions serve inserts. Charsets that agree travel as raw bytes
 // (TRAPS 26); where they differ the conversion is explicit, on the target; FLOAT goes through an exact form (TRAPS 22);

@@ -50,14 +50,4 @@ struct CheckInfo {
 };
 const std::vector<CheckInfo>& all_checks();
 
-// --accounts: what carries over, and the statements for what does not.
-struct AccountPlan {
-  std::vector<std::string> statements;  // CREATE USER and GRANT, in order, for accounts that carry over as they are
-  std::vector<std::string> printed;     // statements with a placeholder for the password, for the operator to finish
-  std::vector<catalog::Issue> issues;
-};
-// `accounts`: "user@host" or "user" patterns; {"all"}: every account but the server's own.
-AccountPlan plan_accounts(db::Connection& source, db::Connection& target, const std::vector<std::string>& accounts,
-                          const catalog::NameMap& names);
-
 }  // namespace godwit::check

@@ -31,8 +31,6 @@ struct StreamRow {
   std::optional<gtid::Position> overlap_end;    // up to here changes may already be in copied rows
   std::string source_identity;
   std::string source_version;
-  std::uint64_t rows = 0;
-  std::uint64_t bytes = 0;
   std::string last_error;
   std::string heartbeat;  // UTC
 };
@@ -55,6 +53,7 @@ struct PostCopyRow {
   std::string schema_name;
   std::string object_name;
   std::string sql;
+  std::string sql_mode;  // to be set before it is run; "" for the session's own
   std::string creates;  // JSON array
   std::string state;    // "pending", "done", "switch" (only the switch runs it), "failed"
   std::string error;
@@ -85,16 +84,17 @@ class Sidecar {
 
   // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
   // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs.
-  StreamRow claim(const StreamKey& key, const std::string& source_identity, const std::string& source_version);
+  StreamRow claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
+                  const std::string& source_version);
   std::optional<StreamRow> find(const StreamKey& key);
   std::vector<StreamRow> streams();
+  void forget(std::uint64_t stream);  // with its tables, chunks and statements
 
   // Within the caller's transaction; each throws Error(stream_fenced) when the row's epoch is not `epoch` (I3).
   void guard(std::uint64_t stream, std::uint64_t epoch);
   void set_state(std::uint64_t stream, std::uint64_t epoch, std::string_view state);
   void set_position(std::uint64_t stream, std::uint64_t epoch, const gtid::Position& position);
   void set_overlap_end(std::uint64_t stream, std::uint64_t epoch, const gtid::Position& position);
-  void add_copied(std::uint64_t stream, std::uint64_t epoch, std::uint64_t rows, std::uint64_t bytes);
   void set_error(std::uint64_t stream, std::uint64_t epoch, std::string_view error);
 
   std::vector<TableRow> tables(std::uint64_t stream);
@@ -103,17 +103,21 @@ class Sidecar {
 
   std::vector<ChunkRow> chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
   void add_chunks(std::uint64_t stream, std::string_view schema, std::string_view table, const std::vector<ChunkRow>& chunks);
+  // Locks the chunk's row within the caller's transaction. True: an earlier attempt whose commit went unheard did store it.
+  bool lock_chunk_is_done(std::uint64_t stream, std::string_view schema, std::string_view table, std::uint64_t number);
   // Marks a pending chunk done; with `upper` changed when it was cut short. Throws Error(internal_error) when it is not pending.
   void finish_chunk(std::uint64_t stream, std::string_view schema, std::string_view table, const ChunkRow& chunk);
-  // All done chunks of a table that form one contiguous run become one row (I11).
-  void merge_chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
-  void drop_chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
+  // In the caller's transaction: what merging left of a table's chunks (I11).
+  void replace_chunks(std::uint64_t stream, std::string_view schema, std::string_view table,
+                      const std::vector<ChunkRow>& chunks);
 
   std::vector<PostCopyRow> post_copy(std::uint64_t stream);
   void add_post_copy(std::uint64_t stream, const PostCopyRow& row);  // ignored when (kind, schema, object) is there
   void set_post_copy_state(std::uint64_t id, std::string_view state, std::string_view error);
 
  private:
+  void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
+
   db::Connection& db_;
 };
 

@@ -69,7 +69,7 @@ class StateFile {
   void set_progress(std::string_view workflow, std::string_view command, std::string_view json);
   std::optional<std::string> progress(std::string_view workflow, std::string_view command);
 
-  // SQLite reports of vdiff, proxies and throttles arrive with their features; the schema has their tables already.
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -34,6 +34,15 @@
   X(0208, nothing_selected, usage, "no table is selected")                                         \
   X(0209, bad_mapping, usage, "--map cannot be applied")                                           \
   X(0301, check_blocked, precondition, "a check found a blocker")                                  \
+  X(0302, binlog_disabled, precondition, "the source writes no binlog")                            \
+  X(0303, binlog_format_wrong, precondition, "the source's binlog does not hold whole rows")       \
+  X(0304, commit_order_off, precondition, "the source commits in another order than its binlog's") \
+  X(0305, gtid_off, precondition, "the source has no GTIDs")                                       \
+  X(0306, same_tables, precondition, "source and target are the same tables")                      \
+  X(0307, names_case_differs, precondition, "the servers treat the case of names differently")     \
+  X(0308, source_filters_binlog, precondition, "the source's binlog lacks some schemas")           \
+  X(0309, packet_too_small, precondition, "max_allowed_packet of the target is smaller")           \
+  X(0310, values_collide, precondition, "different values are equal under the target's collation") \
   X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
   X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
   X(0403, state_busy, retryable, "the state file is locked")                                       \

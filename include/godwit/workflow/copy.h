@@ -1,0 +1,94 @@
+// `godwit copy`: checks, schema, snapshot cycles, deferred keys, views and routines; resumable at any instant. Runs in the
+// caller's thread and threads of its own, which have ended when it returns. DESIGN sections 3 to 5.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "godwit/catalog/ddl.h"
+#include "godwit/check/check.h"
+#include "godwit/copy/copier.h"
+#include "godwit/db/connection.h"
+#include "godwit/state/state_file.h"
+#include "godwit/util/stop.h"
+
+namespace godwit::workflow {
+
+// What a workflow is: recorded by the first copy, and the same for its life.
+struct Definition {
+  std::string name;
+  db::Dsn source;
+  db::Dsn target;
+  std::vector<std::string> databases;  // empty: the source DSN's schema
+  std::vector<std::string> tables;
+  std::vector<std::string> exclude_tables;
+  std::vector<std::string> map;
+  std::vector<std::string> collation_map;
+  bool is_schema_created = true;  // --schema create|existing
+  bool allow_no_key = false;
+};
+std::map<std::string, std::string> to_options(const Definition& definition);
+Definition definition_from(const state::Workflow& workflow);
+
+// How this run goes about it: may differ from run to run.
+struct CopyTuning {
+  std::size_t readers = 4;
+  std::size_t key_builders = 2;
+  copy::CopyLimits limits;
+  copy::ThrottleLimits throttle;
+  copy::WriterOptions writer;
+  std::string throttle_replica;        // DSN; its account is the source's
+  std::set<std::string> skipped_checks;
+};
+
+struct CopiedTable {
+  std::string source;
+  std::string target;
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::chrono::milliseconds copy{0};
+  std::chrono::milliseconds keys{0};
+};
+
+struct PendingStatement {  // what could not be run yet, and why
+  std::string kind;
+  std::string object;
+  std::string error;
+};
+
+struct CopyReport {
+  std::vector<CopiedTable> tables;
+  std::string low;   // where the stream goes on from
+  std::string high;  // up to here changes may already be in the rows
+  unsigned cycles = 0;
+  std::chrono::microseconds writes_held{0};
+  std::chrono::milliseconds duration{0};
+  std::vector<PendingStatement> pending;
+  std::vector<catalog::Issue> issues;
+  std::vector<std::string> created_objects;
+  bool was_done_before = false;
+};
+
+// What copy would do; nothing is changed.
+struct CopyPlan {
+  std::vector<check::Finding> findings;
+  std::vector<std::string> statements;  // on the target, in order
+  std::vector<CopiedTable> tables;      // rows and bytes are estimates
+  std::vector<catalog::Issue> issues;
+};
+
+std::vector<check::Finding> check_workflow(const Definition& definition, const CopyTuning& tuning);
+CopyPlan plan_copy(const Definition& definition, const CopyTuning& tuning);
+CopyReport run_copy(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop);
+
+// Before the first switch: drops what godwit created on the target, and forgets the workflow.
+struct CancelReport {
+  std::vector<std::string> dropped;
+};
+CancelReport cancel(const Definition& definition, state::StateFile& state);
+
+}  // namespace godwit::workflow

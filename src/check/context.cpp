@@ -1,0 +1,49 @@
+#include "context.h"
+
+#include "godwit/util/text.h"
+
+namespace godwit::check {
+namespace {
+
+std::map<std::string, std::string> read_variables(db::Connection& connection) {
+  std::map<std::string, std::string> variables;
+  const db::Rows rows = connection.query("SHOW GLOBAL VARIABLES");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    variables.emplace(lower(rows.text(i, "Variable_name")), rows.text(i, "Value"));
+  }
+  return variables;
+}
+
+}  // namespace
+
+ServerView::ServerView(const db::Endpoint& endpoint)
+    : connection(db::Connection::open(endpoint)),
+      privileges(db::Privileges::read(connection)),
+      variables_(read_variables(connection)) {}
+
+std::string ServerView::variable(const std::string& name) const {
+  const auto found = variables_.find(name);
+  return found == variables_.end() ? "" : found->second;
+}
+
+bool ServerView::is_on(const std::string& name) const {
+  const std::string value = variable(name);
+  return value == "ON" || value == "1";
+}
+
+std::uint64_t ServerView::number(const std::string& name) const { return parse_u64(variable(name)).value_or(0); }
+
+Context::Context(const Request& wanted)
+    : request(wanted),
+      source(wanted.source),
+      target(wanted.target),
+      catalog(catalog::read_catalog(source.connection, wanted.selection)) {
+  ddl = {.source = source.connection.server(),
+         .target = target.connection.server(),
+         .names = wanted.names,
+         .schemas = catalog.schemas,
+         .collation_map = wanted.collation_map,
+         .target_collations = catalog::known_collations(target.connection)};
+}
+
+}  // namespace godwit::check

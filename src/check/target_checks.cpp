@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "context.h"
+#include "godwit/sql/quote.h"
+#include "godwit/util/text.h"
+
+namespace godwit::check {
+namespace {
+
+std::vector<std::string> target_schemas(const Context& c) {
+  std::vector<std::string> schemas{"_godwit"};
+  for (const auto& table : c.catalog.tables) {
+    const std::string schema = c.request.names.table(table.schema, table.name).first;
+    if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) schemas.push_back(schema);
+  }
+  return schemas;
+}
+
+Findings target_privileges(const Context& c) {
+  Findings findings;
+  const auto& held = c.target.privileges;
+  for (const auto& schema : target_schemas(c)) {
+    std::vector<std::string> missing;
+    for (const char* needed : {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "TRIGGER", "EVENT"}) {
+      if (!held.has_on_schema(needed, schema)) missing.emplace_back(needed);
+    }
+    if (missing.empty()) continue;
+    findings.push_back(blocker(Code::privilege_missing, c.target.name(), fmt::format("{} lacks {} on {}", held.account(), join(missing, ", "), schema), fmt::format("GRANT {} ON {}.* TO {}", join(missing, ", "), sql::quote_identifier(schema), held.account())));
+  }
+  if (findings.empty()) findings.push_back(ok(held.account() + " has what it needs"));
+  return findings;
+}
+
+Findings target_writable(const Context& c) {
+  const bool is_closed = c.target.is_on("read_only") || c.target.is_on("super_read_only");
+  if (!is_closed) return {ok("it takes writes")};
+  return {blocker(Code::server_read_only, c.target.name(), "read_only is ON", "SET GLOBAL read_only = OFF (and super_read_only = OFF)")};
+}
+
+Findings target_binlog(const Context& c) {
+  if (c.target.is_on("log_bin")) return {ok("log_bin=ON: the way back is open")};
+  return {warning(Code::binlog_disabled, c.target.name(), "log_bin is OFF: after a switch there would be no way back", "start the server with --log-bin")};
+}
+
+Findings target_local_infile(const Context& c) {
+  if (c.target.is_on("local_infile")) return {ok("local_infile=ON")};
+  return {warning(Code::statement_failed, c.target.name(), "local_infile is OFF: rows go by INSERT, which is slower", "SET GLOBAL local_infile = ON")};
+}
+
+Findings target_max_packet(const Context& c) {
+  const auto source = c.source.number("max_allowed_packet");
+  const auto target = c.target.number("max_allowed_packet");
+  if (target >= source) return {ok(fmt::format("{} on the target", format_bytes(target)))};
+  return {warning(Code::packet_too_small, c.target.name(), fmt::format("max_allowed_packet is {}, on the source {}: a long value may not fit", format_bytes(target), format_bytes(source)), fmt::format("SET GLOBAL max_allowed_packet = {}", source))};
+}
+
+// SQL has no figure for free disk space; the estimate is what an operator can hold against the file system.
+Findings target_disk(const Context& c) {
+  std::uint64_t bytes = 0;
+  for (const auto& table : c.catalog.tables) bytes += table.bytes_estimate;
+  return {ok(fmt::format("about {} of rows, plus keys and binlog, must fit {}", format_bytes(bytes), c.target.variable("datadir")))};
+}
+
+Findings target_skip_binlog(const Context& c) {
+  if (!c.request.skip_target_binlog) return {ok("the copy is in the target's binlog")};
+  Findings findings;
+  const auto& held = c.target.privileges;
+  const bool may = held.has_global("SUPER") || held.has_global("SYSTEM_VARIABLES_ADMIN") || held.has_global("SESSION_VARIABLES_ADMIN") || held.has_global("BINLOG ADMIN");
+  if (!may) {
+    const char* privilege = c.target.is_mariadb() ? "BINLOG ADMIN" : "SYSTEM_VARIABLES_ADMIN";
+    findings.push_back(blocker(Code::privilege_missing, c.target.name(), held.account() + " may not set sql_log_bin", fmt::format("GRANT {} ON *.* TO {}; or without --skip-target-binlog", privilege, held.account())));
+  }
+  const db::Rows dumps = c.target.connection.query("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'");
+  if (!dumps.empty()) {
+    findings.push_back(blocker(Code::replicas_attached, c.target.name(), fmt::format("{} replicas read its binlog and would miss the copy", dumps.size()), "copy without --skip-target-binlog, or detach them first"));
+  }
+  if (findings.empty()) findings.push_back(ok("allowed, and no replica is attached"));
+  return findings;
+}
+
+Findings names_case(const Context& c) {
+  const int source = c.source.connection.server().lower_case_table_names;
+  const int target = c.target.connection.server().lower_case_table_names;
+  if (source == target) return {ok(fmt::format("lower_case_table_names={} on both", source))};
+  const bool has_upper = std::any_of(c.catalog.tables.begin(), c.catalog.tables.end(), [](const catalog::Table& t) {
+    return lower(t.name) != t.name || lower(t.schema) != t.schema;
+  });
+  const std::string cause = fmt::format("lower_case_table_names is {} on the source, {} on the target", source, target);
+  if (has_upper) return {blocker(Code::names_case_differs, c.target.name(), cause + ", and some names have upper-case letters", "initialise the target with the source's value, or --map those names")};
+  return {warning(Code::names_case_differs, c.target.name(), cause, "applications must spell names as the target has them")};
+}
+
+Findings time_zones(const Context& c) {
+  const std::string source = c.source.variable("time_zone") + " (" + c.source.variable("system_time_zone") + ")";
+  const std::string target = c.target.variable("time_zone") + " (" + c.target.variable("system_time_zone") + ")";
+  if (source == target) return {ok(source + " on both")};
+  return {warning(Code::schema_differs, c.target.name(), fmt::format("time zone {} on the source, {} on the target; godwit itself works in UTC", source, target), "SET GLOBAL time_zone on the target to the source's, before the switch")};
+}
+
+Findings sql_modes(const Context& c) {
+  const std::string source = c.source.variable("sql_mode");
+  const std::string target = c.target.variable("sql_mode");
+  if (source == target) return {ok("the same on both")};
+  return {warning(Code::schema_differs, c.target.name(), fmt::format("sql_mode is {} on the source, {} on the target", source, target), "compare them before the switch: applications may rely on it")};
+}
+
+Findings not_the_same(const Context& c) {
+  const auto& source = c.source.connection.server();
+  const auto& target = c.target.connection.server();
+  const bool is_same_server = source.identity == target.identity && c.source.variable("hostname") == c.target.variable("hostname") && c.source.variable("port") == c.target.variable("port");
+  if (!is_same_server) return {ok("two servers")};
+  for (const auto& table : c.catalog.tables) {
+    if (c.request.names.table(table.schema, table.name) == std::pair(table.schema, table.name)) {
+      return {blocker(Code::same_tables, c.target.name(), "source and target are the same server and the same tables", "name another server in --target, or --map the schema to another name")};
+    }
+  }
+  return {ok("one server, other names")};
+}
+
+// Tables of this workflow may be there already: it is being resumed.
+Findings target_empty(const Context& c) {
+  std::set<std::pair<std::string, std::string>> ours;
+  try {
+    const db::Rows rows = c.target.connection.query(
+        "SELECT t.target_schema AS s, t.target_table AS t FROM `_godwit`.copy_table t JOIN `_godwit`.stream w ON w.id = t.stream WHERE w.workflow = " +
+        sql::quote_string(c.request.workflow));
+    for (std::size_t i = 0; i < rows.size(); ++i) ours.emplace(rows.text(i, "s"), rows.text(i, "t"));
+  } catch (const Error& error) {
+    if (error.is_retryable()) throw;  // no sidecar yet
+  }
+  Findings findings;
+  for (const auto& table : c.catalog.tables) {
+    const auto [schema, name] = c.request.names.table(table.schema, table.name);
+    if (ours.count({schema, name}) != 0) continue;
+    const std::string quoted = sql::quote_table(schema, name);
+    const bool is_there = !c.target.connection
+                               .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", sql::quote_string(schema), sql::quote_string(name)))
+                               .empty();
+    if (is_there && c.request.is_schema_created) {
+      findings.push_back(blocker(Code::target_not_empty, quoted, "the table is on the target already, and not of this workflow", fmt::format("DROP TABLE {}; or --map it to another name; or --schema existing", quoted)));
+    } else if (is_there && !c.target.connection.query("SELECT 1 FROM " + quoted + " LIMIT 1").empty()) {
+      findings.push_back(blocker(Code::target_not_empty, quoted, "the table holds rows that this workflow did not copy", fmt::format("TRUNCATE TABLE {}", quoted)));
+    } else if (!is_there && !c.request.is_schema_created) {
+      findings.push_back(blocker(Code::no_such_table, quoted, "--schema existing, and the target has no such table", "create it, or --schema create"));
+    }
+  }
+  if (findings.empty()) findings.push_back(ok("nothing in the way"));
+  return findings;
+}
+
+}  // namespace
+
+std::vector<Check> target_checks() {
+  return {
+      {"not_the_same", "source and target are not the same tables", not_the_same},
+      {"target_writable", "the target takes writes", target_writable},
+      {"target_privileges", "the account may create and fill the tables", target_privileges},
+      {"target_empty", "nothing foreign stands where the tables go", target_empty},
+      {"target_binlog", "the target writes a binlog, for the way back", target_binlog},
+      {"target_skip_binlog", "--skip-target-binlog is allowed and harms no replica", target_skip_binlog},
+      {"target_local_infile", "LOAD DATA LOCAL is allowed", target_local_infile},
+      {"target_max_packet", "every value of the source fits a packet of the target", target_max_packet},
+      {"target_disk", "how much must fit", target_disk},
+      {"names_case", "both treat the case of names alike", names_case},
+      {"time_zones", "both have one time zone", time_zones},
+      {"sql_modes", "both have one sql_mode", sql_modes},
+  };
+}
+
+}  // namespace godwit::check

@@ -1,0 +1,389 @@
+#include "godwit/state/sidecar.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/text.h"
+
+namespace godwit::state {
+namespace {
+
+using sql::quote_string;
+
+// utf8mb4_bin is the one collation that every server has and that compares names exactly. Long names stay out of keys.
+constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
+
+// Version 1 of the schema; a later version appends statements, none is edited.
+constexpr std::array<std::string_view, 4> kTables{
+    "stream ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
+    "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
+    "touched BIGINT UNSIGNED NOT NULL DEFAULT 0, state VARCHAR(16) NOT NULL, "
+    "flavour VARCHAR(16) NOT NULL, position LONGTEXT NULL, stop_position LONGTEXT NULL, overlap_end LONGTEXT NULL, "
+    "source_identity VARCHAR(64) NOT NULL, source_version VARCHAR(128) NOT NULL, "
+    "last_error TEXT NULL, heartbeat DATETIME(3) NULL, created DATETIME(3) NOT NULL, "
+    "UNIQUE KEY stream_of_workflow (workflow, direction, shard))",
+    "copy_table ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
+    "source_schema VARCHAR(64) NOT NULL, source_table VARCHAR(64) NOT NULL, "
+    "target_schema VARCHAR(64) NOT NULL, target_table VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL, "
+    "definition_hash VARCHAR(64) NOT NULL, `rows` BIGINT UNSIGNED NOT NULL DEFAULT 0, "
+    "bytes BIGINT UNSIGNED NOT NULL DEFAULT 0, copy_ms BIGINT UNSIGNED NOT NULL DEFAULT 0, "
+    "keys_ms BIGINT UNSIGNED NOT NULL DEFAULT 0, "
+    "UNIQUE KEY table_of_stream (stream, source_schema, source_table))",
+    "copy_chunk ("
+    "table_id BIGINT UNSIGNED NOT NULL, number BIGINT UNSIGNED NOT NULL, lower_bound LONGTEXT NOT NULL, "
+    "upper_bound LONGTEXT NOT NULL, state VARCHAR(16) NOT NULL, is_planned TINYINT NOT NULL, "
+    "`rows` BIGINT UNSIGNED NOT NULL DEFAULT 0, bytes BIGINT UNSIGNED NOT NULL DEFAULT 0, "
+    "PRIMARY KEY (table_id, number))",
+    "post_copy ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
+    "kind VARCHAR(16) NOT NULL, schema_name VARCHAR(64) NOT NULL, object_name VARCHAR(64) NOT NULL, "
+    "statement LONGTEXT NOT NULL, sql_mode TEXT NOT NULL, creates LONGTEXT NOT NULL, state VARCHAR(16) NOT NULL, error TEXT NOT NULL, "
+    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))"};
+
+constexpr std::uint64_t kVersion = 1;
+
+std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
+
+std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
+
+[[noreturn]] void fenced(std::uint64_t stream, std::uint64_t epoch) {
+  throw Error(Code::stream_fenced,
+              {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),
+               .cause = fmt::format("epoch {} is over: a newer process has taken the stream over", epoch),
+               .remedy = "only one godwit works on a workflow: let the newer one go on"});
+}
+
+std::optional<gtid::Position> position_of(const db::Rows& rows, std::size_t row, std::string_view column) {
+  if (rows.is_null(row, column)) return std::nullopt;
+  const auto flavour = rows.text(row, "flavour") == "mysql" ? gtid::Flavour::mysql : gtid::Flavour::mariadb;
+  return gtid::Position{.flavour = flavour, .text = rows.text(row, column)};
+}
+
+StreamRow stream_of(const db::Rows& rows, std::size_t row) {
+  return {.id = rows.u64(row, "id"),
+          .key = {.workflow = rows.text(row, "workflow"),
+                  .direction = rows.text(row, "direction"),
+                  .shard = rows.text(row, "shard")},
+          .epoch = rows.u64(row, "epoch"),
+          .state = rows.text(row, "state"),
+          .position = position_of(rows, row, "position"),
+          .stop_position = position_of(rows, row, "stop_position"),
+          .overlap_end = position_of(rows, row, "overlap_end"),
+          .source_identity = rows.text(row, "source_identity"),
+          .source_version = rows.text(row, "source_version"),
+          .last_error = rows.text(row, "last_error"),
+          .heartbeat = rows.text(row, "heartbeat")};
+}
+
+std::string where_key(const StreamKey& key) {
+  return fmt::format("workflow = {} AND direction = {} AND shard = {}",
+                     quote_string(key.workflow),
+                     quote_string(key.direction),
+                     quote_string(key.shard));
+}
+
+std::string table_id(std::uint64_t stream, std::string_view schema, std::string_view table) {
+  return fmt::format("(SELECT id FROM {} WHERE stream = {} AND source_schema = {} AND source_table = {})",
+                     name("copy_table"),
+                     stream,
+                     quote_string(schema),
+                     quote_string(table));
+}
+
+}  // namespace
+
+bool Sidecar::exists(db::Connection& connection) {
+  return !connection
+              .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = 'meta'",
+                                 quote_string(kSidecarSchema)))
+              .empty();
+}
+
+// Every statement may be repeated, and the version is written last: a run that was killed in between is simply repeated.
+void Sidecar::create() {
+  db_.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+  db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TINYINT NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL) {}",
+                          name("meta"),
+                          kTableOptions));
+  const db::Rows version = db_.query("SELECT version FROM " + name("meta"));
+  if (!version.empty() && version.u64(0, "version") > kVersion) {
+    throw Error(Code::sidecar_newer,
+                {.object = std::string(kSidecarSchema),
+                 .cause = fmt::format("its version is {}, this godwit knows {}", version.u64(0, "version"), kVersion),
+                 .remedy = "use the newer godwit"});
+  }
+  if (!version.empty()) return;
+  for (const auto table : kTables) {
+    db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), table, kTableOptions));
+  }
+  db_.execute(fmt::format("INSERT IGNORE INTO {} VALUES (1, {})", name("meta"), kVersion));
+}
+
+void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
+
+StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
+                         const std::string& source_version) {
+  // Two first claimers: one inserts, the other finds its row and raises the epoch, which fences the first one out.
+  db_.execute(fmt::format(
+      "INSERT IGNORE INTO {} (workflow, direction, shard, epoch, state, flavour, source_identity, source_version, created) "
+      "VALUES ({}, {}, {}, 0, 'creating', {}, {}, {}, UTC_TIMESTAMP(3))",
+      name("stream"),
+      quote_string(key.workflow),
+      quote_string(key.direction),
+      quote_string(key.shard),
+      quote_string(flavour),
+      quote_string(source_identity),
+      quote_string(source_version)));
+  db_.execute("START TRANSACTION");
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {} FOR UPDATE", name("stream"), where_key(key)));
+  GODWIT_CHECK(rows.size() == 1);
+  StreamRow row = stream_of(rows, 0);
+  if (row.source_identity != source_identity) {
+    db_.execute("ROLLBACK");
+    throw Error(Code::server_changed,
+                {.object = fmt::format("workflow {}", key.workflow),
+                 .cause = fmt::format("it began with source {}, this one is {}", row.source_identity, source_identity),
+                 .remedy = "name the server it began with; or godwit cancel, and copy anew"});
+  }
+  ++row.epoch;
+  db_.execute(fmt::format("UPDATE {} SET epoch = {}, heartbeat = UTC_TIMESTAMP(3), last_error = NULL WHERE id = {}",
+                          name("stream"),
+                          row.epoch,
+                          row.id));
+  db_.execute("COMMIT");
+  return row;
+}
+
+std::optional<StreamRow> Sidecar::find(const StreamKey& key) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {}", name("stream"), where_key(key)));
+  if (rows.empty()) return std::nullopt;
+  return stream_of(rows, 0);
+}
+
+std::vector<StreamRow> Sidecar::streams() {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} ORDER BY id", name("stream")));
+  std::vector<StreamRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) result.push_back(stream_of(rows, i));
+  return result;
+}
+
+void Sidecar::forget(std::uint64_t stream) {
+  db_.execute("START TRANSACTION");
+  db_.execute(fmt::format("DELETE FROM {} WHERE table_id IN (SELECT id FROM {} WHERE stream = {})",
+                          name("copy_chunk"),
+                          name("copy_table"),
+                          stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("copy_table"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("post_copy"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
+  db_.execute("COMMIT");
+}
+
+// A shared lock suffices for I3: claim() must take the row exclusively, so it waits for every transaction that has passed this
+// guard and not yet committed, and once it has raised the epoch none of the old epoch can pass. Transactions of one epoch do
+// not wait for each other, which an UPDATE of the row would make them do.
+void Sidecar::guard(std::uint64_t stream, std::uint64_t epoch) {
+  const db::Rows rows =
+      db_.query(fmt::format("SELECT epoch FROM {} WHERE id = {} LOCK IN SHARE MODE", name("stream"), stream));
+  if (rows.empty() || rows.u64(0, "epoch") != epoch) fenced(stream, epoch);
+}
+
+void Sidecar::update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment) {
+  // `touched` makes every update count as a change, so that 0 rows mean one thing only.
+  const db::Executed done =
+      db_.execute(fmt::format("UPDATE {} SET {}, touched = touched + 1, heartbeat = UTC_TIMESTAMP(3) WHERE id = {} AND epoch = {}",
+                              name("stream"),
+                              assignment,
+                              stream,
+                              epoch));
+  if (done.affected_rows == 0) fenced(stream, epoch);
+}
+
+void Sidecar::set_state(std::uint64_t stream, std::uint64_t epoch, std::string_view state) {
+  update(stream, epoch, fmt::format("state = {}", quote_string(state)));
+}
+
+void Sidecar::set_position(std::uint64_t stream, std::uint64_t epoch, const gtid::Position& position) {
+  update(stream, epoch, fmt::format("position = {}", position_literal(position)));
+}
+
+void Sidecar::set_overlap_end(std::uint64_t stream, std::uint64_t epoch, const gtid::Position& position) {
+  update(stream, epoch, fmt::format("overlap_end = {}", position_literal(position)));
+}
+
+void Sidecar::set_error(std::uint64_t stream, std::uint64_t epoch, std::string_view error) {
+  update(stream, epoch, fmt::format("last_error = {}", quote_string(error)));
+}
+
+// --- tables -------------------------------------------------------------------------------------------------------
+
+std::vector<TableRow> Sidecar::tables(std::uint64_t stream) {
+  const db::Rows rows =
+      db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("copy_table"), stream));
+  std::vector<TableRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.source_schema = rows.text(i, "source_schema"),
+                      .source_table = rows.text(i, "source_table"),
+                      .target_schema = rows.text(i, "target_schema"),
+                      .target_table = rows.text(i, "target_table"),
+                      .state = rows.text(i, "state"),
+                      .definition_hash = rows.text(i, "definition_hash"),
+                      .rows = rows.u64(i, "rows"),
+                      .bytes = rows.u64(i, "bytes"),
+                      .copy_ms = rows.u64(i, "copy_ms"),
+                      .keys_ms = rows.u64(i, "keys_ms")});
+  }
+  return result;
+}
+
+void Sidecar::add_table(std::uint64_t stream, const TableRow& table) {
+  db_.execute(fmt::format(
+      "INSERT IGNORE INTO {} (stream, source_schema, source_table, target_schema, target_table, state, definition_hash) "
+      "VALUES ({}, {}, {}, {}, {}, {}, {})",
+      name("copy_table"),
+      stream,
+      quote_string(table.source_schema),
+      quote_string(table.source_table),
+      quote_string(table.target_schema),
+      quote_string(table.target_table),
+      quote_string(table.state),
+      quote_string(table.definition_hash)));
+}
+
+void Sidecar::set_table_state(std::uint64_t stream, const TableRow& table) {
+  db_.execute(fmt::format(
+      "UPDATE {} SET state = {}, `rows` = {}, bytes = {}, copy_ms = {}, keys_ms = {} "
+      "WHERE stream = {} AND source_schema = {} AND source_table = {}",
+      name("copy_table"),
+      quote_string(table.state),
+      table.rows,
+      table.bytes,
+      table.copy_ms,
+      table.keys_ms,
+      stream,
+      quote_string(table.source_schema),
+      quote_string(table.source_table)));
+}
+
+// --- chunks -------------------------------------------------------------------------------------------------------
+
+bool Sidecar::lock_chunk_is_done(std::uint64_t stream, std::string_view schema, std::string_view table,
+                                 std::uint64_t number) {
+  const db::Rows rows = db_.query(fmt::format("SELECT state FROM {} WHERE table_id = {} AND number = {} FOR UPDATE",
+                                              name("copy_chunk"),
+                                              table_id(stream, schema, table),
+                                              number));
+  return !rows.empty() && rows.text(0, "state") == "done";
+}
+
+std::vector<ChunkRow> Sidecar::chunks(std::uint64_t stream, std::string_view schema, std::string_view table) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE table_id = {} ORDER BY number",
+                                              name("copy_chunk"),
+                                              table_id(stream, schema, table)));
+  std::vector<ChunkRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.number = rows.u64(i, "number"),
+                      .lower = rows.text(i, "lower_bound"),
+                      .upper = rows.text(i, "upper_bound"),
+                      .state = rows.text(i, "state"),
+                      .is_planned = rows.u64(i, "is_planned") != 0,
+                      .rows = rows.u64(i, "rows"),
+                      .bytes = rows.u64(i, "bytes")});
+  }
+  return result;
+}
+
+void Sidecar::add_chunks(std::uint64_t stream, std::string_view schema, std::string_view table,
+                         const std::vector<ChunkRow>& chunks) {
+  if (chunks.empty()) return;
+  std::vector<std::string> values;
+  for (const auto& chunk : chunks) {
+    values.push_back(fmt::format("({}, {}, {}, {}, {}, {}, {}, {})",
+                                 "@godwit_table",
+                                 chunk.number,
+                                 quote_string(chunk.lower),
+                                 quote_string(chunk.upper),
+                                 quote_string(chunk.state),
+                                 chunk.is_planned ? 1 : 0,
+                                 chunk.rows,
+                                 chunk.bytes));
+  }
+  db_.execute(fmt::format("SET @godwit_table = {}", table_id(stream, schema, table)));
+  db_.execute(fmt::format("INSERT INTO {} (table_id, number, lower_bound, upper_bound, state, is_planned, `rows`, bytes) VALUES {}",
+                          name("copy_chunk"),
+                          join(values, ", ")));
+}
+
+void Sidecar::finish_chunk(std::uint64_t stream, std::string_view schema, std::string_view table, const ChunkRow& chunk) {
+  const db::Executed done = db_.execute(fmt::format(
+      "UPDATE {} SET state = 'done', upper_bound = {}, `rows` = {}, bytes = {} "
+      "WHERE table_id = {} AND number = {} AND state = 'pending'",
+      name("copy_chunk"),
+      quote_string(chunk.upper),
+      chunk.rows,
+      chunk.bytes,
+      table_id(stream, schema, table),
+      chunk.number));
+  if (done.affected_rows != 1) {
+    throw Error(Code::internal_error,
+                {.object = sql::quote_table(schema, table),
+                 .cause = fmt::format("chunk {} is not pending", chunk.number),
+                 .remedy = "keep _godwit.copy_chunk for a report"});
+  }
+}
+
+void Sidecar::replace_chunks(std::uint64_t stream, std::string_view schema, std::string_view table,
+                             const std::vector<ChunkRow>& chunks) {
+  db_.execute(fmt::format("DELETE FROM {} WHERE table_id = {}", name("copy_chunk"), table_id(stream, schema, table)));
+  add_chunks(stream, schema, table, chunks);
+}
+
+// --- post copy ----------------------------------------------------------------------------------------------------
+
+std::vector<PostCopyRow> Sidecar::post_copy(std::uint64_t stream) {
+  const db::Rows rows =
+      db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("post_copy"), stream));
+  std::vector<PostCopyRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.id = rows.u64(i, "id"),
+                      .kind = rows.text(i, "kind"),
+                      .schema_name = rows.text(i, "schema_name"),
+                      .object_name = rows.text(i, "object_name"),
+                      .sql = rows.text(i, "statement"),
+                      .sql_mode = rows.text(i, "sql_mode"),
+                      .creates = rows.text(i, "creates"),
+                      .state = rows.text(i, "state"),
+                      .error = rows.text(i, "error")});
+  }
+  return result;
+}
+
+void Sidecar::add_post_copy(std::uint64_t stream, const PostCopyRow& row) {
+  db_.execute(fmt::format(
+      "INSERT IGNORE INTO {} (stream, kind, schema_name, object_name, statement, sql_mode, creates, state, error) "
+      "VALUES ({}, {}, {}, {}, {}, {}, {}, {}, '')",
+      name("post_copy"),
+      stream,
+      quote_string(row.kind),
+      quote_string(row.schema_name),
+      quote_string(row.object_name),
+      quote_string(row.sql),
+      quote_string(row.sql_mode),
+      quote_string(row.creates),
+      quote_string(row.state)));
+}
+
+void Sidecar::set_post_copy_state(std::uint64_t id, std::string_view state, std::string_view error) {
+  db_.execute(fmt::format("UPDATE {} SET state = {}, error = {} WHERE id = {}",
+                          name("post_copy"),
+                          quote_string(state),
+                          quote_string(error),
+                          id));
+}
+
+}  // namespace godwit::state

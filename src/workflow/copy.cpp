@@ -1,0 +1,488 @@
+// The order of the steps, and why it is safe to be killed between any two of them:
+//   1. the definition is in the state file           nothing on the servers yet
+//   2. sidecar created, stream claimed (I3)           from here on any other godwit of this workflow is fenced out
+//   3. each table: recorded, then created             a recorded table that is there is ours; one that is not recorded is not
+//   4. each cycle: snapshot opened, position stored   low of the first cycle before any row of it (I2)
+//   5. each chunk: rows and record in one transaction (I1)
+//   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
+//   7. foreign keys, views, routines                  likewise
+#include "godwit/workflow/copy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "copy_progress.h"
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+#include "godwit/workflow/seam.h"
+#include "post_copy.h"
+#include "preparation.h"
+#include "sidecar_ledger.h"
+
+namespace godwit::workflow {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+milliseconds since(Clock::time_point began) {
+  return std::chrono::duration_cast<milliseconds>(Clock::now() - began);
+}
+
+void refuse_blockers(const std::vector<check::Finding>& findings) {
+  std::vector<std::string> blockers;
+  const check::Finding* first = nullptr;
+  for (const auto& finding : findings) {
+    if (finding.verdict == check::Verdict::warning) {
+      log::warning("{}: {}: {} => {}", finding.check, finding.object, finding.cause, finding.remedy);
+    }
+    if (finding.verdict != check::Verdict::blocker) continue;
+    if (first == nullptr) first = &finding;
+    blockers.push_back(finding.check);
+    log::error("{} {}: {}: {} => {}", info(finding.code).id, finding.check, finding.object, finding.cause, finding.remedy);
+  }
+  if (first == nullptr) return;
+  throw Error(first->code,
+              {.object = first->object,
+               .cause = blockers.size() == 1 ? first->cause
+                                             : fmt::format("{} (and {} more: {})", first->cause, blockers.size() - 1, join(blockers, ", ")),
+               .remedy = first->remedy});
+}
+
+bool exists(db::Connection& connection, const std::string& schema, const std::string& table) {
+  return !connection
+              .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+                                 sql::quote_string(schema),
+                                 sql::quote_string(table)))
+              .empty();
+}
+
+bool has_rows(db::Connection& connection, const std::string& schema, const std::string& table) {
+  return !connection.query(fmt::format("SELECT 1 FROM {} LIMIT 1", sql::quote_table(schema, table))).empty();
+}
+
+class CopyRun {
+ public:
+  CopyRun(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop)
+      : definition_(definition),
+        tuning_(tuning),
+        state_(state),
+        stop_(stop),
+        source_endpoint_(source_endpoint(definition)),
+        target_endpoint_(target_endpoint(definition)),
+        throttle_(tuning.throttle) {}
+
+  CopyReport run();
+
+ private:
+  void record();
+  void claim();
+  void create_schema();
+  void create_table(std::size_t i, const std::vector<state::TableRow>& recorded);
+  void record_objects();
+  void make_tasks();
+  void copy_cycles(KeyBuilder& keys);
+  db::Snapshot next_snapshot();
+  void store_positions(const db::Snapshot& snapshot);
+  void build_constraints();
+  void create_objects();
+  void finish();
+  std::vector<state::PostCopyRow> statements(std::initializer_list<catalog::PostCopyKind> kinds);
+  void report_tables();
+
+  const Definition& definition_;
+  const CopyTuning& tuning_;
+  state::StateFile& state_;
+  const Stop& stop_;
+  const db::Endpoint source_endpoint_;
+  const db::Endpoint target_endpoint_;
+  copy::Throttle throttle_;
+
+  std::unique_ptr<db::Connection> source_;
+  std::unique_ptr<db::Connection> target_;
+  Preparation prepared_;
+  std::unique_ptr<SidecarLedger> ledger_;
+  state::StreamRow stream_;
+  std::vector<copy::TableTask> tasks_;      // those not yet copied
+  std::vector<std::string> exact_tables_;   // those of them without a key
+  CopyReport report_;
+};
+
+void CopyRun::record() {
+  state_.record_workflow(definition_.name, to_options(definition_));
+  state_.add_event(definition_.name, "info", "copy_started", "");
+  failpoint(Fp::copy_recorded);
+}
+
+void CopyRun::claim() {
+  state::Sidecar sidecar(*target_);
+  sidecar.create();
+  failpoint(Fp::copy_sidecar_created);
+  const db::Server& server = source_->server();
+  stream_ = sidecar.claim({.workflow = definition_.name},
+                          gtid::to_string(server.flavour),
+                          server.identity,
+                          server.version_text);
+  ledger_ = std::make_unique<SidecarLedger>(target_endpoint_, stream_.id, stream_.epoch);
+  failpoint(Fp::copy_stream_claimed);
+}
+
+void CopyRun::create_schema() {
+  if (definition_.is_schema_created) {
+    for (const auto& [schema, defaults] : prepared_.source.schemas) {
+      target_->execute(catalog::target_schema_sql(schema, prepared_.ddl));
+    }
+    for (const auto& table : prepared_.tables) {
+      target_->execute("CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
+    }
+  }
+  const auto recorded = state::Sidecar(*target_).tables(stream_.id);
+  for (std::size_t i = 0; i < prepared_.tables.size(); ++i) create_table(i, recorded);
+  record_objects();
+  failpoint(Fp::copy_schema_created);
+}
+
+void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& recorded) {
+  const catalog::Table& source = prepared_.source.tables[i];
+  const catalog::TargetTable& target = prepared_.tables[i];
+  const std::string hash = definition_hash(source);
+  const auto row = std::find_if(recorded.begin(), recorded.end(), [&](const state::TableRow& r) {
+    return r.source_schema == source.schema && r.source_table == source.name;
+  });
+  if (row != recorded.end() && row->definition_hash != hash) {
+    throw Error(Code::table_changed,
+                {.object = sql::quote_table(source.schema, source.name),
+                 .cause = "its definition is not the one that the copy began with",
+                 .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+  }
+  const bool is_there = exists(*target_, target.schema, target.name);
+  if (row == recorded.end()) {
+    if (is_there && has_rows(*target_, target.schema, target.name)) {
+      throw Error(Code::target_not_empty,
+                  {.object = sql::quote_table(target.schema, target.name),
+                   .cause = "the table is on the target already and holds rows that this workflow did not copy",
+                   .remedy = fmt::format("DROP TABLE {}, or --map it to another name", sql::quote_table(target.schema, target.name))});
+    }
+    if (is_there && definition_.is_schema_created) {
+      throw Error(Code::target_not_empty,
+                  {.object = sql::quote_table(target.schema, target.name),
+                   .cause = "the table is on the target already, empty",
+                   .remedy = fmt::format("DROP TABLE {}; or --schema existing to copy into it", sql::quote_table(target.schema, target.name))});
+    }
+    if (!is_there && !definition_.is_schema_created) {
+      throw Error(Code::no_such_table,
+                  {.object = sql::quote_table(target.schema, target.name),
+                   .cause = "--schema existing, and the target has no such table",
+                   .remedy = "create it, or --schema create"});
+    }
+    // Recorded before it is created: whatever is found under a recorded name is ours.
+    ledger_->guarded([&](state::Sidecar& sidecar) {
+      sidecar.add_table(stream_.id,
+                        {.source_schema = source.schema,
+                         .source_table = source.name,
+                         .target_schema = target.schema,
+                         .target_table = target.name,
+                         .state = "pending",
+                         .definition_hash = hash});
+      if (!definition_.is_schema_created) return;
+      for (const auto& later : target.deferred) {
+        sidecar.add_post_copy(stream_.id,
+                              {.kind = std::string(catalog::to_string(later.kind)),
+                               .schema_name = later.schema,
+                               .object_name = later.name,
+                               .sql = later.sql,
+                               .creates = nlohmann::json(later.creates).dump(),
+                               .state = "pending"});
+      }
+    });
+  }
+  if (!is_there && definition_.is_schema_created) {
+    target_->execute(target.create_sql);
+    failpoint(Fp::copy_table_created);
+  }
+}
+
+void CopyRun::record_objects() {
+  if (!definition_.is_schema_created) return;
+  ledger_->guarded([&](state::Sidecar& sidecar) {
+    for (const auto& object : prepared_.objects.objects) {
+      const bool is_for_switch =
+          object.kind == catalog::PostCopyKind::trigger || object.kind == catalog::PostCopyKind::event;
+      sidecar.add_post_copy(stream_.id,
+                            {.kind = std::string(catalog::to_string(object.kind)),
+                             .schema_name = object.schema,
+                             .object_name = object.name,
+                             .sql = object.sql,
+                             .sql_mode = object.sql_mode,
+                             .creates = nlohmann::json(object.creates).dump(),
+                             .state = is_for_switch ? "switch" : "pending"});
+    }
+  });
+}
+
+void CopyRun::make_tasks() {
+  const auto recorded = state::Sidecar(*target_).tables(stream_.id);
+  for (std::size_t i = 0; i < prepared_.tables.size(); ++i) {
+    const catalog::Table& source = prepared_.source.tables[i];
+    const catalog::TargetTable& target = prepared_.tables[i];
+    const auto row = std::find_if(recorded.begin(), recorded.end(), [&](const state::TableRow& r) {
+      return r.source_schema == source.schema && r.source_table == source.name;
+    });
+    if (row != recorded.end() && row->state != "pending") continue;
+    const catalog::Key* key = catalog::row_key(source);
+    const catalog::Table there = catalog::read_table(*target_, target.schema, target.name);
+    copy::TableTask task{.source = {.schema = source.schema, .name = source.name},
+                         .target_schema = target.schema,
+                         .target_table = target.name,
+                         .key = std::nullopt,
+                         .transfers = catalog::transfers(source, there, prepared_.ddl),
+                         .rows_estimate = source.rows_estimate,
+                         .bytes_estimate = source.bytes_estimate,
+                         .row_bytes_avg = source.row_bytes_avg};
+    if (key != nullptr) task.key = copy::key_spec(source, *key);
+    if (key == nullptr) exact_tables_.push_back(sql::quote_table(source.schema, source.name));
+    tasks_.push_back(std::move(task));
+  }
+}
+
+// The source may be restarting: that ends a snapshot, not the copy.
+db::Snapshot CopyRun::next_snapshot() {
+  for (unsigned attempt = 1;; ++attempt) {
+    try {
+      db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = exact_tables_};
+      return db::open_snapshot(source_endpoint_, options, stop_);
+    } catch (const Error& error) {
+      if (!error.is_retryable() || error.code() == Code::lock_unavailable) throw;
+      if (attempt >= tuning_.limits.attempts_max) {
+        throw Error(Code::retries_used_up,
+                    {.object = error.object(),
+                     .cause = fmt::format("no snapshot after {} attempts, the last with {}", attempt, error.what()),
+                     .remedy = "mend the cause, then run the same command again: it goes on where it stopped"});
+      }
+      log::warning("no snapshot yet (attempt {} of {}): {}", attempt, tuning_.limits.attempts_max, error.what());
+      if (!stop_.sleep_for(std::min(milliseconds(200) * (1U << attempt), milliseconds(10'000)))) stop_.throw_if_requested();
+    }
+  }
+}
+
+// Position before rows (I2): with the first low stored, no change can fall between the snapshot and the stream.
+void CopyRun::store_positions(const db::Snapshot& snapshot) {
+  failpoint(Fp::copy_snapshot_opened);
+  ledger_->guarded([&](state::Sidecar& sidecar) {
+    if (!stream_.position) sidecar.set_position(stream_.id, stream_.epoch, snapshot.low);
+    sidecar.set_overlap_end(stream_.id, stream_.epoch, snapshot.high);
+    sidecar.set_state(stream_.id, stream_.epoch, "copying");
+  });
+  if (!stream_.position) stream_.position = snapshot.low;
+  stream_.overlap_end = snapshot.high;
+  failpoint(Fp::copy_position_stored);
+}
+
+void CopyRun::copy_cycles(KeyBuilder& keys) {
+  NoCatchUp catch_up;
+  std::vector<copy::TableProgress> progress(tasks_.size());
+  CopyProgress shown(definition_.name, tasks_, progress, throttle_, keys, state_);
+  copy::Copier copier(target_endpoint_, tuning_.writer, tuning_.limits, *ledger_, throttle_, stop_);
+  while (true) {
+    while (throttle_.is_history_too_long()) {
+      log::warning("the source's history list is too long ({}): no new snapshot until it shrinks", throttle_.load().history_list);
+      if (!stop_.sleep_for(std::chrono::seconds(10))) stop_.throw_if_requested();
+    }
+    db::Snapshot snapshot = next_snapshot();
+    ++report_.cycles;
+    report_.writes_held = std::max(report_.writes_held, snapshot.writes_held);
+    if (snapshot.writes_held.count() > 0) {
+      log::info("tables without a key: writes to them were held for {:.1f} ms",
+                static_cast<double>(snapshot.writes_held.count()) / 1000.0);
+    }
+    catch_up.reach(snapshot.low);
+    store_positions(snapshot);
+    db::Connection planner = db::Connection::open(source_endpoint_);
+    const auto end = copier.copy_from(snapshot, planner, tasks_, progress, [&](const copy::TableTask& task) {
+      keys.add(task.target_schema, task.target_table);
+    });
+    snapshot.readers.clear();
+    failpoint(Fp::copy_cycle_ended);
+    switch (end) {
+      case copy::CycleEnd::all_copied:
+        return;
+      case copy::CycleEnd::snapshot_too_old:
+        log::info("cycle {} ends: its snapshot is too old, or the source's history list too long", report_.cycles);
+        break;
+      case copy::CycleEnd::snapshot_lost:
+        log::warning("cycle {} ended early; the next one goes on with what is left", report_.cycles);
+        break;
+    }
+  }
+}
+
+std::vector<state::PostCopyRow> CopyRun::statements(std::initializer_list<catalog::PostCopyKind> kinds) {
+  std::vector<state::PostCopyRow> result;
+  for (auto& row : state::Sidecar(*target_).post_copy(stream_.id)) {
+    const bool is_wanted = std::any_of(kinds.begin(), kinds.end(), [&](catalog::PostCopyKind kind) {
+      return row.kind == catalog::to_string(kind);
+    });
+    if (is_wanted && row.state != "done") result.push_back(std::move(row));
+  }
+  return result;
+}
+
+void CopyRun::build_constraints() {
+  if (tuning_.writer.skip_binlog) target_->execute("SET SESSION sql_log_bin = 0");
+  for (const auto& row : statements({catalog::PostCopyKind::foreign_keys})) {
+    stop_.throw_if_requested();
+    if (const auto why = run_post_copy(*target_, *ledger_, row)) {
+      report_.pending.push_back({row.kind, sql::quote_table(row.schema_name, row.object_name), *why});
+    }
+  }
+}
+
+// Views use views and functions, functions use views: what fails is tried again as long as something else succeeds.
+void CopyRun::create_objects() {
+  failpoint(Fp::copy_objects_creating);
+  auto waiting = statements({catalog::PostCopyKind::routine, catalog::PostCopyKind::view});
+  while (!waiting.empty()) {
+    std::vector<state::PostCopyRow> failed;
+    std::vector<PendingStatement> why;
+    for (const auto& row : waiting) {
+      stop_.throw_if_requested();
+      const std::string object = sql::quote_table(row.schema_name, row.object_name);
+      if (const auto error = run_post_copy(*target_, *ledger_, row)) {
+        failed.push_back(row);
+        why.push_back({row.kind, object, *error});
+      } else {
+        report_.created_objects.push_back(row.kind + " " + object);
+        failpoint(Fp::copy_object_created);
+      }
+    }
+    if (failed.size() == waiting.size()) {
+      report_.pending.insert(report_.pending.end(), why.begin(), why.end());
+      return;
+    }
+    waiting = std::move(failed);
+  }
+}
+
+void CopyRun::finish() {
+  ledger_->guarded([&](state::Sidecar& sidecar) { sidecar.set_state(stream_.id, stream_.epoch, "copied"); });
+  failpoint(Fp::copy_finished);
+  state_.set_phase(definition_.name, "copied");
+  state_.add_event(definition_.name, "info", "copy_finished", fmt::format("{} tables", report_.tables.size()));
+}
+
+void CopyRun::report_tables() {
+  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
+    report_.tables.push_back({.source = row.source_schema + "." + row.source_table,
+                              .target = row.target_schema + "." + row.target_table,
+                              .rows = row.rows,
+                              .bytes = row.bytes,
+                              .copy = milliseconds(row.copy_ms),
+                              .keys = milliseconds(row.keys_ms)});
+  }
+}
+
+CopyReport CopyRun::run() {
+  const auto began = Clock::now();
+  refuse_blockers(check::run_checks(check_request(definition_, tuning_)));
+  source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  prepared_ = prepare(definition_, *source_, *target_);
+  report_.issues = prepared_.issues;
+  record();
+  claim();
+  report_.was_done_before = stream_.state == "copied" && statements({catalog::PostCopyKind::keys,
+                                                                     catalog::PostCopyKind::unique_keys,
+                                                                     catalog::PostCopyKind::foreign_keys})
+                                                             .empty();
+  create_schema();
+  make_tasks();
+  state_.set_phase(definition_.name, "copying");
+
+  Stop sampling_ended;
+  std::unique_ptr<db::Endpoint> replica;
+  if (!tuning_.throttle_replica.empty()) {
+    replica = std::make_unique<db::Endpoint>(source_endpoint_);
+    replica->dsn = db::parse_dsn(tuning_.throttle_replica, "--throttle-replica");
+    if (replica->dsn.user.empty()) replica->dsn.user = definition_.source.user;
+    if (replica->dsn.password.empty()) replica->dsn.password = definition_.source.password;
+  }
+  std::thread sampler([&] { throttle_.run(source_endpoint_, target_endpoint_, replica.get(), sampling_ended); });
+  struct JoinSampler {
+    Stop& ended;
+    std::thread& thread;
+    ~JoinSampler() {
+      ended.request();
+      thread.join();
+    }
+  } join_sampler{sampling_ended, sampler};
+
+  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, tuning_.key_builders);
+  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
+    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
+  }
+  for (const auto& row : statements({catalog::PostCopyKind::keys, catalog::PostCopyKind::unique_keys})) {
+    if (row.state == "failed") keys.add(row.schema_name, row.object_name);
+  }
+  if (!tasks_.empty()) copy_cycles(keys);
+  stop_.throw_if_requested();
+  keys.finish();
+  report_.pending = keys.pending();
+  // This session has been idle for as long as the copy took.
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  build_constraints();
+  create_objects();
+  finish();
+  report_tables();
+  if (stream_.position) report_.low = stream_.position->text;
+  if (stream_.overlap_end) report_.high = stream_.overlap_end->text;
+  report_.duration = since(began);
+  return report_;
+}
+
+}  // namespace
+
+std::vector<check::Finding> check_workflow(const Definition& definition, const CopyTuning& tuning) {
+  return check::run_checks(check_request(definition, tuning));
+}
+
+CopyPlan plan_copy(const Definition& definition, const CopyTuning& tuning) {
+  CopyPlan plan;
+  plan.findings = check_workflow(definition, tuning);
+  db::Connection source = db::Connection::open(source_endpoint(definition));
+  db::Connection target = db::Connection::open(target_endpoint(definition));
+  const Preparation prepared = prepare(definition, source, target);
+  plan.issues = prepared.issues;
+  std::vector<std::string> later;
+  for (std::size_t i = 0; i < prepared.tables.size(); ++i) {
+    const auto& table = prepared.tables[i];
+    plan.tables.push_back({.source = prepared.source.tables[i].schema + "." + prepared.source.tables[i].name,
+                           .target = table.schema + "." + table.name,
+                           .rows = prepared.source.tables[i].rows_estimate,
+                           .bytes = prepared.source.tables[i].bytes_estimate});
+    if (!definition.is_schema_created) continue;
+    plan.statements.push_back(table.create_sql);
+    for (const auto& deferred : table.deferred) later.push_back(deferred.sql);
+  }
+  if (definition.is_schema_created) {
+    for (const auto& object : prepared.objects.objects) {
+      const bool is_for_switch =
+          object.kind == catalog::PostCopyKind::trigger || object.kind == catalog::PostCopyKind::event;
+      if (!is_for_switch) later.push_back(object.sql);
+    }
+  }
+  plan.statements.insert(plan.statements.end(), later.begin(), later.end());
+  return plan;
+}
+
+CopyReport run_copy(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop) {
+  return CopyRun(definition, tuning, state, stop).run();
+}
+
+}  // namespace godwit::workflow

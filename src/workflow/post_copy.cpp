@@ -1,0 +1,189 @@
+#include "post_copy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+
+namespace godwit::workflow {
+namespace {
+
+using sql::quote_string;
+
+bool is_kind(const state::PostCopyRow& row, catalog::PostCopyKind kind) { return row.kind == catalog::to_string(kind); }
+
+std::uint64_t count_present(db::Connection& connection, const state::PostCopyRow& row,
+                            const std::vector<std::string>& names) {
+  std::vector<std::string> quoted;
+  for (const auto& name : names) quoted.push_back(quote_string(name));
+  const std::string in_names = join(quoted, ", ");
+  const std::string schema = quote_string(row.schema_name);
+  const std::string table = quote_string(row.object_name);
+  std::string question;
+  if (is_kind(row, catalog::PostCopyKind::foreign_keys)) {
+    question = fmt::format(
+        "SELECT COUNT(*) FROM information_schema.TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND "
+        "TABLE_SCHEMA = {} AND TABLE_NAME = {} AND CONSTRAINT_NAME IN ({})",
+        schema, table, in_names);
+  } else if (is_kind(row, catalog::PostCopyKind::view)) {
+    question = fmt::format("SELECT COUNT(*) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", schema, table);
+  } else if (is_kind(row, catalog::PostCopyKind::routine)) {
+    question = fmt::format(
+        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {} AND ROUTINE_NAME = {}", schema, table);
+  } else {
+    question = fmt::format(
+        "SELECT COUNT(DISTINCT INDEX_NAME) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND "
+        "TABLE_NAME = {} AND INDEX_NAME IN ({})",
+        schema, table, in_names);
+  }
+  return parse_u64(connection.scalar(question)).value_or(0);
+}
+
+// ALTER is atomic: all of its keys are there, or none is.
+bool is_there(db::Connection& connection, const state::PostCopyRow& row) {
+  const auto names = nlohmann::json::parse(row.creates).get<std::vector<std::string>>();
+  return count_present(connection, row, names) >= names.size();
+}
+
+void mark(SidecarLedger& ledger, const state::PostCopyRow& row, std::string_view state, std::string_view error) {
+  ledger.guarded([&](state::Sidecar& sidecar) { sidecar.set_post_copy_state(row.id, state, error); });
+}
+
+constexpr unsigned kDuplicateKeyName = 1061;
+constexpr unsigned kDuplicateForeignKey = 1826;
+
+}  // namespace
+
+std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
+                                         const state::PostCopyRow& row) {
+  if (row.state == "done") return std::nullopt;
+  failpoint(Fp::copy_keys_building);
+  try {
+    if (!is_there(connection, row)) {
+      connection.execute("USE " + sql::quote_identifier(row.schema_name));
+      if (!row.sql_mode.empty()) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
+      connection.execute(row.sql);
+      if (!row.sql_mode.empty()) {
+        connection.execute("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'");
+      }
+    }
+  } catch (const Error& error) {
+    // A statement of a run that was killed went on in the server and has just ended: what it made is what we want.
+    const unsigned number = connection.last_errno();
+    const bool was_made = number == kDuplicateKeyName || number == kDuplicateForeignKey;
+    if (!was_made || !is_there(connection, row)) {
+      if (error.is_retryable() || error.code() == Code::interrupted) throw;
+      mark(ledger, row, "failed", error.cause());
+      return error.cause();
+    }
+  }
+  failpoint(Fp::copy_keys_built);
+  mark(ledger, row, "done", "");
+  return std::nullopt;
+}
+
+KeyBuilder::KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads)
+    : ledger_(ledger) {
+  for (std::size_t i = 0; i < threads; ++i) {
+    threads_.emplace_back([this, target, skip = tuning.writer.skip_binlog] { work(target, skip); });
+  }
+}
+
+KeyBuilder::~KeyBuilder() {
+  jobs_.abort();
+  for (auto& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void KeyBuilder::add(const std::string& target_schema, const std::string& target_table) {
+  jobs_.push({target_schema, target_table}, 1);
+}
+
+void KeyBuilder::finish() {
+  jobs_.close();
+  for (auto& thread : threads_) thread.join();
+  threads_.clear();
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+std::vector<PendingStatement> KeyBuilder::pending() {
+  std::lock_guard lock(mutex_);
+  return pending_;
+}
+
+std::vector<std::string> KeyBuilder::at_work() {
+  std::lock_guard lock(mutex_);
+  return at_work_;
+}
+
+void KeyBuilder::work(const db::Endpoint& target, bool skip_binlog) {
+  try {
+    std::optional<db::Connection> connection;
+    while (const auto job = jobs_.pop()) {
+      for (unsigned attempt = 1;; ++attempt) {
+        try {
+          if (!connection) {
+            connection.emplace(db::Connection::open(target));
+            // An ALTER of a killed run may still be at work: its end is waited for.
+            connection->execute("SET SESSION lock_wait_timeout = 86400");
+            if (skip_binlog) connection->execute("SET SESSION sql_log_bin = 0");
+          }
+          build(*connection, *job);
+          break;
+        } catch (const Error& error) {
+          connection.reset();
+          if (!error.is_retryable() || attempt >= 10) throw;
+          log::warning("keys of {} are tried again: {}", sql::quote_table(job->schema, job->table), error.what());
+          std::this_thread::sleep_for(std::chrono::milliseconds(100) * (1U << attempt));
+        }
+      }
+    }
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+    jobs_.abort();
+  }
+}
+
+void KeyBuilder::build(db::Connection& connection, const Job& job) {
+  const std::string object = sql::quote_table(job.schema, job.table);
+  {
+    std::lock_guard lock(mutex_);
+    at_work_.push_back(object);
+  }
+  const auto began = std::chrono::steady_clock::now();
+  std::vector<state::PostCopyRow> rows;
+  std::vector<state::TableRow> tables;
+  ledger_.guarded([&](state::Sidecar& sidecar) {
+    rows = sidecar.post_copy(ledger_.stream());
+    tables = sidecar.tables(ledger_.stream());
+  });
+  for (const auto& row : rows) {
+    const bool is_key = is_kind(row, catalog::PostCopyKind::keys) || is_kind(row, catalog::PostCopyKind::unique_keys);
+    if (!is_key || row.schema_name != job.schema || row.object_name != job.table) continue;
+    if (const auto why = run_post_copy(connection, ledger_, row)) {
+      std::lock_guard lock(mutex_);
+      pending_.push_back({.kind = row.kind, .object = object, .error = *why});
+    }
+  }
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  ledger_.guarded([&](state::Sidecar& sidecar) {
+    for (auto table : tables) {
+      if (table.target_schema != job.schema || table.target_table != job.table) continue;
+      table.state = "finished";
+      table.keys_ms = static_cast<std::uint64_t>(took.count());
+      sidecar.set_table_state(ledger_.stream(), table);
+    }
+  });
+  std::lock_guard lock(mutex_);
+  std::erase(at_work_, object);
+}
+
+}  // namespace godwit::workflow

@@ -1,0 +1,51 @@
+// Runs the statements that wait for the rows: keys, foreign keys, views, routines. Each is one row of _godwit.post_copy;
+// what is there already is seen by name, so that a killed run may be repeated.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "godwit/state/sidecar.h"
+#include "godwit/util/bounded_queue.h"
+#include "godwit/workflow/copy.h"
+#include "sidecar_ledger.h"
+
+namespace godwit::workflow {
+
+// Runs one statement where it is not done yet. Returns nothing, or why it must wait. One thread per connection.
+std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
+                                         const state::PostCopyRow& row);
+
+// Builds keys while other tables are still being copied. add() from any thread; finish() waits and rethrows.
+class KeyBuilder {
+ public:
+  KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads);
+  ~KeyBuilder();
+
+  void add(const std::string& target_schema, const std::string& target_table);
+  void finish();
+  std::vector<PendingStatement> pending();
+  // What is being built, for the progress line.
+  std::vector<std::string> at_work();
+
+ private:
+  struct Job {
+    std::string schema;
+    std::string table;
+  };
+  void work(const db::Endpoint& target, bool skip_binlog);
+  void build(db::Connection& connection, const Job& job);
+
+  SidecarLedger& ledger_;
+  BoundedQueue<Job> jobs_{1U << 20};
+  std::mutex mutex_;
+  std::vector<std::string> at_work_;
+  std::vector<PendingStatement> pending_;
+  std::exception_ptr failure_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace godwit::workflow

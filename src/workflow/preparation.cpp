@@ -1,0 +1,92 @@
+#include "preparation.h"
+
+#include <fmt/format.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "godwit/util/error.h"
+#include "godwit/util/text.h"
+
+namespace godwit::workflow {
+namespace {
+
+catalog::Selection selection_of(const Definition& definition) {
+  catalog::Selection selection{
+      .schemas = definition.databases, .tables = definition.tables, .exclude_tables = definition.exclude_tables};
+  if (selection.schemas.empty() && !definition.source.schema.empty()) selection.schemas = {definition.source.schema};
+  return selection;
+}
+
+catalog::NameMap names_of(const Definition& definition) {
+  catalog::NameMap names(definition.map);
+  const bool has_both = !definition.source.schema.empty() && !definition.target.schema.empty();
+  if (has_both) names.set_default(definition.source.schema, definition.target.schema);
+  return names;
+}
+
+std::map<std::string, std::string> collation_map_of(const Definition& definition) {
+  std::map<std::string, std::string> map;
+  for (const auto& rule : definition.collation_map) {
+    const auto equals = rule.find('=');
+    if (equals == std::string::npos) {
+      throw Error(Code::bad_usage,
+                  {.object = "--collation-map " + rule, .cause = "it is not old=new", .remedy = "--collation-map utf8mb4_0900_ai_ci=utf8mb4_general_ci"});
+    }
+    map.emplace(rule.substr(0, equals), rule.substr(equals + 1));
+  }
+  return map;
+}
+
+}  // namespace
+
+db::Endpoint source_endpoint(const Definition& definition) {
+  return {.side = db::Side::source, .dsn = definition.source};
+}
+
+db::Endpoint target_endpoint(const Definition& definition) {
+  return {.side = db::Side::target, .dsn = definition.target};
+}
+
+check::Request check_request(const Definition& definition, const CopyTuning& tuning) {
+  return {.source = source_endpoint(definition),
+          .target = target_endpoint(definition),
+          .selection = selection_of(definition),
+          .names = names_of(definition),
+          .is_schema_created = definition.is_schema_created,
+          .allow_no_key = definition.allow_no_key,
+          .skip_target_binlog = tuning.writer.skip_binlog,
+          .collation_map = collation_map_of(definition),
+          .skipped = tuning.skipped_checks,
+          .workflow = definition.name};
+}
+
+Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target) {
+  Preparation result;
+  result.source = catalog::read_catalog(source, selection_of(definition));
+  result.ddl = {.source = source.server(),
+                .target = target.server(),
+                .names = names_of(definition),
+                .schemas = result.source.schemas,
+                .collation_map = collation_map_of(definition),
+                .target_collations = catalog::known_collations(target)};
+  for (const auto& table : result.source.tables) {
+    result.tables.push_back(catalog::target_table(table, result.ddl));
+    const auto& issues = result.tables.back().issues;
+    result.issues.insert(result.issues.end(), issues.begin(), issues.end());
+  }
+  result.objects = catalog::target_objects(result.source, result.ddl);
+  result.issues.insert(result.issues.end(), result.objects.issues.begin(), result.objects.issues.end());
+  return result;
+}
+
+std::string definition_hash(const catalog::Table& table) {
+  std::string text = table.create_sql;
+  if (const auto at = text.rfind(" AUTO_INCREMENT="); at != std::string::npos) {
+    const auto end = text.find_first_not_of("0123456789", at + 16);
+    text.erase(at, end == std::string::npos ? std::string::npos : end - at);
+  }
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+}  // namespace godwit::workflow

@@ -1,0 +1,29 @@
+// What both `copy` and its plan find out before anything is changed: catalogs, target definitions, objects. One thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "godwit/workflow/copy.h"
+
+namespace godwit::workflow {
+
+db::Endpoint source_endpoint(const Definition& definition);
+db::Endpoint target_endpoint(const Definition& definition);
+check::Request check_request(const Definition& definition, const CopyTuning& tuning);
+
+struct Preparation {
+  catalog::Catalog source;
+  catalog::DdlOptions ddl;
+  std::vector<catalog::TargetTable> tables;  // one per source table, in the same order
+  catalog::TargetObjects objects;
+  std::vector<catalog::Issue> issues;        // of all tables and objects
+};
+
+Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target);
+
+// Of the source's definition, without the AUTO_INCREMENT counter: what DDL changes and writes do not.
+std::string definition_hash(const catalog::Table& table);
+
+}  // namespace godwit::workflow
