@@ -113,10 +113,11 @@ void read_foreign_keys(Connection& connection, const std::string& where, const T
   const Rows rows = connection.query(
       "SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, "
       "k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE "
-      "FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r "
+      "FROM (SELECT * FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND " +
+      where +
+      ") k JOIN information_schema.REFERENTIAL_CONSTRAINTS r "
       "ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME "
-      "AND r.TABLE_NAME = k.TABLE_NAME WHERE k." +
-      where + " AND k.REFERENCED_TABLE_NAME IS NOT NULL "
+      "AND r.TABLE_NAME = k.TABLE_NAME "
       "ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION");
   for (std::size_t i = 0; i < rows.size(); ++i) {
     Table* table = find(index, rows, i);

@@ -438,8 +438,8 @@ CopyReport CopyRun::run() {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   build_constraints();
   create_objects();
-  finish();
   report_tables();
+  finish();
   if (stream_.position) report_.low = stream_.position->text;
   if (stream_.overlap_end) report_.high = stream_.overlap_end->text;
   report_.duration = since(began);

@@ -1,0 +1,141 @@
+// The command tree. Each command is a few lines: arguments in, one call, a report out; errors end here.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <functional>
+
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "godwit/util/stop.h"
+#include "options.h"
+#include "report.h"
+
+namespace godwit::cli {
+namespace {
+
+struct Invocation {
+  CommonOptions common;
+  CopyArguments copy;
+  bool with_history = false;
+  std::string command;        // for JSON
+  std::function<int()> deed;  // what was asked for
+};
+
+int run_check(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = definition_of(it.common, it.copy, state);
+  const auto findings = workflow::check_workflow(definition, tuning_of(it.copy));
+  print_findings(findings, it.common.is_json);
+  return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
+}
+
+int run_copy(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = definition_of(it.common, it.copy, state);
+  if (it.copy.dry_run) {
+    const auto plan = workflow::plan_copy(definition, tuning_of(it.copy));
+    print_plan(plan, it.common.is_json);
+    return check::has_blocker(plan.findings) ? exit_status(Reaction::precondition) : 0;
+  }
+  const auto tuning = tuning_of(it.copy);
+  try {
+    print_copy(definition.name, workflow::run_copy(definition, tuning, state, stop_on_signals()), it.common.is_json);
+  } catch (const Error& error) {
+    if (state.find_workflow(definition.name)) {
+      state.add_event(definition.name, error.reaction() == Reaction::cancelled ? "info" : "error", "copy_stopped", error.what());
+    }
+    throw;
+  }
+  return 0;
+}
+
+int run_cancel(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = definition_of(it.common, it.copy, state);
+  print_cancel(workflow::cancel(definition, state), it.common.is_json);
+  return 0;
+}
+
+int run_status(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  if (!it.common.name.empty() && !state.find_workflow(it.common.name)) {
+    throw Error(Code::no_such_workflow,
+                {.object = it.common.name, .cause = "the state file has no workflow of that name", .remedy = "godwit status lists those there are"});
+  }
+  print_workflows(state, it.common.name, it.with_history, it.common.is_json);
+  return 0;
+}
+
+CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const char* what, const char* example,
+                      std::function<int()> deed) {
+  CLI::App* command = parent.add_subcommand(name, what);
+  if (*example != '\0') command->footer(std::string("Example:\n  ") + example);
+  add_common(*command, it.common);
+  command->set_config("--config", "", "All of the options, in one file: JSON {\"source\": …} or TOML");
+  command->callback([&it, name, deed = std::move(deed)] {
+    it.command = name;
+    it.deed = deed;
+  });
+  return command;
+}
+
+void add_commands(CLI::App& app, Invocation& it) {
+  auto* check = add_command(app, it, "check", "Say what stands in the way of a migration, each with its remedy",
+                            "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
+  auto* copy = add_command(app, it, "copy", "Copy the tables; the same command goes on where it was stopped",
+                           "godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_copy(it); });
+  auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
+                             "godwit cancel shop", [&] { return run_cancel(it); });
+  auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
+  for (auto* command : {check, copy, cancel}) {
+    command->add_option("name", it.common.name, "The workflow's name")->required();
+    add_endpoints(*command, it.copy);
+  }
+  for (auto* command : {check, copy}) add_selection(*command, it.copy);
+  add_tuning(*copy, it.copy);
+  status->add_option("name", it.common.name, "One workflow only");
+  status->add_flag("--history", it.with_history, "With the event log");
+
+  auto* inspect = app.add_subcommand("inspect", "Look inside: failpoints, codes, checks");
+  inspect->require_subcommand(1);
+  add_command(*inspect, it, "failpoints", "Places where a test can stop godwit", "", [&] { print_failpoints(it.common.is_json); return 0; });
+  add_command(*inspect, it, "codes", "Every error code, with its exit status", "", [&] { print_codes(it.common.is_json); return 0; });
+  add_command(*inspect, it, "checks", "Every check, by the name that --skip takes", "", [&] { print_checks(it.common.is_json); return 0; });
+}
+
+void print_error(const Invocation& it, const Error& error) {
+  log::show_progress("");
+  log::error("{}", error.what());
+  if (it.common.is_json) print_json_error(it.command, error);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("godwit moves live MySQL and MariaDB databases to another server", "godwit");
+  app.set_version_flag("--version", "godwit " GODWIT_VERSION);
+  app.require_subcommand(1);
+  Invocation it;
+  add_commands(app, it);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int shown = app.exit(error);
+    return shown == 0 ? 0 : exit_status(Reaction::usage);
+  }
+  log::start(it.common.is_quiet ? log::Level::warning : it.common.is_verbose ? log::Level::debug : log::Level::info);
+  try {
+    arm_failpoints_from_environment();
+    stop_on_signals();  // before any thread
+    return it.deed();
+  } catch (const Error& error) {
+    print_error(it, error);
+    return exit_status(error.reaction());
+  } catch (const std::exception& error) {
+    print_error(it, Error(Code::internal_error, {.object = "godwit", .cause = error.what(), .remedy = "this is a defect: please report it"}));
+    return exit_status(Reaction::internal);
+  }
+}
+
+}  // namespace
+}  // namespace godwit::cli
+
+int main(int argc, char** argv) { return godwit::cli::run(argc, argv); }

@@ -1,0 +1,138 @@
+#include "options.h"
+
+#include <cstdlib>
+
+#include "godwit/util/error.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+
+namespace godwit::cli {
+namespace {
+
+[[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) {
+  throw Error(Code::bad_usage, {std::move(object), std::move(cause), std::move(remedy)});
+}
+
+void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag) {
+  if (!defaults_file.empty()) db::apply_defaults_file(dsn, defaults_file);
+  if (dsn.has_password) {
+    log::warning("{} holds a password, which other users of this machine can see: use {} or a defaults file", flag, variable);
+    return;
+  }
+  if (const char* password = std::getenv(variable); password != nullptr) dsn.password = password;
+}
+
+std::uint64_t bytes_of(const std::string& text, const char* flag) {
+  const auto bytes = parse_bytes(text);
+  if (!bytes || *bytes == 0) refuse(std::string(flag) + " " + text, "it is no size", std::string(flag) + " 16MiB");
+  return *bytes;
+}
+
+std::chrono::milliseconds duration_of(const std::string& text, const char* flag) {
+  const auto duration = parse_duration(text);
+  if (!duration) refuse(std::string(flag) + " " + text, "it is no duration", std::string(flag) + " 15m (ms, s, m, h)");
+  return *duration;
+}
+
+}  // namespace
+
+void add_common(CLI::App& app, CommonOptions& options) {
+  app.add_option("--state", options.state, "State file (default: $GODWIT_STATE, else $XDG_STATE_HOME/godwit/godwit.db)");
+  app.add_flag("--json", options.is_json, "One JSON document on standard output");
+  app.add_flag("-v,--verbose", options.is_verbose, "More lines in the log");
+  app.add_flag("-q,--quiet", options.is_quiet, "Warnings and errors only");
+}
+
+void add_endpoints(CLI::App& app, CopyArguments& a) {
+  app.add_option("--source", a.source, "mysql://user@host:port/schema?ssl-mode=…&ssl-ca=… (password: $GODWIT_SOURCE_PASSWORD)");
+  app.add_option("--target", a.target, "Likewise (password: $GODWIT_TARGET_PASSWORD)");
+  app.add_option("--source-defaults-file", a.source_defaults_file, "A my.cnf-style file with the source's user and password");
+  app.add_option("--target-defaults-file", a.target_defaults_file, "Likewise for the target");
+}
+
+void add_selection(CLI::App& app, CopyArguments& a) {
+  app.add_option("--databases", a.databases, "Schemas to copy, '*' for all but the system's (default: the source DSN's)")->delimiter(',');
+  app.add_option("--tables", a.tables, "Only these: table or schema.table, with * and ?")->delimiter(',');
+  app.add_option("--exclude-tables", a.exclude_tables, "All but these")->delimiter(',');
+  app.add_option("--map", a.map, "old=new for a schema, a.b=c.d for a table")->delimiter(',');
+  app.add_option("--collation-map", a.collation_map, "old=new, before the built-in counterparts")->delimiter(',');
+  app.add_option("--schema", a.schema, "create the tables on the target, or copy into existing ones")
+      ->check(CLI::IsMember({"create", "existing"}))
+      ->capture_default_str();
+  app.add_flag("--allow-no-key", a.allow_no_key, "Copy tables without a key too: as one chunk, under a lock of milliseconds");
+  app.add_option("--skip", a.skip, "Leave a check out, by name (godwit inspect checks)")->delimiter(',');
+  app.add_flag("--skip-target-binlog", a.skip_target_binlog, "Keep the copy out of the target's binlog");
+}
+
+void add_tuning(CLI::App& app, CopyArguments& a) {
+  app.add_option("--readers", a.readers, "Sessions that read the source, and as many that write")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_option("--key-builders", a.key_builders, "Tables whose keys are built at a time")->check(CLI::Range(1, 32))->capture_default_str();
+  app.add_option("--chunk-size", a.chunk_size, "Bytes of rows in one transaction, about")->capture_default_str();
+  app.add_option("--max-rate", a.max_rate, "Bytes per second to read at most, for example 50MiB");
+  app.add_option("--snapshot-age", a.snapshot_age, "Longest life of a snapshot on the source")->capture_default_str();
+  app.add_option("--attempts", a.attempts, "Failures in a row before giving up")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--history-list-max", a.history_list_max, "Give the snapshot up at this purge lag of the source; 0: never")->capture_default_str();
+  app.add_option("--source-threads-running-max", a.source_threads_running_max, "Pause at so many running threads; 0: never")->capture_default_str();
+  app.add_option("--target-threads-running-max", a.target_threads_running_max, "Likewise on the target")->capture_default_str();
+  app.add_option("--commit-latency-max", a.commit_latency_max, "Pause when commits on the target take so long");
+  app.add_option("--throttle-replica", a.throttle_replica, "DSN of a replica whose lag pauses the copy");
+  app.add_option("--replica-lag-max", a.replica_lag_max, "…at this lag")->capture_default_str();
+  app.add_flag("--no-load-data", a.no_load_data, "Write by INSERT, not by LOAD DATA LOCAL");
+  app.add_flag("--dry-run", a.dry_run, "Say what would be done, and change nothing");
+}
+
+state::StateFile open_state(const CommonOptions& options) {
+  return state::StateFile(options.state.empty() ? state::StateFile::default_path() : options.state);
+}
+
+workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
+  workflow::Definition definition;
+  if (a.source.empty() && a.target.empty()) {
+    const auto recorded = state.find_workflow(common.name);
+    if (!recorded) {
+      throw Error(Code::no_such_workflow,
+                  {.object = common.name,
+                   .cause = "the state file has no workflow of that name",
+                   .remedy = "name --source and --target for a new one; godwit status lists those there are"});
+    }
+    definition = workflow::definition_from(*recorded);
+  } else {
+    if (a.source.empty()) refuse("--source", "it is not given", "--source mysql://user@host:port/schema");
+    if (a.target.empty()) refuse("--target", "it is not given", "--target mysql://user@host:port/schema");
+    definition = {.name = common.name,
+                  .source = db::parse_dsn(a.source, "--source"),
+                  .target = db::parse_dsn(a.target, "--target"),
+                  .databases = a.databases,
+                  .tables = a.tables,
+                  .exclude_tables = a.exclude_tables,
+                  .map = a.map,
+                  .collation_map = a.collation_map,
+                  .is_schema_created = a.schema == "create",
+                  .allow_no_key = a.allow_no_key};
+  }
+  fill_password(definition.source, "GODWIT_SOURCE_PASSWORD", a.source_defaults_file, "--source");
+  fill_password(definition.target, "GODWIT_TARGET_PASSWORD", a.target_defaults_file, "--target");
+  return definition;
+}
+
+workflow::CopyTuning tuning_of(const CopyArguments& a) {
+  workflow::CopyTuning tuning;
+  tuning.readers = a.readers;
+  tuning.key_builders = a.key_builders;
+  tuning.limits.chunk_bytes = bytes_of(a.chunk_size, "--chunk-size");
+  tuning.limits.snapshot_age_max = duration_of(a.snapshot_age, "--snapshot-age");
+  tuning.limits.attempts_max = a.attempts;
+  if (!a.max_rate.empty()) tuning.throttle.rate_bytes_per_s = bytes_of(a.max_rate, "--max-rate");
+  tuning.throttle.history_list_max = a.history_list_max;
+  tuning.throttle.source_threads_running_max = a.source_threads_running_max;
+  tuning.throttle.target_threads_running_max = a.target_threads_running_max;
+  if (!a.commit_latency_max.empty()) tuning.throttle.commit_latency_max = duration_of(a.commit_latency_max, "--commit-latency-max");
+  if (!a.throttle_replica.empty()) tuning.throttle.replica_lag_max = duration_of(a.replica_lag_max, "--replica-lag-max");
+  tuning.throttle_replica = a.throttle_replica;
+  tuning.writer.use_load_data = !a.no_load_data;
+  tuning.writer.skip_binlog = a.skip_target_binlog;
+  tuning.skipped_checks.insert(a.skip.begin(), a.skip.end());
+  return tuning;
+}
+
+}  // namespace godwit::cli

@@ -1,0 +1,63 @@
+// The command line, in CLI11's terms, and what every command shares. Private to cli.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "godwit/state/state_file.h"
+#include "godwit/workflow/copy.h"
+
+namespace godwit::cli {
+
+struct CommonOptions {
+  std::string state;
+  std::string name;
+  bool is_json = false;
+  bool is_verbose = false;
+  bool is_quiet = false;
+};
+
+// As given; kept apart from what they mean until all of them are there.
+struct CopyArguments {
+  std::string source;
+  std::string target;
+  std::string source_defaults_file;
+  std::string target_defaults_file;
+  std::vector<std::string> databases;
+  std::vector<std::string> tables;
+  std::vector<std::string> exclude_tables;
+  std::vector<std::string> map;
+  std::vector<std::string> collation_map;
+  std::vector<std::string> skip;
+  std::string schema = "create";
+  bool allow_no_key = false;
+  std::size_t readers = 4;
+  std::size_t key_builders = 2;
+  unsigned attempts = 10;
+  std::string chunk_size = "16MiB";
+  std::string max_rate;
+  std::string snapshot_age = "15m";
+  std::uint64_t history_list_max = 10'000'000;
+  std::uint64_t source_threads_running_max = 0;
+  std::uint64_t target_threads_running_max = 0;
+  std::string commit_latency_max;
+  std::string throttle_replica;
+  std::string replica_lag_max = "10s";
+  bool no_load_data = false;
+  bool skip_target_binlog = false;
+  bool dry_run = false;
+};
+
+void add_common(CLI::App& app, CommonOptions& options);
+void add_endpoints(CLI::App& app, CopyArguments& arguments);
+void add_selection(CLI::App& app, CopyArguments& arguments);
+void add_tuning(CLI::App& app, CopyArguments& arguments);
+
+state::StateFile open_state(const CommonOptions& options);
+// From the arguments; where neither --source nor --target is given, from the state file. Passwords come from the environment
+// (GODWIT_SOURCE_PASSWORD, GODWIT_TARGET_PASSWORD), a defaults file, or the DSN, which warns.
+workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
+workflow::CopyTuning tuning_of(const CopyArguments& arguments);
+
+}  // namespace godwit::cli

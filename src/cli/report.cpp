@@ -1,0 +1,299 @@
+#include "report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "godwit/util/failpoint.h"
+#include "godwit/util/text.h"
+
+namespace godwit::cli {
+namespace {
+
+using nlohmann::json;
+
+// A table of text: columns as wide as their widest cell; figures to the right.
+class Grid {
+ public:
+  explicit Grid(std::vector<std::string> head, std::size_t text_columns = 1)
+      : text_columns_(text_columns), rows_{std::move(head)} {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void print() const {
+    std::vector<std::size_t> widths(rows_[0].size());
+    for (const auto& row : rows_) {
+      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (const auto& row : rows_) {
+      std::string line;
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        if (i > 0) line += "  ";
+        line += i < text_columns_ ? fmt::format("{:<{}}", row[i], widths[i]) : fmt::format("{:>{}}", row[i], widths[i]);
+      }
+      fmt::print("{}\n", std::string(line.substr(0, line.find_last_not_of(' ') + 1)));
+    }
+  }
+
+ private:
+  std::size_t text_columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+json to_json(const catalog::Issue& issue) {
+  const char* severity = issue.severity == catalog::Severity::blocker   ? "blocker"
+                         : issue.severity == catalog::Severity::warning ? "warning"
+                                                                        : "note";
+  return {{"severity", severity},
+          {"code", info(issue.code).id},
+          {"object", issue.object},
+          {"cause", issue.cause},
+          {"remedy", issue.remedy}};
+}
+
+json to_json(const check::Finding& finding) {
+  json result{{"check", finding.check}, {"verdict", check::to_string(finding.verdict)}, {"object", finding.object}, {"cause", finding.cause}};
+  const bool has_code = finding.verdict == check::Verdict::warning || finding.verdict == check::Verdict::blocker;
+  if (has_code) {
+    result["code"] = info(finding.code).id;
+    result["remedy"] = finding.remedy;
+  }
+  return result;
+}
+
+json to_json(const workflow::CopiedTable& table) {
+  return {{"source", table.source},
+          {"target", table.target},
+          {"rows", table.rows},
+          {"bytes", table.bytes},
+          {"copy_ms", table.copy.count()},
+          {"keys_ms", table.keys.count()}};
+}
+
+template <typename Item>
+json list(const std::vector<Item>& items) {
+  json result = json::array();
+  for (const auto& item : items) result.push_back(to_json(item));
+  return result;
+}
+
+std::string rate(std::uint64_t bytes, std::chrono::milliseconds duration) {
+  if (duration.count() == 0) return "-";
+  return fmt::format("{:.1f}", static_cast<double>(bytes) / 1048576.0 / (static_cast<double>(duration.count()) / 1000.0));
+}
+
+void print_issues(const std::vector<catalog::Issue>& issues) {
+  for (const auto& issue : issues) {
+    fmt::print("{} {}: {} => {}\n",
+               issue.severity == catalog::Severity::note ? "note" : issue.severity == catalog::Severity::warning ? "warning" : "blocker",
+               issue.object,
+               issue.cause,
+               issue.remedy);
+  }
+}
+
+}  // namespace
+
+void print_json(const std::string& command, json body) {
+  json document{{"format", "godwit/1"}, {"command", command}, {"code", 0}};
+  document.update(body);
+  fmt::print("{}\n", document.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+void print_json_error(const std::string& command, const Error& error) {
+  print_json(command,
+             {{"code", exit_status(error.reaction())},
+              {"reaction", to_string(error.reaction())},
+              {"error",
+               {{"code", info(error.code()).id},
+                {"name", info(error.code()).name},
+                {"object", error.object()},
+                {"cause", error.cause()},
+                {"remedy", error.remedy()}}}});
+}
+
+void print_findings(const std::vector<check::Finding>& findings, bool is_json) {
+  if (is_json) {
+    print_json("check", {{"code", check::has_blocker(findings) ? 3 : 0}, {"findings", list(findings)}});
+    return;
+  }
+  std::map<check::Verdict, std::size_t> counts;
+  for (const auto& finding : findings) {
+    ++counts[finding.verdict];
+    const bool has_code = finding.verdict == check::Verdict::warning || finding.verdict == check::Verdict::blocker;
+    fmt::print("{:<8} {:<25} {}{}{}\n",
+               check::to_string(finding.verdict),
+               finding.check,
+               has_code ? std::string(info(finding.code).id) + " " : "",
+               finding.object.empty() ? "" : finding.object + ": ",
+               finding.cause);
+    if (!finding.remedy.empty() && has_code) fmt::print("{:<8} {:<25} => {}\n", "", "", finding.remedy);
+  }
+  fmt::print("{} ok, {} warnings, {} blockers, {} skipped\n",
+             counts[check::Verdict::ok],
+             counts[check::Verdict::warning],
+             counts[check::Verdict::blocker],
+             counts[check::Verdict::skipped]);
+}
+
+void print_plan(const workflow::CopyPlan& plan, bool is_json) {
+  if (is_json) {
+    print_json("copy",
+               {{"code", check::has_blocker(plan.findings) ? 3 : 0},
+                {"dry_run", true},
+                {"findings", list(plan.findings)},
+                {"tables", list(plan.tables)},
+                {"statements", plan.statements},
+                {"issues", list(plan.issues)}});
+    return;
+  }
+  print_findings(plan.findings, false);
+  fmt::print("\n");
+  Grid grid({"table", "target", "~rows", "~size"}, 2);
+  for (const auto& table : plan.tables) {
+    grid.add({table.source, table.target, format_count(table.rows), format_bytes(table.bytes)});
+  }
+  grid.print();
+  fmt::print("\non the target, in this order:\n");
+  for (const auto& statement : plan.statements) fmt::print("{};\n", statement);
+  fmt::print("\nnothing was changed (--dry-run)\n");
+}
+
+void print_copy(const std::string& name, const workflow::CopyReport& report, bool is_json) {
+  json pending = json::array();
+  for (const auto& statement : report.pending) {
+    pending.push_back({{"kind", statement.kind}, {"object", statement.object}, {"error", statement.error}});
+  }
+  if (is_json) {
+    print_json("copy",
+               {{"workflow", name},
+                {"tables", list(report.tables)},
+                {"low", report.low},
+                {"high", report.high},
+                {"cycles", report.cycles},
+                {"writes_held_us", report.writes_held.count()},
+                {"duration_ms", report.duration.count()},
+                {"pending", pending},
+                {"created_objects", report.created_objects},
+                {"issues", list(report.issues)}});
+    return;
+  }
+  print_issues(report.issues);
+  Grid grid({"table", "rows", "size", "copy", "MiB/s", "keys"});
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& table : report.tables) {
+    grid.add({table.source == table.target ? table.source : table.source + " -> " + table.target,
+              format_count(table.rows),
+              format_bytes(table.bytes),
+              format_duration(table.copy),
+              rate(table.bytes, table.copy),
+              format_duration(table.keys)});
+    rows += table.rows;
+    bytes += table.bytes;
+  }
+  grid.print();
+  for (const auto& object : report.created_objects) fmt::print("created {}\n", object);
+  for (const auto& statement : report.pending) {
+    fmt::print("waiting: {} of {}: {}\n", statement.kind, statement.object, statement.error);
+  }
+  if (report.writes_held.count() > 0) {
+    fmt::print("writes to tables without a key were held for {:.1f} ms\n", static_cast<double>(report.writes_held.count()) / 1000.0);
+  }
+  fmt::print("rows are of an instant between {} and {}{}\n",
+             report.low.empty() ? "(the beginning)" : report.low,
+             report.high.empty() ? "(the beginning)" : report.high,
+             report.low == report.high ? ": one and the same" : "");
+  fmt::print("{}: {} tables, {} rows, {} copied in {}\n",
+             name,
+             report.tables.size(),
+             format_count(rows),
+             format_bytes(bytes),
+             format_duration(report.duration));
+}
+
+void print_cancel(const workflow::CancelReport& report, bool is_json) {
+  if (is_json) {
+    print_json("cancel", {{"dropped", report.dropped}});
+    return;
+  }
+  for (const auto& what : report.dropped) fmt::print("dropped {}\n", what);
+  fmt::print("cancelled\n");
+}
+
+void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json) {
+  json documents = json::array();
+  for (const auto& workflow : state.workflows()) {
+    if (!only.empty() && workflow.name != only) continue;
+    json document{{"name", workflow.name}, {"phase", workflow.phase}, {"created", workflow.created}, {"updated", workflow.updated}, {"definition", workflow.definition}};
+    const auto progress = state.progress(workflow.name, "copy");
+    if (progress) document["copy"] = json::parse(*progress, nullptr, false);
+    if (with_history) {
+      json events = json::array();
+      for (const auto& event : state.events(workflow.name, 200)) {
+        events.push_back({{"at", event.at}, {"level", event.level}, {"what", event.what}, {"detail", event.detail}});
+      }
+      document["events"] = events;
+    }
+    documents.push_back(document);
+  }
+  if (is_json) {
+    print_json("status", {{"workflows", documents}});
+    return;
+  }
+  if (documents.empty()) fmt::print("no workflow is recorded\n");
+  for (const auto& document : documents) {
+    fmt::print("{}  {}  since {}\n", document["name"].get<std::string>(), document["phase"].get<std::string>(), document["updated"].get<std::string>());
+    fmt::print("  source  {}\n  target  {}\n", document["definition"].value("source", ""), document["definition"].value("target", ""));
+    if (document.contains("copy") && document["phase"] == "copying") {
+      const auto& copy = document["copy"];
+      fmt::print("  copy    {} of ~{}, {}/s, {} of {} tables{}\n",
+                 format_bytes(copy.value("bytes", std::uint64_t{0})),
+                 format_bytes(copy.value("bytes_estimate", std::uint64_t{0})),
+                 format_bytes(copy.value("bytes_per_s", std::uint64_t{0})),
+                 copy.value("tables_done", std::uint64_t{0}),
+                 copy.value("tables", std::uint64_t{0}),
+                 copy.value("throttle", "").empty() ? "" : ", throttled: " + copy.value("throttle", ""));
+    }
+    if (document.contains("events")) {
+      for (const auto& event : document["events"]) {
+        fmt::print("  {}  {:<7} {} {}\n", event["at"].get<std::string>(), event["level"].get<std::string>(), event["what"].get<std::string>(), event["detail"].get<std::string>());
+      }
+    }
+  }
+}
+
+void print_failpoints(bool is_json) {
+  json documents = json::array();
+  Grid grid({"name", "when it is hit"}, 2);
+  for (const auto& point : all_failpoints()) {
+    documents.push_back({{"name", point.name}, {"where", point.where}});
+    grid.add({std::string(point.name), std::string(point.where)});
+  }
+  if (is_json) return print_json("inspect failpoints", {{"failpoints", documents}});
+  grid.print();
+}
+
+void print_codes(bool is_json) {
+  json documents = json::array();
+  Grid grid({"code", "name", "exit", "meaning"}, 4);
+  for (const auto& code : all_codes()) {
+    documents.push_back({{"code", code.id}, {"name", code.name}, {"reaction", to_string(code.reaction)}, {"exit", exit_status(code.reaction)}, {"title", code.title}});
+    grid.add({std::string(code.id), std::string(code.name), fmt::format("{}", exit_status(code.reaction)), std::string(code.title)});
+  }
+  if (is_json) return print_json("inspect codes", {{"codes", documents}});
+  grid.print();
+}
+
+void print_checks(bool is_json) {
+  json documents = json::array();
+  Grid grid({"name", "what it checks"}, 2);
+  for (const auto& check : check::all_checks()) {
+    documents.push_back({{"name", check.name}, {"what", check.what}});
+    grid.add({std::string(check.name), std::string(check.what)});
+  }
+  if (is_json) return print_json("inspect checks", {{"checks", documents}});
+  grid.print();
+}
+
+}  // namespace godwit::cli

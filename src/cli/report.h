@@ -1,0 +1,27 @@
+// Results on standard output: as text for people, or as one JSON document with a versioned envelope. Private to cli.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "godwit/check/check.h"
+#include "godwit/state/state_file.h"
+#include "godwit/util/error.h"
+#include "godwit/workflow/copy.h"
+
+namespace godwit::cli {
+
+void print_json(const std::string& command, nlohmann::json body);
+void print_json_error(const std::string& command, const Error& error);
+
+void print_findings(const std::vector<check::Finding>& findings, bool is_json);
+void print_plan(const workflow::CopyPlan& plan, bool is_json);
+void print_copy(const std::string& name, const workflow::CopyReport& report, bool is_json);
+void print_cancel(const workflow::CancelReport& report, bool is_json);
+void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json);
+void print_failpoints(bool is_json);
+void print_codes(bool is_json);
+void print_checks(bool is_json);
+
+}  // namespace godwit::cli
