@@ -29,18 +29,17 @@ Scheduler::Scheduler(db::Connection& planner, const std::vector<TableTask>& task
       progress_(progress),
       states_(tasks.size()),
       order_(tasks.size()) {
-  // Largest first: the last thing to run should be small. One after the other: the keys of the first are built while
-  // the second is copied.
   std::iota(order_.begin(), order_.end(), 0U);
-  std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-    return tasks[a].bytes_estimate > tasks[b].bytes_estimate;
-  });
 }
 
 std::optional<Assignment> Scheduler::next() {
   std::unique_lock lock(mutex_);
   while (!is_closed_) {
     bool is_any_in_flight = false;
+    // Lanes spread over the tables: two that fill one B-tree hold each other up. Ties go to the larger table.
+    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
+      return std::pair(states_[a].in_flight, tasks_[b].bytes_estimate) < std::pair(states_[b].in_flight, tasks_[a].bytes_estimate);
+    });
     for (const std::size_t table : order_) {
       if (states_[table].is_copied) continue;
       if (auto assignment = take(table)) return assignment;
