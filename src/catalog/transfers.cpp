@@ -37,7 +37,7 @@ Transfer transfer_of(const Column& source, const Column& target) {
     transfer.set_expression = "CAST({v} AS UNSIGNED)";
   } else if (is_one_of(type, {"enum", "set"})) {
     // By number: neither the members' charset nor an index 0 has a text that says which it is.
-    transfer.select = name + "+0";
+    transfer.select = "CAST(" + name + " AS UNSIGNED)";  // +0 would be a DOUBLE, which has not 64 bits
     transfer.set_expression = "CAST({v} AS UNSIGNED)";
     transfer.does_zero_warn = type == "enum";
   } else if (target.data_type == "json") {

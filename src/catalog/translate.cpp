@@ -180,6 +180,7 @@ void Translator::translate_type(Element& element) {
     return;
   }
   if (type == "json") translate_json(element);
+  if (type == "geomcollection") element.tokens[1].text = "geometrycollection";
   const bool has_vector = options_.target.version >= db::Version{11, 7, 0};
   if (type == "vector" && !has_vector) {
     report(Severity::blocker,

@@ -1,0 +1,68 @@
+#include "godwit/util/text.h"
+
+#include "catch.h"
+#include "godwit/db/dsn.h"
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+
+#include <set>
+
+using namespace godwit;
+
+TEST_CASE("sizes and durations are read with their units", "[text]") {
+  CHECK(parse_bytes("50MiB") == 50U * 1024 * 1024);
+  CHECK(parse_bytes("64k") == 64U * 1024);
+  CHECK(parse_bytes("7") == 7U);
+  CHECK_FALSE(parse_bytes("many"));
+  CHECK_FALSE(parse_bytes("-1"));
+  CHECK(parse_duration("250ms") == std::chrono::milliseconds(250));
+  CHECK(parse_duration("15m") == std::chrono::minutes(15));
+  CHECK_FALSE(parse_duration("soon"));
+}
+
+TEST_CASE("figures for people carry unit and scale", "[text]") {
+  CHECK(format_bytes(1536) == "1.5 KiB");
+  CHECK(format_count(4218334) == "4,218,334");
+  CHECK(format_count(12) == "12");
+  CHECK(format_duration(std::chrono::milliseconds(850)) == "850 ms");
+  CHECK(format_duration(std::chrono::seconds(125)) == "2 m 05 s");
+}
+
+TEST_CASE("identifiers and literals are quoted whatever they hold", "[sql]") {
+  CHECK(sql::quote_identifier("a`b") == "`a``b`");
+  CHECK(sql::quote_string(std::string("it's\\\0\n", 7)) == "'it\\'s\\\\\\0\\n'");
+  CHECK(sql::hex_literal(std::string("\0\xff", 2)) == "X'00FF'");
+}
+
+TEST_CASE("a DSN is printed without its password", "[dsn]") {
+  const auto dsn = db::parse_dsn("mysql://u%40x:secret@[::1]:3307/my%2Fdb?ssl-mode=verify_identity&ssl-ca=/c.pem", "--source");
+  CHECK(dsn.user == "u@x");
+  CHECK(dsn.password == "secret");
+  CHECK(dsn.host == "::1");
+  CHECK(dsn.port == 3307);
+  CHECK(dsn.schema == "my/db");
+  CHECK(db::to_string(dsn).find("secret") == std::string::npos);
+  CHECK(db::to_string(db::parse_dsn(db::to_string(dsn), "--source")) == db::to_string(dsn));
+}
+
+TEST_CASE("a DSN that cannot be taken is refused with the flag's name, never with its password", "[dsn]") {
+  for (const char* text : {"host/db", "pg://u@h/d", "mysql://u:secret@h:0/d", "mysql://u:secret@h/d?x=1", "mysql://u:secret%zz@h/d"}) {
+    try {
+      db::parse_dsn(text, "--target");
+      FAIL("taken: " << text);
+    } catch (const Error& error) {
+      CHECK(error.code() == Code::bad_usage);
+      CHECK(error.object() == "--target");
+      CHECK(std::string(error.what()).find("secret") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("error codes are unique, and each has an exit status of its reaction", "[error]") {
+  std::set<std::string_view> ids;
+  for (const auto& code : all_codes()) {
+    CHECK(ids.insert(code.id).second);
+    CHECK(code.id.size() == 6);
+    CHECK(exit_status(code.reaction) != 0);
+  }
+}
