@@ -142,7 +142,8 @@ std::string literal_expressions(const KeySpec& key) {
         expressions.push_back(fmt::format("CONCAT('X''', HEX({}), '''')", name));
         break;
       case KeyKind::quoted:
-        expressions.push_back(fmt::format("CONCAT('''', {}, '''')", name));
+        // Named as text: under SET NAMES binary a bare literal would be the raw value of a UUID or INET6, or none at all.
+        expressions.push_back(fmt::format("CONCAT('_latin1''', {}, '''')", name));
         break;
     }
   }

@@ -17,7 +17,7 @@ enum class KeyKind {
   number,    // 1.50 (decimal), BIT as a number
   text,      // _latin1 X'6162', under the column's own collation
   bytes,     // X'00FF'
-  quoted,    // '2020-01-01 00:00:00', UUID, INET6: compared in the column's type
+  quoted,    // _latin1'2020-01-01 00:00:00', UUID, INET6: compared in the column's type
   ordinal,   // ENUM and SET: by index, `c`+0
 };
 
