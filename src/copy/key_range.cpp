@@ -115,6 +115,13 @@ std::string predicate(const KeySpec& key, const KeyRange& range) {
   return join(conditions, " AND ");
 }
 
+std::string equality(const KeySpec& key, const Bound& bound) {
+  GODWIT_CHECK(bound.size() == key.columns.size());
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < bound.size(); ++i) parts.push_back(fmt::format("{} = {}", operand(key.columns[i]), bound[i]));
+  return join(parts, " AND ");
+}
+
 std::string order_by(const KeySpec& key) {
   std::vector<std::string> parts;
   for (const auto& column : key.columns) {

@@ -54,6 +54,7 @@ class Scheduler {
   std::vector<Bound> next_bounds(std::size_t table);
   std::vector<Bound> bounds_by_value(std::size_t table);
   std::vector<Bound> bounds_by_walking(std::size_t table);
+  void prove_bound(const TableTask& task, const Bound& bound);
   std::uint64_t chunk_rows(const TableTask& task) const;
   bool finish_if_complete(std::size_t table);
   std::optional<Assignment> take(std::size_t table);

@@ -304,7 +304,8 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
     }
     catch_up.reach(snapshot.low);
     store_positions(snapshot);
-    db::Connection planner = db::Connection::open(source_endpoint_);
+    db::Connection planner = db::Connection::open(source_endpoint_, db::Encoding::bytes);
+    db::begin_snapshot(planner);
     const auto end = copier.copy_from(snapshot, planner, tasks_, progress, [&](const copy::TableTask& task) {
       keys.add(task.target_schema, task.target_table);
     });

@@ -53,6 +53,8 @@ KeySpec key_spec(const catalog::Table& table, const catalog::Key& key);
 
 // `a` > 1 or (`a` = 1 and `b` > 2) …, or "" for the whole table. Never row constructors (TRAPS 13).
 std::string predicate(const KeySpec& key, const KeyRange& range);
+// `a` = 1 AND `b` = 2: the one row of a bound.
+std::string equality(const KeySpec& key, const Bound& bound);
 std::string order_by(const KeySpec& key);
 // Select expressions, one per key column, whose values are the literals of a bound.
 std::string literal_expressions(const KeySpec& key);
