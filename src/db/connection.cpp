@@ -383,6 +383,30 @@ std::string Connection::warnings_text() {
 
 bool Connection::ping() noexcept { return mysql_ping(impl_->handle.get()) == 0; }
 
+void Connection::begin_dump(std::uint8_t command, std::string_view arguments) {
+  MYSQL* handle = impl_->handle.get();
+  constexpr my_bool kSkipAnswer = 1;
+  const auto code = static_cast<enum_server_command>(command);
+  if (handle->methods->db_command(handle, code, arguments.data(), arguments.size(), kSkipAnswer, nullptr) == 0) return;
+  impl_->last_errno = mysql_errno(handle);
+  fail(impl_->endpoint, handle);
+}
+
+std::optional<std::string_view> Connection::next_packet() {
+  constexpr std::uint8_t kEnd = 0xfe;
+  constexpr unsigned long kEndBytesMax = 8;
+  MYSQL* handle = impl_->handle.get();
+  const unsigned long size = mysql_net_read_packet(handle);
+  if (size == packet_error) {
+    impl_->last_errno = mysql_errno(handle);
+    fail(impl_->endpoint, handle);
+  }
+  const unsigned char* bytes = handle->net.read_pos;
+  if (size == 0) fail(impl_->endpoint, 2013, "an empty packet in the binlog stream", {});
+  if (bytes[0] == kEnd && size <= kEndBytesMax) return std::nullopt;
+  return std::string_view(reinterpret_cast<const char*>(bytes) + 1, size - 1);
+}
+
 void Connection::cancel() const noexcept {
   try {
     const Handle other = connect(impl_->endpoint);

@@ -128,6 +128,13 @@ class Connection {
   // The raw error number of the last failed statement (0 if none): for the few callers that know an errno's meaning.
   unsigned last_errno() const;
 
+  // The replication protocol, raw. Sends a command (COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID) that is answered by packets
+  // without end: from then on only next_packet() may be called, and the session is of no other use.
+  void begin_dump(std::uint8_t command, std::string_view arguments);
+  // A packet without its status byte, valid until the next call; packets of more than 16 MiB come joined. Nothing when the
+  // server says that it was the last. A packet that does not come within the endpoint's read_timeout is connection_lost.
+  std::optional<std::string_view> next_packet();
+
   // Ends what the server does for this session, from any thread, by KILL QUERY through a session of its own.
   void cancel() const noexcept;
 

@@ -1,5 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
-// Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts.
+// Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
+// 07 positions and the binlog.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -63,7 +64,17 @@
   X(0508, retries_used_up, exhausted, "the same step failed too often")                            \
   X(0509, position_unavailable, precondition, "the server gives no usable binlog position")        \
   X(0510, replicas_attached, precondition, "the target has replicas that would miss the copy")     \
-  X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")
+  X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")     \
+  X(0701, gtid_unreadable, usage, "the text is no GTID or position of that flavour")               \
+  X(0702, position_purged, precondition, "the server's binlog no longer holds the position")       \
+  X(0703, event_corrupt, corrupt, "a binlog event is not what it says it is")                      \
+  X(0704, event_checksum_wrong, corrupt, "a binlog event does not have its checksum")              \
+  X(0705, event_unsupported, precondition, "the binlog holds an event that cannot be followed")    \
+  X(0706, value_unreadable, precondition, "a column's form in the binlog is not known")            \
+  X(0707, binlog_file_unreadable, precondition, "the file is no binlog that can be read")          \
+  X(0708, position_foreign, precondition, "the position is not of the server's history")           \
+  X(0709, dump_refused, precondition, "the server does not send its binlog")                       \
+  X(0710, dump_displaced, retryable, "another reader of the binlog uses the same server id")
 
 namespace godwit {
 
