@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog.
+// 07 positions and the binlog, 08 streams.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -74,7 +74,15 @@
   X(0707, binlog_file_unreadable, precondition, "the file is no binlog that can be read")          \
   X(0708, position_foreign, precondition, "the position is not of the server's history")           \
   X(0709, dump_refused, precondition, "the server does not send its binlog")                       \
-  X(0710, dump_displaced, retryable, "another reader of the binlog uses the same server id")
+  X(0710, dump_displaced, retryable, "another reader of the binlog uses the same server id")                    \
+  X(0801, schema_misfit, precondition, "the binlog describes a table otherwise than its definition does") \
+  X(0802, statement_format, precondition, "a change was logged as a statement, not as rows")       \
+  X(0803, row_image_incomplete, precondition, "a row event lacks a column that is needed")         \
+  X(0804, ddl_met, precondition, "the stream met a statement that changes a migrated table")       \
+  X(0805, drift, diverged, "the target differs from what the stream implies")                      \
+  X(0806, stream_not_ready, precondition, "the stream cannot run in its present state")            \
+  X(0807, source_behind, precondition, "the server lacks transactions that the stream has behind it") \
+  X(0808, xa_unknown, precondition, "the outcome of an XA transaction whose rows were never seen")
 
 namespace godwit {
 
