@@ -135,8 +135,9 @@ std::string load_statement(const TableTask& task) {
     settings.push_back(column + " = " + replaced(transfer.set_expression, kPlaceholder, user_variable(i)));
   }
   std::string statement = fmt::format(
-      "LOAD DATA LOCAL INFILE 'godwit' INTO TABLE {} CHARACTER SET binary FIELDS TERMINATED BY '\\t' "
+      "LOAD DATA LOCAL INFILE 'godwit' {}INTO TABLE {} CHARACTER SET binary FIELDS TERMINATED BY '\\t' "
       "ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ({})",
+      task.overwrites ? "REPLACE " : "",
       sql::quote_table(task.target_schema, task.target_table),
       join(columns, ", "));
   if (!settings.empty()) statement += " SET " + join(settings, ", ");
@@ -146,7 +147,8 @@ std::string load_statement(const TableTask& task) {
 std::string insert_statement_head(const TableTask& task) {
   std::vector<std::string> columns;
   for (const auto& transfer : task.transfers) columns.push_back(sql::quote_identifier(transfer.column));
-  return fmt::format("INSERT INTO {} ({}) VALUES ",
+  return fmt::format("{} INTO {} ({}) VALUES ",
+                     task.overwrites ? "REPLACE" : "INSERT",
                      sql::quote_table(task.target_schema, task.target_table),
                      join(columns, ", "));
 }

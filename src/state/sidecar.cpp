@@ -17,7 +17,7 @@ using sql::quote_string;
 constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
 // Version 1 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 4> kTables{
+constexpr std::array<std::string_view, 6> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -43,20 +43,17 @@ constexpr std::array<std::string_view, 4> kTables{
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
     "kind VARCHAR(16) NOT NULL, schema_name VARCHAR(64) NOT NULL, object_name VARCHAR(64) NOT NULL, "
     "statement LONGTEXT NOT NULL, sql_mode TEXT NOT NULL, creates LONGTEXT NOT NULL, state VARCHAR(16) NOT NULL, error TEXT NOT NULL, "
-    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))"};
+    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))",
+    "prepared_xa ("
+    "stream BIGINT UNSIGNED NOT NULL, xid VARCHAR(320) NOT NULL, changes LONGBLOB NOT NULL, stored DATETIME(3) NOT NULL, "
+    "PRIMARY KEY (stream, xid))",
+    "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)"};
 
 constexpr std::uint64_t kVersion = 1;
 
 std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
 
 std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
-
-[[noreturn]] void fenced(std::uint64_t stream, std::uint64_t epoch) {
-  throw Error(Code::stream_fenced,
-              {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),
-               .cause = fmt::format("epoch {} is over: a newer process has taken the stream over", epoch),
-               .remedy = "only one godwit works on a workflow: let the newer one go on"});
-}
 
 std::optional<gtid::Position> position_of(const db::Rows& rows, std::size_t row, std::string_view column) {
   if (rows.is_null(row, column)) return std::nullopt;
@@ -96,6 +93,13 @@ std::string table_id(std::uint64_t stream, std::string_view schema, std::string_
 }
 
 }  // namespace
+
+void throw_fenced(std::uint64_t stream, std::uint64_t epoch) {
+  throw Error(Code::stream_fenced,
+              {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),
+               .cause = fmt::format("epoch {} is over: a newer process has taken the stream over", epoch),
+               .remedy = "only one godwit works on a workflow: let the newer one go on"});
+}
 
 bool Sidecar::exists(db::Connection& connection) {
   return !connection
@@ -159,6 +163,26 @@ StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const
   return row;
 }
 
+// The position was proved to be known to the new server; the guard makes sure that nobody else follows the old one.
+void Sidecar::move_source(std::uint64_t stream, const std::string& source_identity, const std::string& source_version) {
+  db_.execute(fmt::format("UPDATE {} SET source_identity = {}, source_version = {}, epoch = epoch + 1 WHERE id = {}",
+                          name("stream"),
+                          quote_string(source_identity),
+                          quote_string(source_version),
+                          stream));
+}
+
+std::set<std::pair<std::string, std::string>> Sidecar::begun_tables(std::uint64_t stream) {
+  const db::Rows rows = db_.query(fmt::format(
+      "SELECT DISTINCT t.source_schema, t.source_table FROM {} t JOIN {} c ON c.table_id = t.id WHERE t.stream = {} AND c.state = 'done'",
+      name("copy_table"),
+      name("copy_chunk"),
+      stream));
+  std::set<std::pair<std::string, std::string>> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) result.emplace(rows.text(i, "source_schema"), rows.text(i, "source_table"));
+  return result;
+}
+
 std::optional<StreamRow> Sidecar::find(const StreamKey& key) {
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {}", name("stream"), where_key(key)));
   if (rows.empty()) return std::nullopt;
@@ -180,6 +204,7 @@ void Sidecar::forget(std::uint64_t stream) {
                           stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("copy_table"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("post_copy"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");
 }
@@ -188,20 +213,25 @@ void Sidecar::forget(std::uint64_t stream) {
 // guard and not yet committed, and once it has raised the epoch none of the old epoch can pass. Transactions of one epoch do
 // not wait for each other, which an UPDATE of the row would make them do.
 void Sidecar::guard(std::uint64_t stream, std::uint64_t epoch) {
-  const db::Rows rows =
-      db_.query(fmt::format("SELECT epoch FROM {} WHERE id = {} LOCK IN SHARE MODE", name("stream"), stream));
-  if (rows.empty() || rows.u64(0, "epoch") != epoch) fenced(stream, epoch);
+  const db::Rows rows = db_.query(guard_statement(stream));
+  if (rows.empty() || rows.u64(0, "epoch") != epoch) throw_fenced(stream, epoch);
+}
+
+std::string guard_statement(std::uint64_t stream) {
+  return fmt::format("SELECT epoch FROM {} WHERE id = {} LOCK IN SHARE MODE", name("stream"), stream);
+}
+
+// `touched` makes every update count as a change, so that 0 rows mean one thing only.
+std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment) {
+  return fmt::format("UPDATE {} SET {}, touched = touched + 1, heartbeat = UTC_TIMESTAMP(3) WHERE id = {} AND epoch = {}",
+                     name("stream"),
+                     assignment,
+                     stream,
+                     epoch);
 }
 
 void Sidecar::update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment) {
-  // `touched` makes every update count as a change, so that 0 rows mean one thing only.
-  const db::Executed done =
-      db_.execute(fmt::format("UPDATE {} SET {}, touched = touched + 1, heartbeat = UTC_TIMESTAMP(3) WHERE id = {} AND epoch = {}",
-                              name("stream"),
-                              assignment,
-                              stream,
-                              epoch));
-  if (done.affected_rows == 0) fenced(stream, epoch);
+  if (db_.execute(update_statement(stream, epoch, assignment)).affected_rows == 0) throw_fenced(stream, epoch);
 }
 
 void Sidecar::set_state(std::uint64_t stream, std::uint64_t epoch, std::string_view state) {

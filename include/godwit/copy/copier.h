@@ -32,6 +32,7 @@ struct TableTask {
   std::uint64_t rows_estimate = 0;
   std::uint64_t bytes_estimate = 0;
   std::uint64_t row_bytes_avg = 0;
+  bool overwrites = false;  // rows of chunks not yet copied may be there: the stream was applied between two cycles
 };
 
 struct CopyLimits {

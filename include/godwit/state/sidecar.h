@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -72,6 +73,12 @@ struct TableRow {  // one per table of a stream, in copy_table
   std::uint64_t keys_ms = 0;
 };
 
+// The statements that guard and move a stream, for those who put them into transactions of their own. guard: gives the epoch, locked
+// shared. update: affects one row while the epoch holds, none when it is over.
+std::string guard_statement(std::uint64_t stream);
+std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
+[[noreturn]] void throw_fenced(std::uint64_t stream, std::uint64_t epoch);
+
 class Sidecar {
  public:
   explicit Sidecar(db::Connection& connection) : db_(connection) {}
@@ -88,6 +95,8 @@ class Sidecar {
                   const std::string& source_version);
   std::optional<StreamRow> find(const StreamKey& key);
   std::vector<StreamRow> streams();
+  // Another server takes the source's place. Raises the epoch.
+  void move_source(std::uint64_t stream, const std::string& source_identity, const std::string& source_version);
   void forget(std::uint64_t stream);  // with its tables, chunks and statements
 
   // Within the caller's transaction; each throws Error(stream_fenced) when the row's epoch is not `epoch` (I3).
@@ -98,6 +107,8 @@ class Sidecar {
   void set_error(std::uint64_t stream, std::uint64_t epoch, std::string_view error);
 
   std::vector<TableRow> tables(std::uint64_t stream);
+  // Those of which at least one chunk is stored: source schema and table.
+  std::set<std::pair<std::string, std::string>> begun_tables(std::uint64_t stream);
   void add_table(std::uint64_t stream, const TableRow& table);  // ignored when it is there
   void set_table_state(std::uint64_t stream, const TableRow& table);  // by source schema and table
 
