@@ -96,6 +96,8 @@ void Lane::run_once() {
     } catch (...) {
       remember_failure();
       queue.abort();
+      // At once: the reader may be waiting in the scheduler for just these chunks to be settled.
+      give_back_unsettled();
     }
   });
   try {
