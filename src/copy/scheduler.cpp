@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "godwit/sql/quote.h"
@@ -30,6 +31,7 @@ Scheduler::Scheduler(db::Connection& planner, const std::vector<TableTask>& task
       states_(tasks.size()),
       order_(tasks.size()) {
   std::iota(order_.begin(), order_.end(), 0U);
+  for (std::size_t i = 0; i < tasks.size(); ++i) states_[i].is_copied = progress[i].is_done;  // by an earlier cycle
 }
 
 std::optional<Assignment> Scheduler::next() {
@@ -127,21 +129,23 @@ void Scheduler::load(std::size_t table) {
   progress.is_started = true;
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t last_planned = 0;
-  for (const auto& chunk : ledger_.chunks(tasks_[table].source)) {
+  std::map<std::string, const Chunk*> by_lower;
+  const std::vector<Chunk> chunks = ledger_.chunks(tasks_[table].source);
+  for (const auto& chunk : chunks) {
     state.next_number = std::max(state.next_number, chunk.number + 1);
-    if (chunk.is_planned && chunk.number >= last_planned) {
-      last_planned = chunk.number;
-      state.frontier = chunk.range.upper;
-      state.is_planned_to_end = chunk.range.upper.empty();
-    }
-    if (chunk.is_done && chunk.range.upper.empty()) state.is_planned_to_end = true;
+    by_lower.emplace(to_text(chunk.range.lower), &chunk);
     if (chunk.is_done) {
       rows += chunk.rows;
       bytes += chunk.bytes;
     } else {
       state.pending.push_back(chunk);
     }
+  }
+  // The frontier is where the chunks lead to, not the bound that was planned last: that chunk may have been cut since.
+  for (auto at = by_lower.find(""); at != by_lower.end() && !state.is_planned_to_end;) {
+    state.frontier = at->second->range.upper;
+    state.is_planned_to_end = state.frontier.empty();
+    at = by_lower.find(to_text(state.frontier));
   }
   progress.rows = rows;
   progress.bytes = bytes;
