@@ -91,6 +91,7 @@ class CopyRun {
   void copy_cycles(KeyBuilder& keys);
   db::Snapshot next_snapshot();
   void store_positions(const db::Snapshot& snapshot);
+  void add_copied_tables(KeyBuilder& keys);
   void build_constraints();
   void create_objects();
   void finish();
@@ -334,6 +335,13 @@ std::vector<state::PostCopyRow> CopyRun::statements(std::initializer_list<catalo
   return result;
 }
 
+// By what is recorded, not by what this run has seen: a table may have been proved by a run, or a cycle, that failed right after.
+void CopyRun::add_copied_tables(KeyBuilder& keys) {
+  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
+    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
+  }
+}
+
 void CopyRun::build_constraints() {
   if (tuning_.writer.skip_binlog) target_->execute("SET SESSION sql_log_bin = 0");
   for (const auto& row : statements({catalog::PostCopyKind::foreign_keys})) {
@@ -424,17 +432,17 @@ CopyReport CopyRun::run() {
   } join_sampler{sampling_ended, sampler};
 
   KeyBuilder keys(target_endpoint_, tuning_, *ledger_, tuning_.key_builders);
-  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
-    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
-  }
+  add_copied_tables(keys);
   for (const auto& row : statements({catalog::PostCopyKind::keys, catalog::PostCopyKind::unique_keys})) {
     if (row.state == "failed") keys.add(row.schema_name, row.object_name);
   }
   if (!tasks_.empty()) copy_cycles(keys);
   stop_.throw_if_requested();
+  // This session has been idle for as long as the copy took.
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  add_copied_tables(keys);
   keys.finish();
   report_.pending = keys.pending();
-  // This session has been idle for as long as the copy took.
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   build_constraints();
   create_objects();

@@ -103,6 +103,10 @@ KeyBuilder::~KeyBuilder() {
 }
 
 void KeyBuilder::add(const std::string& target_schema, const std::string& target_table) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!added_.emplace(target_schema, target_table).second) return;
+  }
   jobs_.push({target_schema, target_table}, 1);
 }
 

@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "godwit/state/sidecar.h"
@@ -25,6 +27,7 @@ class KeyBuilder {
   KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads);
   ~KeyBuilder();
 
+  // A table may be added again: it is built once.
   void add(const std::string& target_schema, const std::string& target_table);
   void finish();
   std::vector<PendingStatement> pending();
@@ -42,6 +45,7 @@ class KeyBuilder {
   SidecarLedger& ledger_;
   BoundedQueue<Job> jobs_{1U << 20};
   std::mutex mutex_;
+  std::set<std::pair<std::string, std::string>> added_;
   std::vector<std::string> at_work_;
   std::vector<PendingStatement> pending_;
   std::exception_ptr failure_;
