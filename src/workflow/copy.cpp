@@ -85,6 +85,7 @@ class CopyRun {
   void record();
   void claim();
   void create_schema();
+  void create_database(const std::string& schema, const std::string& statement);
   void create_table(std::size_t i, const std::vector<state::TableRow>& recorded);
   void record_objects();
   void make_tasks();
@@ -138,16 +139,34 @@ void CopyRun::claim() {
 void CopyRun::create_schema() {
   if (definition_.is_schema_created) {
     for (const auto& [schema, defaults] : prepared_.source.schemas) {
-      target_->execute(catalog::target_schema_sql(schema, prepared_.ddl));
+      create_database(prepared_.ddl.names.schema(schema), catalog::target_schema_sql(schema, prepared_.ddl));
     }
     for (const auto& table : prepared_.tables) {
-      target_->execute("CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
+      create_database(table.schema, "CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
     }
   }
   const auto recorded = state::Sidecar(*target_).tables(stream_.id);
   for (std::size_t i = 0; i < prepared_.tables.size(); ++i) create_table(i, recorded);
   record_objects();
   failpoint(Fp::copy_schema_created);
+}
+
+// Recorded before it is created, so that cancel knows which schemas are ours.
+void CopyRun::create_database(const std::string& schema, const std::string& statement) {
+  const bool is_there = !target_
+                             ->query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + sql::quote_string(schema))
+                             .empty();
+  if (is_there) return;
+  ledger_->guarded([&](state::Sidecar& sidecar) {
+    sidecar.add_post_copy(stream_.id,
+                          {.kind = std::string(kSchemaKind),
+                           .schema_name = schema,
+                           .object_name = schema,
+                           .sql = statement,
+                           .creates = nlohmann::json({schema}).dump(),
+                           .state = "done"});
+  });
+  target_->execute(statement);
 }
 
 void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& recorded) {
@@ -355,7 +374,7 @@ void CopyRun::build_constraints() {
 // Views use views and functions, functions use views: what fails is tried again as long as something else succeeds.
 void CopyRun::create_objects() {
   failpoint(Fp::copy_objects_creating);
-  auto waiting = statements({catalog::PostCopyKind::routine, catalog::PostCopyKind::view});
+  auto waiting = statements({catalog::PostCopyKind::procedure, catalog::PostCopyKind::function, catalog::PostCopyKind::view});
   while (!waiting.empty()) {
     std::vector<state::PostCopyRow> failed;
     std::vector<PendingStatement> why;

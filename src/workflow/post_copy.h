@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,6 +17,12 @@
 #include "sidecar_ledger.h"
 
 namespace godwit::workflow {
+
+// A schema that this workflow created: a row of post_copy too, for cancel.
+inline constexpr std::string_view kSchemaKind = "schema";
+
+// Views and routines: not part of a table of ours, so that one that is there already may be somebody else's.
+bool is_object(const state::PostCopyRow& row);
 
 // Runs one statement where it is not done yet. Returns nothing, or why it must wait. One thread per connection.
 std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
