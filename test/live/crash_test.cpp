@@ -222,7 +222,8 @@ TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MariaDB", "
 
 TEST_CASE("failing once at each failpoint, copy goes on by itself or with the next run: MariaDB", "[crash]") {
   Stage stage("a", "b");
-  walk(stage, {.actions = {"error", "fatal"}, .hits = {1, 2}});
+  walk(stage, {.actions = {"error"}, .hits = {1}});
+  walk(stage, {.actions = {"fatal"}, .hits = {2}});
 }
 
 TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MySQL", "[crash]") {
@@ -233,7 +234,9 @@ TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MySQL", "[c
 TEST_CASE("killed at each failpoint, cancel leaves nothing behind", "[crash]") {
   Stage stage("a", "b");
   for (const auto& point : failpoints_of_copy(stage.migration())) {
-    for (const unsigned hit : {1U, 9U}) {
+    // Keys are built in one place, objects too: the ninth time it is a view or a routine.
+    const bool is_repeated = point.rfind("copy.keys_", 0) == 0;
+    for (const unsigned hit : is_repeated ? std::vector<unsigned>{1, 7, 9} : std::vector<unsigned>{1}) {
       stage.forget_target();
       const Outcome stopped = stage.copy(point + "=kill@" + std::to_string(hit));
       INFO(point << "@" << hit << "\n" << stopped.err);
@@ -241,6 +244,19 @@ TEST_CASE("killed at each failpoint, cancel leaves nothing behind", "[crash]") {
       CHECK(stage.fault_of_cancel() == "");
     }
   }
+}
+
+TEST_CASE("a view that somebody else made on the target is neither taken for a copied one nor dropped by cancel", "[crash]") {
+  Stage stage("a", "b");
+  Client to = Server("b").client();
+  to.execute("CREATE DATABASE crash");
+  to.execute("CREATE VIEW crash.upon AS SELECT 42 AS mine");
+  const json report = json::parse(stage.copy().out);
+  INFO(report.dump());
+  REQUIRE(report["pending"].size() == 2);  // and the view upon it
+  REQUIRE(stage.migration().run("cancel").status == 0);
+  CHECK(to.scalar("SELECT mine FROM crash.upon") == "42");
+  CHECK(to.scalar("SELECT GROUP_CONCAT(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'crash'") == "upon");
 }
 
 TEST_CASE("killed at random moments, copy goes on and loses nothing: MariaDB", "[crash]") {

@@ -218,6 +218,7 @@ void create_stamped(Client& client, const std::string& schema, History& history)
   client.execute("CREATE VIEW upon AS SELECT c.n, p.name FROM children c JOIN parents p ON p.id = c.parent");
   client.execute("CREATE VIEW above AS SELECT n FROM upon");
   client.execute("CREATE FUNCTION twice(x INT) RETURNS INT DETERMINISTIC RETURN x * 2");
+  client.execute("CREATE PROCEDURE twice(x INT) SELECT twice(twice(x))");
   client.execute("START TRANSACTION");
   for (const auto& one : layouts()) {
     for (unsigned slot = 0; slot < one.slots; ++slot) {
@@ -256,7 +257,7 @@ std::string definitions(Client& client, const std::string& schema) {
       "SELECT CONCAT_WS('.', TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, NON_UNIQUE) FROM information_schema.STATISTICS" + in + " ORDER BY 1",
       "SELECT CONCAT_WS('.', TABLE_NAME, CONSTRAINT_NAME, CONSTRAINT_TYPE) FROM information_schema.TABLE_CONSTRAINTS" + in + " ORDER BY 1",
       "SELECT CONCAT('view ', TABLE_NAME) FROM information_schema.VIEWS" + in + " ORDER BY 1",
-      "SELECT CONCAT('routine ', ROUTINE_NAME) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = " + literal(schema) + " ORDER BY 1"};
+      "SELECT CONCAT(ROUTINE_TYPE, ' ', ROUTINE_NAME) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = " + literal(schema) + " ORDER BY 1"};
   std::string text;
   for (const auto& question : questions) {
     for (const auto& row : client.query(question)) text += row[0].value_or("NULL") + "\n";
