@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "context.h"
+#include "godwit/catalog/accounts.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
 
@@ -123,43 +124,107 @@ Findings triggers_and_events(const Context& c) {
   return findings;
 }
 
-bool has_account(db::Connection& connection, const std::string& user, const std::string& host) {
-  return !connection.query(fmt::format("SELECT 1 FROM mysql.user WHERE User = {} AND Host = {}", sql::quote_string(user), sql::quote_string(host))).empty();
+std::set<catalog::AccountName> accounts_of(const ServerView& server) {
+  const auto list = catalog::application_accounts(server.connection);
+  return {list.begin(), list.end()};
 }
 
 Findings definers(const Context& c) {
   Findings findings;
   std::set<std::string> seen;
+  std::set<catalog::AccountName> there;
+  try {
+    there = accounts_of(c.target);
+  } catch (const Error& error) {
+    if (error.is_retryable()) throw;
+    return {warning(Code::privilege_missing, c.target.name(), error.cause() + ": definers are not compared", error.remedy())};
+  }
   for (const auto& object : c.catalog.objects) {
     if (object.definer.empty() || !seen.insert(object.definer).second) continue;
     const auto at = object.definer.rfind('@');
-    try {
-      if (has_account(c.target.connection, object.definer.substr(0, at), object.definer.substr(at + 1))) continue;
-      findings.push_back(warning(Code::account_not_portable, object.definer, fmt::format("{} {} is defined by an account that the target lacks", catalog::to_string(object.kind), sql::quote_table(object.schema, object.name)), "CREATE USER it on the target"));
-    } catch (const Error& error) {
-      if (error.is_retryable()) throw;
-      return {warning(Code::privilege_missing, c.target.name(), "the account may not read mysql.user: definers are not compared", fmt::format("GRANT SELECT ON mysql.user TO {}", c.target.privileges.account()))};
-    }
+    const catalog::AccountName definer{.user = object.definer.substr(0, at), .host = object.definer.substr(at + 1)};
+    if (catalog::is_system_account(definer.user) || there.count(definer) != 0) continue;
+    findings.push_back(warning(Code::account_missing, to_string(definer), fmt::format("{} {} is defined by an account that the target lacks", catalog::to_string(object.kind), sql::quote_table(object.schema, object.name)), fmt::format("--accounts {}@{}, or CREATE USER it on the target", definer.user, definer.host)));
   }
   if (findings.empty()) findings.push_back(ok("every definer is there"));
   return findings;
 }
 
-// Accounts that connect to the source now: the applications'.
-Findings accounts(const Context& c) {
-  Findings findings;
+struct Session {
+  std::string user;
+  std::string host;  // of the client, without its port
+};
+
+// Who is connected now, and on servers that count them, who has been since the server started.
+std::vector<Session> sessions_of(const ServerView& server) {
+  std::vector<Session> sessions;
+  db::Rows rows = server.connection.query("SELECT DISTINCT USER AS u, SUBSTRING_INDEX(HOST, ':', 1) AS h FROM information_schema.PROCESSLIST");
+  for (std::size_t i = 0; i < rows.size(); ++i) sessions.push_back({.user = rows.text(i, "u"), .host = rows.text(i, "h")});
+  return sessions;
+}
+
+// MariaDB keeps the table empty when performance_schema is off, its default; some accounts may not read it.
+std::vector<Session> past_sessions_of(const ServerView& server) {
+  std::vector<Session> sessions;
   try {
-    const db::Rows users = c.source.connection.query("SELECT User AS u, Host AS h FROM mysql.user WHERE User NOT IN ('root', 'mysql', 'mariadb.sys', 'mysql.sys', 'mysql.session', 'mysql.infoschema', '')");
-    for (std::size_t i = 0; i < users.size(); ++i) {
-      if (has_account(c.target.connection, users.text(i, "u"), users.text(i, "h"))) continue;
-      findings.push_back(warning(Code::account_not_portable, fmt::format("'{}'@'{}'", users.text(i, "u"), users.text(i, "h")), "the source has this account, the target has not", "CREATE USER and GRANT it on the target before the switch"));
-    }
+    const db::Rows rows = server.connection.query("SELECT USER AS u, HOST AS h FROM performance_schema.accounts WHERE USER IS NOT NULL");
+    for (std::size_t i = 0; i < rows.size(); ++i) sessions.push_back({.user = rows.text(i, "u"), .host = rows.text(i, "h")});
   } catch (const Error& error) {
     if (error.is_retryable()) throw;
-    return {warning(Code::privilege_missing, c.source.name(), "the account may not read mysql.user: accounts are not compared", "compare them by hand before the switch")};
   }
-  if (findings.empty()) findings.push_back(ok("every account of the source is on the target"));
+  return sessions;
+}
+
+bool has_session(const std::vector<Session>& sessions, const catalog::AccountName& account) {
+  return std::any_of(sessions.begin(), sessions.end(), [&](const Session& session) {
+    // Host names and netmasks are the server's to resolve: the user's name alone then decides.
+    const bool is_address = account.host.find_first_not_of("0123456789.%_") == std::string::npos;
+    return session.user == account.user && (!is_address || db::matches_grant(account.host, session.host));
+  });
+}
+
+Finding missing_account(const Context& c, const catalog::AccountName& account, const catalog::AccountOptions& options, std::string_view connected) {
+  const auto plan = catalog::plan_account(catalog::read_account(c.source.connection, account), options);
+  const std::string cause = fmt::format("the source has this account{}, the target has not", connected);
+  const std::string flag = fmt::format("--accounts '{}@{}'", account.user, account.host);
+  if (!plan.needs_password) return warning(Code::account_missing, to_string(account), cause, fmt::format("godwit copy {} carries it with its grants", flag));
+  return warning(Code::account_not_portable, to_string(account), fmt::format("{}; {}", cause, plan.why), fmt::format("godwit copy {} prints the statements, for you to add the password", flag));
+}
+
+Findings missing_accounts(const Context& c) {
+  Findings findings;
+  const auto here = catalog::application_accounts(c.source.connection);
+  const auto there = accounts_of(c.target);
+  const auto now = sessions_of(c.source);
+  const auto before = past_sessions_of(c.source);
+  const auto options = catalog::account_options(c.source.connection, c.target.connection, c.catalog, c.request.names);
+  const auto carried = catalog::select_accounts(here, c.request.accounts);
+  for (const auto& account : here) {
+    if (there.count(account) != 0) continue;
+    if (std::find(carried.begin(), carried.end(), account) != carried.end()) {
+      findings.push_back(ok(to_string(account) + " goes along (--accounts)"));
+      continue;
+    }
+    const auto connected = has_session(now, account) ? ", connected now" : has_session(before, account) ? ", seen since the server started" : "";
+    findings.push_back(missing_account(c, account, options, connected));
+  }
+  if (!carried.empty() && !c.target.privileges.has_global("CREATE USER")) {
+    findings.push_back(blocker(Code::privilege_missing, c.target.name(), c.target.privileges.account() + " lacks CREATE USER, for --accounts", fmt::format("GRANT CREATE USER ON *.* TO {}", c.target.privileges.account())));
+  }
   return findings;
+}
+
+Findings accounts(const Context& c) {
+  try {
+    auto findings = missing_accounts(c);
+    if (findings.empty()) findings.push_back(ok("every account of the source is on the target"));
+    return findings;
+  } catch (const Error& error) {
+    if (error.is_retryable() || error.code() == Code::no_such_account) throw;
+    // With --accounts they must be read.
+    const auto severity = c.request.accounts.empty() ? warning : blocker;
+    return {severity(Code::privilege_missing, error.object(), error.cause() + ": accounts are not compared", error.remedy())};
+  }
 }
 
 Findings online_schema_change(const Context& c) {

@@ -72,6 +72,12 @@ struct TableRow {  // one per table of a stream, in copy_table
   std::uint64_t keys_ms = 0;
 };
 
+struct AccountRow {  // an account or role that this stream created on the target: recorded before it is there
+  std::string user;
+  std::string host;
+  bool is_role = false;
+};
+
 class Sidecar {
  public:
   explicit Sidecar(db::Connection& connection) : db_(connection) {}
@@ -88,7 +94,7 @@ class Sidecar {
                   const std::string& source_version);
   std::optional<StreamRow> find(const StreamKey& key);
   std::vector<StreamRow> streams();
-  void forget(std::uint64_t stream);  // with its tables, chunks and statements
+  void forget(std::uint64_t stream);  // with its tables, chunks, statements and accounts
 
   // Within the caller's transaction; each throws Error(stream_fenced) when the row's epoch is not `epoch` (I3).
   void guard(std::uint64_t stream, std::uint64_t epoch);
@@ -114,6 +120,10 @@ class Sidecar {
   std::vector<PostCopyRow> post_copy(std::uint64_t stream);
   void add_post_copy(std::uint64_t stream, const PostCopyRow& row);  // ignored when (kind, schema, object) is there
   void set_post_copy_state(std::uint64_t id, std::string_view state, std::string_view error);
+
+  std::vector<AccountRow> accounts(std::uint64_t stream);
+  void add_account(std::uint64_t stream, const AccountRow& account);  // ignored when it is there
+  void forget_account(std::uint64_t stream, const AccountRow& account);  // it could not be created
 
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);

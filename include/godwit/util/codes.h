@@ -63,7 +63,9 @@
   X(0508, retries_used_up, exhausted, "the same step failed too often")                            \
   X(0509, position_unavailable, precondition, "the server gives no usable binlog position")        \
   X(0510, replicas_attached, precondition, "the target has replicas that would miss the copy")     \
-  X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")
+  X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")     \
+  X(0602, no_such_account, usage, "the source has no such account")                                \
+  X(0603, account_missing, precondition, "the target lacks an account of the source")
 
 namespace godwit {
 
