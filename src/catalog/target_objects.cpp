@@ -48,6 +48,14 @@ std::string with_mapped_names(const Object& object, const DdlOptions& options) {
   return to_sql(mapped);
 }
 
+std::string reading_privilege(const Object& object, const DdlOptions& options) {
+  const std::string schema = sql::quote_identifier(object.schema) + ".* to the account";
+  if (object.kind == ObjectKind::view) return "GRANT SHOW VIEW ON " + schema;
+  if (object.kind == ObjectKind::trigger) return "GRANT TRIGGER ON " + schema;
+  if (object.kind == ObjectKind::event) return "GRANT EVENT ON " + schema;
+  return options.source.is_mariadb() ? "GRANT SELECT ON mysql.proc to the account" : "GRANT SHOW_ROUTINE ON *.* to the account";
+}
+
 Issue not_carried(const Object& object, Severity severity, std::string cause, std::string remedy) {
   return {severity,
           Code::unsupported_feature,
@@ -94,7 +102,7 @@ TargetObjects target_objects(const Catalog& catalog, const DdlOptions& options) 
       result.issues.push_back(not_carried(object,
                                           Severity::warning,
                                           "the account may not read its definition, so it is not carried",
-                                          "GRANT SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE (or SELECT ON mysql.proc) to it"));
+                                          reading_privilege(object, options)));
       continue;
     }
     const bool is_text_kept = *kind != PostCopyKind::view;

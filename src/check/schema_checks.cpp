@@ -7,6 +7,7 @@
 #include "godwit/catalog/accounts.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
+#include "unique_values.h"
 
 namespace godwit::check {
 namespace {
@@ -62,54 +63,52 @@ Findings definitions(const Context& c) {
   return findings;
 }
 
-// The columns of unique keys whose collation becomes another: values that it holds equal would be duplicates.
-Findings unique_values(const Context& c) {
-  Findings findings;
-  for (const auto& table : c.catalog.tables) {
-    for (const auto& key : table.keys) {
-      if (!key.is_unique) continue;
-      std::vector<std::string> terms;
-      bool is_other = false;
-      for (const auto& part : key.parts) {
-        if (part.column.empty()) continue;
-        const auto& column = table.column(part.column);
-        const auto target = column.collation.empty() ? std::optional<std::string>() : catalog::target_collation_name(column.collation, c.ddl);
-        const bool changes = target && *target != column.collation;
-        is_other = is_other || changes;
-        const auto known = catalog::known_collations(c.source.connection);
-        const bool can_ask = changes && std::find(known.begin(), known.end(), *target) != known.end();
-        // A collation that only the target has is stood in for by the source's broadest one.
-        terms.push_back(changes ? fmt::format("{} COLLATE {}", sql::quote_identifier(part.column), can_ask ? *target : column.charset + "_unicode_ci") : sql::quote_identifier(part.column));
-      }
-      if (!is_other) continue;
-      try {
-        const db::Rows rows = c.source.connection.query(fmt::format("SELECT COUNT(*) AS n FROM {} GROUP BY {} HAVING n > 1 LIMIT 1", name_of(table), join(terms, ", ")));
-        if (rows.empty()) continue;
-        findings.push_back(blocker(Code::values_collide, name_of(table), fmt::format("key {} would have duplicates under the target's collation ({})", key.name, join(terms, ", ")), "--collation-map to a collation that tells them apart, or change the values"));
-      } catch (const Error& error) {
-        if (error.is_retryable()) throw;
-        findings.push_back(warning(Code::values_collide, name_of(table), fmt::format("whether key {} stays unique under the target's collation cannot be asked here", key.name), "if it does not, building the key will say so"));
-      }
-    }
-  }
-  if (findings.empty()) findings.push_back(ok("unique keys stay unique"));
-  return findings;
+bool is_selected(const Context& c, const catalog::ForeignKey& key) {
+  return std::any_of(c.catalog.tables.begin(), c.catalog.tables.end(), [&](const catalog::Table& table) {
+    return table.schema == key.referenced_schema && table.name == key.referenced_table;
+  });
 }
 
 Findings foreign_keys(const Context& c) {
   Findings findings;
-  const auto is_selected = [&](const catalog::ForeignKey& key) {
-    return std::any_of(c.catalog.tables.begin(), c.catalog.tables.end(), [&](const catalog::Table& table) {
-      return table.schema == key.referenced_schema && table.name == key.referenced_table;
-    });
-  };
   for (const auto& table : c.catalog.tables) {
     for (const auto& key : table.foreign_keys) {
-      if (is_selected(key)) continue;
-      findings.push_back(blocker(Code::nothing_selected, name_of(table), fmt::format("foreign key {} refers to {}, which is not copied", key.name, sql::quote_table(key.referenced_schema, key.referenced_table)), "add that table to --tables / --databases, or drop the constraint"));
+      if (is_selected(c, key)) continue;
+      findings.push_back(blocker(Code::reference_not_copied, name_of(table), fmt::format("foreign key {} refers to {}, which is not copied", key.name, sql::quote_table(key.referenced_schema, key.referenced_table)), "add that table to --tables / --databases, or drop the constraint"));
     }
   }
   if (findings.empty()) findings.push_back(ok("every foreign key finds its table"));
+  return findings;
+}
+
+bool changes_children(const catalog::ForeignKey& key) {
+  const auto changes = [](const std::string& rule) { return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"; };
+  return changes(key.on_update) || changes(key.on_delete);
+}
+
+// From 9.6 on MySQL's server makes these changes itself and logs them, unless InnoDB is told to (DESIGN section 6); before, and in
+// MariaDB, the engine makes them and the binlog holds the parent's change alone.
+bool are_cascades_logged(const ServerView& source) {
+  if (source.is_mariadb()) return source.is_on("rpl_use_binlog_events_for_fk_cascade");
+  return source.connection.server().version >= db::Version{9, 6, 0} && !source.is_on("innodb_native_foreign_keys");
+}
+
+Findings cascades(const Context& c) {
+  Findings findings;
+  const bool are_logged = are_cascades_logged(c.source);
+  const std::string version = c.source.connection.server().version_text;
+  for (const auto& table : c.catalog.tables) {
+    for (const auto& key : table.foreign_keys) {
+      if (!changes_children(key)) continue;
+      const std::string rule = fmt::format("foreign key {} (ON UPDATE {}, ON DELETE {})", key.name, key.on_update, key.on_delete);
+      if (are_logged) {
+        findings.push_back(ok(fmt::format("{} of {}: {} logs what it changes", rule, name_of(table), version)));
+      } else {
+        findings.push_back(warning(Code::cascades_not_logged, name_of(table), fmt::format("{}: {} does not log what it changes", rule, version), "keep the constraint on the target, where it makes the same changes; a replica without it would miss them"));
+      }
+    }
+  }
+  if (findings.empty()) findings.push_back(ok("no foreign key changes other rows"));
   return findings;
 }
 
@@ -129,6 +128,23 @@ std::set<catalog::AccountName> accounts_of(const ServerView& server) {
   return {list.begin(), list.end()};
 }
 
+// An object keeps its definer only if the account may create it in another's name.
+std::optional<Finding> lacks_definer_privilege(const Context& c) {
+  const auto& held = c.target.privileges;
+  for (const char* privilege : {"SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"}) {
+    if (held.has_global(privilege)) return std::nullopt;
+  }
+  const auto& objects = c.catalog.objects;
+  const auto other = std::find_if(objects.begin(), objects.end(), [&](const catalog::Object& object) {
+    const auto at = object.definer.rfind('@');
+    return !object.definer.empty() && "'" + object.definer.substr(0, at) + "'@'" + object.definer.substr(at + 1) + "'" != held.account();
+  });
+  if (other == objects.end()) return std::nullopt;
+  const bool is_new = c.target.connection.server().version >= db::Version{8, 2, 0};
+  const char* privilege = c.target.is_mariadb() ? "SET USER" : is_new ? "SET_ANY_DEFINER" : "SET_USER_ID";
+  return warning(Code::privilege_missing, c.target.name(), fmt::format("{} may not create {} {} in the name of {}", held.account(), catalog::to_string(other->kind), sql::quote_table(other->schema, other->name), other->definer), fmt::format("GRANT {} ON *.* TO {}", privilege, held.account()));
+}
+
 Findings definers(const Context& c) {
   Findings findings;
   std::set<std::string> seen;
@@ -146,6 +162,7 @@ Findings definers(const Context& c) {
     if (catalog::is_system_account(definer.user) || there.count(definer) != 0) continue;
     findings.push_back(warning(Code::account_missing, to_string(definer), fmt::format("{} {} is defined by an account that the target lacks", catalog::to_string(object.kind), sql::quote_table(object.schema, object.name)), fmt::format("--accounts {}@{}, or CREATE USER it on the target", definer.user, definer.host)));
   }
+  if (const auto lacking = lacks_definer_privilege(c)) findings.push_back(*lacking);
   if (findings.empty()) findings.push_back(ok("every definer is there"));
   return findings;
 }
@@ -247,6 +264,7 @@ std::vector<Check> schema_checks() {
       {"definitions", "types, collations, engines and features fit the target", definitions},
       {"unique_values", "values stay different under the target's collations", unique_values},
       {"foreign_keys", "foreign keys refer to tables that are copied", foreign_keys},
+      {"cascades", "whether the binlog holds what cascades change", cascades},
       {"triggers_and_events", "what only the switch creates, and what is not carried", triggers_and_events},
       {"definers", "the accounts that define views and routines exist", definers},
       {"accounts", "the source's accounts exist on the target", accounts},

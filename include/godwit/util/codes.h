@@ -43,6 +43,9 @@
   X(0308, source_filters_binlog, precondition, "the source's binlog lacks some schemas")           \
   X(0309, packet_too_small, precondition, "max_allowed_packet of the target is smaller")           \
   X(0310, values_collide, precondition, "different values are equal under the target's collation") \
+  X(0311, reference_not_copied, precondition, "a foreign key refers to a table that is not copied") \
+  X(0312, cascades_not_logged, precondition, "the source's binlog lacks what cascades change")     \
+  X(0313, disk_too_small, precondition, "the target's disk may not hold the copy")                 \
   X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
   X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
   X(0403, state_busy, retryable, "the state file is locked")                                       \
