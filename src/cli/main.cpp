@@ -1,9 +1,11 @@
 // The command tree. Each command is a few lines: arguments in, one call, a report out; errors end here.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
+#include "config_file.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/stop.h"
@@ -17,7 +19,9 @@ struct Invocation {
   CommonOptions common;
   CopyArguments copy;
   bool with_history = false;
-  std::string command;        // for JSON
+  std::string config;         // --config FILE
+  CLI::App* app = nullptr;    // of the command that was named
+  std::string command;        // its name, for JSON
   std::function<int()> deed;  // what was asked for
 };
 
@@ -71,8 +75,8 @@ CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const 
   CLI::App* command = parent.add_subcommand(name, what);
   if (*example != '\0') command->footer(std::string("Example:\n  ") + example);
   add_common(*command, it.common);
-  command->set_config("--config", "", "All of the options, in one file: JSON {\"source\": …} or TOML");
-  command->callback([&it, name, deed = std::move(deed)] {
+  command->callback([&it, name, command, deed = std::move(deed)] {
+    it.app = command;
     it.command = name;
     it.deed = deed;
   });
@@ -88,13 +92,16 @@ void add_commands(CLI::App& app, Invocation& it) {
                              "godwit cancel shop", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
   for (auto* command : {check, copy, cancel}) {
-    command->add_option("name", it.common.name, "The workflow's name")->required();
+    command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
   }
   for (auto* command : {check, copy}) add_selection(*command, it.copy);
   add_tuning(*copy, it.copy);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
+  for (auto* command : {check, copy, cancel, status}) {
+    command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
+  }
 
   auto* inspect = app.add_subcommand("inspect", "Look inside: failpoints, codes, checks");
   inspect->require_subcommand(1);
@@ -109,6 +116,30 @@ void print_error(const Invocation& it, const Error& error) {
   if (it.common.is_json) print_json_error(it.command, error);
 }
 
+void settle_options(Invocation& it) {
+  if (!it.config.empty()) apply_config_file(*it.app, it.config);
+  if (it.app->get_option_no_throw("name") == nullptr || it.command == "status" || !it.common.name.empty()) return;
+  throw Error(Code::bad_usage, {"name", "the workflow has no name", fmt::format("godwit {} NAME …", it.command)});
+}
+
+int perform(Invocation& it) {
+  settle_options(it);
+  log::start(it.common.is_quiet ? log::Level::warning : it.common.is_verbose ? log::Level::debug : log::Level::info);
+  arm_failpoints_from_environment();
+  stop_on_signals();  // before any thread
+  return it.deed();
+}
+
+// --help and --version are no errors; the rest is told as every other error is.
+int end_parsing(CLI::App& app, Invocation& it, const CLI::ParseError& error, const std::vector<std::string>& words) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  it.common.is_json = std::find(words.begin(), words.end(), "--json") != words.end();
+  const auto named = app.get_subcommands();
+  it.command = named.empty() ? "" : named.front()->get_name();
+  print_error(it, Error(Code::bad_usage, {"command line", error.what(), it.command.empty() ? "godwit --help" : fmt::format("godwit {} --help", it.command)}));
+  return exit_status(Reaction::usage);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("godwit moves live MySQL and MariaDB databases to another server", "godwit");
   app.set_version_flag("--version", "godwit " GODWIT_VERSION);
@@ -118,14 +149,10 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int shown = app.exit(error);
-    return shown == 0 ? 0 : exit_status(Reaction::usage);
+    return end_parsing(app, it, error, {argv, argv + argc});
   }
-  log::start(it.common.is_quiet ? log::Level::warning : it.common.is_verbose ? log::Level::debug : log::Level::info);
   try {
-    arm_failpoints_from_environment();
-    stop_on_signals();  // before any thread
-    return it.deed();
+    return perform(it);
   } catch (const Error& error) {
     print_error(it, error);
     return exit_status(error.reaction());

@@ -61,6 +61,7 @@ void add_selection(CLI::App& app, CopyArguments& a) {
       ->capture_default_str();
   app.add_flag("--allow-no-key", a.allow_no_key, "Copy tables without a key too: as one chunk, under a lock of milliseconds");
   app.add_option("--skip", a.skip, "Leave a check out, by name (godwit inspect checks)")->delimiter(',');
+  app.add_option("--accounts", a.accounts, "Carry these accounts where the target has none: all, or names: app, app@10.%")->delimiter(',');
   app.add_flag("--skip-target-binlog", a.skip_target_binlog, "Keep the copy out of the target's binlog");
 }
 
@@ -131,6 +132,7 @@ workflow::CopyTuning tuning_of(const CopyArguments& a) {
   tuning.throttle_replica = a.throttle_replica;
   tuning.writer.use_load_data = !a.no_load_data;
   tuning.writer.skip_binlog = a.skip_target_binlog;
+  tuning.accounts = a.accounts;
   tuning.skipped_checks.insert(a.skip.begin(), a.skip.end());
   return tuning;
 }

@@ -30,6 +30,7 @@ struct CopyArguments {
   std::vector<std::string> map;
   std::vector<std::string> collation_map;
   std::vector<std::string> skip;
+  std::vector<std::string> accounts;
   std::string schema = "create";
   bool allow_no_key = false;
   std::size_t readers = 4;

@@ -70,6 +70,14 @@ json to_json(const workflow::CopiedTable& table) {
           {"keys_ms", table.keys.count()}};
 }
 
+json to_json(const workflow::CarriedAccount& account) {
+  return {{"account", account.account},
+          {"state", account.state},
+          {"why", account.why},
+          {"statements", account.statements},
+          {"left_out", account.left_out}};
+}
+
 template <typename Item>
 json list(const std::vector<Item>& items) {
   json result = json::array();
@@ -89,6 +97,16 @@ void print_issues(const std::vector<catalog::Issue>& issues) {
                issue.object,
                issue.cause,
                issue.remedy);
+  }
+}
+
+void print_accounts(const std::vector<workflow::CarriedAccount>& accounts) {
+  for (const auto& account : accounts) {
+    std::string state = account.state;
+    std::replace(state.begin(), state.end(), '_', ' ');
+    fmt::print("account {}: {}{}\n", account.account, state, account.why.empty() ? "" : ": " + account.why);
+    for (const auto& statement : account.statements) fmt::print("  {};\n", statement);
+    for (const auto& what : account.left_out) fmt::print("  left out: {}\n", what);
   }
 }
 
@@ -144,6 +162,7 @@ void print_plan(const workflow::CopyPlan& plan, bool is_json) {
                 {"findings", list(plan.findings)},
                 {"tables", list(plan.tables)},
                 {"statements", plan.statements},
+                {"accounts", list(plan.accounts)},
                 {"issues", list(plan.issues)}});
     return;
   }
@@ -156,6 +175,7 @@ void print_plan(const workflow::CopyPlan& plan, bool is_json) {
   grid.print();
   fmt::print("\non the target, in this order:\n");
   for (const auto& statement : plan.statements) fmt::print("{};\n", statement);
+  print_accounts(plan.accounts);
   fmt::print("\nnothing was changed (--dry-run)\n");
 }
 
@@ -175,6 +195,7 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
                 {"duration_ms", report.duration.count()},
                 {"pending", pending},
                 {"created_objects", report.created_objects},
+                {"accounts", list(report.accounts)},
                 {"issues", list(report.issues)}});
     return;
   }
@@ -194,6 +215,7 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
   }
   grid.print();
   for (const auto& object : report.created_objects) fmt::print("created {}\n", object);
+  print_accounts(report.accounts);
   for (const auto& statement : report.pending) {
     fmt::print("waiting: {} of {}: {}\n", statement.kind, statement.object, statement.error);
   }

@@ -55,14 +55,16 @@ const char* text_or_null(const std::string& text) { return text.empty() ? nullpt
 
 void set_tls(MYSQL* handle, const Dsn& dsn, bool use_tls) {
   if (!use_tls) return;
+  const bool asks_authority = dsn.ssl_mode != SslMode::preferred;  // which goes on in the clear at any refusal
   mysql_ssl_set(handle,
                 text_or_null(dsn.ssl_key),
                 text_or_null(dsn.ssl_cert),
-                text_or_null(dsn.ssl_ca),
+                asks_authority ? text_or_null(dsn.ssl_ca) : nullptr,
                 nullptr,
                 nullptr);
   const my_bool enforce = 1;
-  const my_bool verify = dsn.ssl_mode == SslMode::verify_ca || dsn.ssl_mode == SslMode::verify_identity;
+  // Connector/C has the certificate's chain verified wherever ssl_ca is named, and its host name too where this is set.
+  const my_bool verify = dsn.ssl_mode == SslMode::verify_identity;
   set_option(handle, MYSQL_OPT_SSL_ENFORCE, enforce);
   set_option(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, verify);
 }
@@ -108,6 +110,12 @@ Handle connect_once(const Endpoint& endpoint, bool use_tls) {
 
 Handle connect(const Endpoint& endpoint) {
   const SslMode mode = endpoint.dsn.ssl_mode;
+  if (mode == SslMode::verify_ca && endpoint.dsn.ssl_ca.empty()) {
+    throw Error(Code::bad_usage,
+                {.object = describe(endpoint),
+                 .cause = "ssl-mode=verify_ca, and no ssl-ca",
+                 .remedy = "ssl-ca=FILE with the authority's certificate; verify_identity alone asks the system's authorities"});
+  }
   if (mode == SslMode::disabled) return connect_once(endpoint, false);
   try {
     return connect_once(endpoint, true);

@@ -17,7 +17,7 @@ using sql::quote_string;
 constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
 // Version 1 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 6> kTables{
+constexpr std::array<std::string_view, 7> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -47,7 +47,11 @@ constexpr std::array<std::string_view, 6> kTables{
     "prepared_xa ("
     "stream BIGINT UNSIGNED NOT NULL, xid VARCHAR(320) NOT NULL, changes LONGBLOB NOT NULL, stored DATETIME(3) NOT NULL, "
     "PRIMARY KEY (stream, xid))",
-    "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)"};
+    "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)",
+    "account ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
+    "user_name VARCHAR(128) NOT NULL, host_name VARCHAR(255) NOT NULL, is_role TINYINT NOT NULL, "
+    "UNIQUE KEY account_of_stream (stream, user_name, host_name))"};
 
 constexpr std::uint64_t kVersion = 1;
 
@@ -214,6 +218,7 @@ void Sidecar::forget(std::uint64_t stream) {
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("copy_table"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("post_copy"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");
 }
@@ -423,6 +428,34 @@ void Sidecar::set_post_copy_state(std::uint64_t id, std::string_view state, std:
                           quote_string(state),
                           quote_string(error),
                           id));
+}
+
+// --- accounts -----------------------------------------------------------------------------------------------------
+
+std::vector<AccountRow> Sidecar::accounts(std::uint64_t stream) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("account"), stream));
+  std::vector<AccountRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.user = rows.text(i, "user_name"), .host = rows.text(i, "host_name"), .is_role = rows.u64(i, "is_role") != 0});
+  }
+  return result;
+}
+
+void Sidecar::add_account(std::uint64_t stream, const AccountRow& account) {
+  db_.execute(fmt::format("INSERT IGNORE INTO {} (stream, user_name, host_name, is_role) VALUES ({}, {}, {}, {})",
+                          name("account"),
+                          stream,
+                          quote_string(account.user),
+                          quote_string(account.host),
+                          account.is_role ? 1 : 0));
+}
+
+void Sidecar::forget_account(std::uint64_t stream, const AccountRow& account) {
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {} AND user_name = {} AND host_name = {}",
+                          name("account"),
+                          stream,
+                          quote_string(account.user),
+                          quote_string(account.host)));
 }
 
 }  // namespace godwit::state

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "accounts.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
@@ -68,6 +69,7 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
       drop_objects(target, statements, report);
       undo_tables(target, definition, sidecar.tables(row.id), report);
       drop_schemas(target, statements, report);
+      drop_accounts(target, sidecar.accounts(row.id), report);
       sidecar.forget(row.id);
     }
     if (sidecar.streams().empty()) {

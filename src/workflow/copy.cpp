@@ -6,6 +6,7 @@
 //   5. each chunk: rows and record in one transaction (I1)
 //   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
 //   7. foreign keys, views, routines                  likewise
+//   8. accounts, where asked for: recorded, created   likewise; their grants may be repeated
 #include "godwit/workflow/copy.h"
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "accounts.h"
 #include "copy_progress.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
@@ -110,6 +112,7 @@ class CopyRun {
   std::unique_ptr<db::Connection> source_;
   std::unique_ptr<db::Connection> target_;
   Preparation prepared_;
+  std::vector<catalog::AccountPlan> accounts_;
   std::unique_ptr<SidecarLedger> ledger_;
   state::StreamRow stream_;
   std::vector<copy::TableTask> tasks_;      // those not yet copied
@@ -423,6 +426,7 @@ CopyReport CopyRun::run() {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   prepared_ = prepare(definition_, *source_, *target_);
   report_.issues = prepared_.issues;
+  accounts_ = plan_accounts(*source_, *target_, prepared_, tuning_.accounts);
   record();
   claim();
   report_.was_done_before = stream_.state == "copied" && statements({catalog::PostCopyKind::keys,
@@ -466,6 +470,7 @@ CopyReport CopyRun::run() {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   build_constraints();
   create_objects();
+  if (!accounts_.empty()) report_.accounts = carry_accounts(*target_, *ledger_, accounts_);
   report_tables();
   finish();
   if (stream_.position) report_.low = stream_.position->text;
@@ -487,6 +492,7 @@ CopyPlan plan_copy(const Definition& definition, const CopyTuning& tuning) {
   db::Connection target = db::Connection::open(target_endpoint(definition));
   const Preparation prepared = prepare(definition, source, target);
   plan.issues = prepared.issues;
+  plan.accounts = show_accounts(target, plan_accounts(source, target, prepared, tuning.accounts));
   std::vector<std::string> later;
   for (std::size_t i = 0; i < prepared.tables.size(); ++i) {
     const auto& table = prepared.tables[i];

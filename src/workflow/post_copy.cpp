@@ -88,9 +88,11 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
   try {
     if (!is_there(connection, row)) {
       connection.execute("USE " + sql::quote_identifier(row.schema_name));
-      if (!row.sql_mode.empty()) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
+      // A routine keeps the mode it was written under, the empty one too.
+      const bool has_mode = !row.sql_mode.empty() || is_kind(row, catalog::PostCopyKind::routine);
+      if (has_mode) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
       connection.execute(row.sql);
-      if (!row.sql_mode.empty()) {
+      if (has_mode) {
         connection.execute("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'");
       }
     }

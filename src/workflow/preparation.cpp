@@ -57,6 +57,7 @@ check::Request check_request(const Definition& definition, const CopyTuning& tun
           .skip_target_binlog = tuning.writer.skip_binlog,
           .collation_map = collation_map_of(definition),
           .skipped = tuning.skipped_checks,
+          .accounts = tuning.accounts,
           .workflow = definition.name};
 }
 

@@ -79,6 +79,12 @@ std::string guard_statement(std::uint64_t stream);
 std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
 [[noreturn]] void throw_fenced(std::uint64_t stream, std::uint64_t epoch);
 
+struct AccountRow {  // an account or role that this stream created on the target: recorded before it is there
+  std::string user;
+  std::string host;
+  bool is_role = false;
+};
+
 class Sidecar {
  public:
   explicit Sidecar(db::Connection& connection) : db_(connection) {}
@@ -99,7 +105,7 @@ class Sidecar {
   std::vector<StreamRow> streams();
   // Another server takes the source's place. Raises the epoch.
   void move_source(std::uint64_t stream, const std::string& source_identity, const std::string& source_version);
-  void forget(std::uint64_t stream);  // with its tables, chunks and statements
+  void forget(std::uint64_t stream);  // with its tables, chunks, statements and accounts
 
   // Within the caller's transaction; each throws Error(stream_fenced) when the row's epoch is not `epoch` (I3).
   void guard(std::uint64_t stream, std::uint64_t epoch);
@@ -127,6 +133,10 @@ class Sidecar {
   std::vector<PostCopyRow> post_copy(std::uint64_t stream);
   void add_post_copy(std::uint64_t stream, const PostCopyRow& row);  // ignored when (kind, schema, object) is there
   void set_post_copy_state(std::uint64_t id, std::string_view state, std::string_view error);
+
+  std::vector<AccountRow> accounts(std::uint64_t stream);
+  void add_account(std::uint64_t stream, const AccountRow& account);  // ignored when it is there
+  void forget_account(std::uint64_t stream, const AccountRow& account);  // it could not be created
 
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);

@@ -44,6 +44,9 @@
   X(0308, source_filters_binlog, precondition, "the source's binlog lacks some schemas")           \
   X(0309, packet_too_small, precondition, "max_allowed_packet of the target is smaller")           \
   X(0310, values_collide, precondition, "different values are equal under the target's collation") \
+  X(0311, reference_not_copied, precondition, "a foreign key refers to a table that is not copied") \
+  X(0312, cascades_not_logged, precondition, "the source's binlog lacks what cascades change")     \
+  X(0313, disk_too_small, precondition, "the target's disk may not hold the copy")                 \
   X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
   X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
   X(0403, state_busy, retryable, "the state file is locked")                                       \
@@ -65,6 +68,8 @@
   X(0509, position_unavailable, precondition, "the server gives no usable binlog position")        \
   X(0510, replicas_attached, precondition, "the target has replicas that would miss the copy")     \
   X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")     \
+  X(0602, no_such_account, usage, "the source has no such account")                                \
+  X(0603, account_missing, precondition, "the target lacks an account of the source")                     \
   X(0701, gtid_unreadable, usage, "the text is no GTID or position of that flavour")               \
   X(0702, position_purged, precondition, "the server's binlog no longer holds the position")       \
   X(0703, event_corrupt, corrupt, "a binlog event is not what it says it is")                      \

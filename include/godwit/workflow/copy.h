@@ -43,6 +43,7 @@ struct CopyTuning {
   copy::WriterOptions writer;
   std::string throttle_replica;        // DSN; its account is the source's
   std::set<std::string> skipped_checks;
+  std::vector<std::string> accounts;   // --accounts: "all", "app", "app@10.%"
 };
 
 struct CopiedTable {
@@ -60,6 +61,14 @@ struct PendingStatement {  // what could not be run yet, and why
   std::string error;
 };
 
+struct CarriedAccount {
+  std::string account;
+  std::string state;  // "created", "there_already", "by_hand" (its password cannot go), "failed", "planned"
+  std::string why;    // by hand, or what failed
+  std::vector<std::string> statements;  // what is still to be run; of a plan: what will be. Hashes are left out
+  std::vector<std::string> left_out;    // grants and options that do not go along, and why
+};
+
 struct CopyReport {
   std::vector<CopiedTable> tables;
   std::string low;   // where the stream goes on from
@@ -70,6 +79,7 @@ struct CopyReport {
   std::vector<PendingStatement> pending;
   std::vector<catalog::Issue> issues;
   std::vector<std::string> created_objects;
+  std::vector<CarriedAccount> accounts;
   bool was_done_before = false;
 };
 
@@ -79,6 +89,7 @@ struct CopyPlan {
   std::vector<std::string> statements;  // on the target, in order
   std::vector<CopiedTable> tables;      // rows and bytes are estimates
   std::vector<catalog::Issue> issues;
+  std::vector<CarriedAccount> accounts;
 };
 
 std::vector<check::Finding> check_workflow(const Definition& definition, const CopyTuning& tuning);
