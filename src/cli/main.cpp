@@ -18,6 +18,8 @@ namespace {
 struct Invocation {
   CommonOptions common;
   CopyArguments copy;
+  ReplicateArguments replicate;
+  bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
   CLI::App* app = nullptr;    // of the command that was named
@@ -33,6 +35,30 @@ int run_check(Invocation& it) {
   return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
 }
 
+// Runs what is recorded as `what`_stopped when it fails.
+template <typename Deed>
+void recording_failure(state::StateFile& state, const std::string& name, const char* what, Deed deed) {
+  try {
+    deed();
+  } catch (const Error& error) {
+    if (state.find_workflow(name)) {
+      state.add_event(name, error.reaction() == Reaction::cancelled ? "info" : "error", what, error.what());
+    }
+    throw;
+  }
+}
+
+int replicate(Invocation& it, const workflow::Definition& definition, state::StateFile& state) {
+  const auto report = workflow::run_replicate(definition, tuning_of(it.replicate), state, stop_on_signals());
+  print_replicate(definition.name, report, it.common.is_json);
+  return 0;
+}
+
+int run_replicate(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  return replicate(it, followed_definition(it.common, it.copy, state), state);
+}
+
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
@@ -41,16 +67,12 @@ int run_copy(Invocation& it) {
     print_plan(plan, it.common.is_json);
     return check::has_blocker(plan.findings) ? exit_status(Reaction::precondition) : 0;
   }
-  const auto tuning = tuning_of(it.copy);
-  try {
+  auto tuning = tuning_of(it.copy);
+  tuning.apply = tuning_of(it.replicate).apply;
+  recording_failure(state, definition.name, "copy_stopped", [&] {
     print_copy(definition.name, workflow::run_copy(definition, tuning, state, stop_on_signals()), it.common.is_json);
-  } catch (const Error& error) {
-    if (state.find_workflow(definition.name)) {
-      state.add_event(definition.name, error.reaction() == Reaction::cancelled ? "info" : "error", "copy_stopped", error.what());
-    }
-    throw;
-  }
-  return 0;
+  });
+  return it.does_follow ? replicate(it, definition, state) : 0;
 }
 
 int run_cancel(Invocation& it) {
@@ -88,18 +110,23 @@ void add_commands(CLI::App& app, Invocation& it) {
                             "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
   auto* copy = add_command(app, it, "copy", "Copy the tables; the same command goes on where it was stopped",
                            "godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_copy(it); });
+  auto* replicate = add_command(app, it, "replicate", "Keep the target in step with the source, for as long as the migration lives",
+                                "godwit replicate shop --metrics 127.0.0.1:9306", [&] { return run_replicate(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
-  for (auto* command : {check, copy, cancel}) {
+  for (auto* command : {check, copy, replicate, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
   }
   for (auto* command : {check, copy}) add_selection(*command, it.copy);
   add_tuning(*copy, it.copy);
+  copy->add_flag("--follow", it.does_follow, "Go on replicating when the copy is done");
+  for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
+  add_replicate(*replicate, it.replicate);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
-  for (auto* command : {check, copy, cancel, status}) {
+  for (auto* command : {check, copy, replicate, cancel, status}) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
 

@@ -16,6 +16,8 @@ using sql::quote_string;
 // utf8mb4_bin is the one collation that every server has and that compares names exactly. Long names stay out of keys.
 constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
+constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
+
 // Version 1 of the schema; a later version appends statements, none is edited.
 constexpr std::array<std::string_view, 7> kTables{
     "stream ("
@@ -47,7 +49,7 @@ constexpr std::array<std::string_view, 7> kTables{
     "prepared_xa ("
     "stream BIGINT UNSIGNED NOT NULL, xid VARCHAR(320) NOT NULL, changes LONGBLOB NOT NULL, stored DATETIME(3) NOT NULL, "
     "PRIMARY KEY (stream, xid))",
-    "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)",
+    kHeartbeatTable,
     "account ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
     "user_name VARCHAR(128) NOT NULL, host_name VARCHAR(255) NOT NULL, is_role TINYINT NOT NULL, "
@@ -141,6 +143,18 @@ void Sidecar::drop_begun() {
                                                  quote_string(kSidecarSchema)))
                                .empty();
   if (!is_foreign) drop();
+}
+
+void Sidecar::create_heartbeat(db::Connection& source) {
+  source.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+  source.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), kHeartbeatTable, kTableOptions));
+}
+
+bool Sidecar::drop_heartbeat(db::Connection& source) {
+  const db::Rows tables = source.query(fmt::format("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote_string(kSidecarSchema)));
+  const bool is_alone = tables.size() == 1 && tables.scalar() == "heartbeat";
+  if (is_alone) source.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+  return is_alone;
 }
 
 StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,

@@ -6,6 +6,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
+#include "godwit/util/log.h"
 #include "godwit/workflow/copy.h"
 #include "post_copy.h"
 #include "preparation.h"
@@ -52,6 +53,16 @@ void drop_schemas(db::Connection& target, const std::vector<state::PostCopyRow>&
   }
 }
 
+// A source that is gone, or may not be written, keeps a table of one row: that stops no cancel.
+void drop_heartbeat(const Definition& definition, CancelReport& report) {
+  try {
+    db::Connection source = db::Connection::open(source_endpoint(definition));
+    if (state::Sidecar::drop_heartbeat(source)) report.dropped.emplace_back("schema `_godwit` on the source");
+  } catch (const Error& error) {
+    log::warning("the heartbeat on the source is not dropped: {}", error.what());
+  }
+}
+
 }  // namespace
 
 CancelReport cancel(const Definition& definition, state::StateFile& state) {
@@ -79,6 +90,7 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
   } else {
     state::Sidecar(target).drop_begun();
   }
+  drop_heartbeat(definition, report);
   state.forget_workflow(definition.name);
   return report;
 }

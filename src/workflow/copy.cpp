@@ -5,7 +5,8 @@
 //   4. each cycle: snapshot opened, position stored   low of the first cycle before any row of it (I2)
 //   5. each chunk: rows and record in one transaction (I1)
 //   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
-//   7. foreign keys, views, routines                  likewise
+//   7. caught up to high, the end of the overlap      the stream's own steps, src/apply
+//   8. unique and foreign keys, views, routines       as 6; before 7 two rows may still hold one unique value
 //   8. accounts, where asked for: recorded, created   likewise; their grants may be repeated
 #include "godwit/workflow/copy.h"
 
@@ -17,6 +18,7 @@
 #include <thread>
 
 #include "accounts.h"
+#include "bindings.h"
 #include "copy_progress.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
@@ -26,6 +28,7 @@
 #include "godwit/workflow/seam.h"
 #include "post_copy.h"
 #include "preparation.h"
+#include "sidecar_checkpoint.h"
 #include "sidecar_ledger.h"
 
 namespace godwit::workflow {
@@ -70,6 +73,41 @@ bool has_rows(db::Connection& connection, const std::string& schema, const std::
   return !connection.query(fmt::format("SELECT 1 FROM {} LIMIT 1", sql::quote_table(schema, table))).empty();
 }
 
+// Applies the stream between two cycles, and after the last one.
+class BinlogCatchUp : public CatchUp {
+ public:
+  BinlogCatchUp(const Definition& definition, const apply::ApplyOptions& options, const state::StreamRow& stream, const Stop& stop)
+      : definition_(definition), options_(options), stream_(stream), stop_(stop) {}
+
+  void reach(const gtid::Position& position) override {
+    db::Connection source = db::Connection::open(source_endpoint(definition_));
+    db::Connection target = db::Connection::open(target_endpoint(definition_));
+    const Preparation prepared = prepare(definition_, source, target);
+    const auto bindings = bind_tables(prepared, source, target, stream_.id);
+    SidecarCheckpoint checkpoint(source.server().flavour, stream_.id, stream_.epoch);
+    apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), bindings, options_, checkpoint, progress, stop_);
+    applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
+    switch (applier.run(gtid::Set::parse(position))) {
+      case apply::ApplyEnd::reached:
+        return;
+      case apply::ApplyEnd::stopped:
+        stop_.throw_if_requested();
+        return;
+      case apply::ApplyEnd::definitions_changed:
+        throw Error(Code::table_changed,
+                    {.object = "source", .cause = "a DDL statement came during the copy", .remedy = "let DDL wait until the copy is done: godwit cancel, and copy again"});
+    }
+  }
+
+  apply::ApplyProgress progress;
+
+ private:
+  const Definition& definition_;
+  const apply::ApplyOptions& options_;
+  const state::StreamRow& stream_;
+  const Stop& stop_;
+};
+
 class CopyRun {
  public:
   CopyRun(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop)
@@ -79,7 +117,8 @@ class CopyRun {
         stop_(stop),
         source_endpoint_(source_endpoint(definition)),
         target_endpoint_(target_endpoint(definition)),
-        throttle_(tuning.throttle) {}
+        throttle_(tuning.throttle),
+        catch_up_(definition, tuning.apply, stream_, stop) {}
 
   CopyReport run();
 
@@ -92,10 +131,14 @@ class CopyRun {
   void record_objects();
   void make_tasks();
   void copy_cycles(KeyBuilder& keys);
+  void catch_up(const gtid::Position& position);
+  void note_begun_tables();
+  void build_unique_keys();
   db::Snapshot next_snapshot();
   void store_positions(const db::Snapshot& snapshot);
   void add_copied_tables(KeyBuilder& keys);
-  void build_constraints();
+  enum class Attempt { early, final };  // early: what fails now is tried again
+  void build_constraints(Attempt attempt);
   void create_objects();
   void finish();
   std::vector<state::PostCopyRow> statements(std::initializer_list<catalog::PostCopyKind> kinds);
@@ -115,6 +158,7 @@ class CopyRun {
   std::vector<catalog::AccountPlan> accounts_;
   std::unique_ptr<SidecarLedger> ledger_;
   state::StreamRow stream_;
+  BinlogCatchUp catch_up_;
   std::vector<copy::TableTask> tasks_;      // those not yet copied
   std::vector<std::string> exact_tables_;   // those of them without a key
   CopyReport report_;
@@ -305,11 +349,27 @@ void CopyRun::store_positions(const db::Snapshot& snapshot) {
   });
   if (!stream_.position) stream_.position = snapshot.low;
   stream_.overlap_end = snapshot.high;
+  report_.high = snapshot.high.text;
   failpoint(Fp::copy_position_stored);
 }
 
+// Changes that foreign keys made are not in every binlog: where they are not, the target must have the constraints before it applies.
+void CopyRun::catch_up(const gtid::Position& position) {
+  if (!logs_cascades(*source_)) build_constraints(Attempt::early);
+  log::info("the target catches up to {}", position.text.empty() ? "(the beginning)" : position.text);
+  const auto began = Clock::now();
+  catch_up_.reach(position);
+  log::info("caught up in {}: {} transactions, {} rows so far", format_duration(since(began)), format_count(catch_up_.progress.transactions), format_count(catch_up_.progress.rows));
+  stream_ = state::Sidecar(*target_).find(stream_.key).value();
+}
+
+// What was applied between two cycles may have put rows of chunks to come where they will be written.
+void CopyRun::note_begun_tables() {
+  const auto begun = state::Sidecar(*target_).begun_tables(stream_.id);
+  for (auto& task : tasks_) task.overwrites = begun.count({task.source.schema, task.source.name}) != 0;
+}
+
 void CopyRun::copy_cycles(KeyBuilder& keys) {
-  NoCatchUp catch_up;
   std::vector<copy::TableProgress> progress(tasks_.size());
   CopyProgress shown(definition_.name, tasks_, progress, throttle_, keys, state_);
   copy::Copier copier(target_endpoint_, tuning_.writer, tuning_.limits, *ledger_, throttle_, stop_);
@@ -325,7 +385,14 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
       log::info("tables without a key: writes to them were held for {:.1f} ms",
                 static_cast<double>(snapshot.writes_held.count()) / 1000.0);
     }
-    catch_up.reach(snapshot.low);
+    // These have been idle for as long as the last cycle took.
+    source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
+    target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+    if (stream_.position) {
+      catch_up(snapshot.low);
+      note_begun_tables();
+    }
+    if (report_.low.empty()) report_.low = snapshot.low.text;
     store_positions(snapshot);
     db::Connection planner = db::Connection::open(source_endpoint_, db::Encoding::bytes);
     db::begin_snapshot(planner);
@@ -365,14 +432,22 @@ void CopyRun::add_copied_tables(KeyBuilder& keys) {
   }
 }
 
-void CopyRun::build_constraints() {
+void CopyRun::build_constraints(Attempt attempt) {
   if (tuning_.writer.skip_binlog) target_->execute("SET SESSION sql_log_bin = 0");
   for (const auto& row : statements({catalog::PostCopyKind::foreign_keys})) {
     stop_.throw_if_requested();
-    if (const auto why = run_post_copy(*target_, *ledger_, row)) {
+    const auto why = run_post_copy(*target_, *ledger_, row);
+    if (why && attempt == Attempt::final) {
       report_.pending.push_back({row.kind, sql::quote_table(row.schema_name, row.object_name), *why});
     }
   }
+}
+
+void CopyRun::build_unique_keys() {
+  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, catalog::PostCopyKind::unique_keys);
+  for (const auto& row : statements({catalog::PostCopyKind::unique_keys})) keys.add(row.schema_name, row.object_name);
+  keys.finish();
+  for (auto& waiting : keys.pending()) report_.pending.push_back(std::move(waiting));
 }
 
 // Views use views and functions, functions use views: what fails is tried again as long as something else succeeds.
@@ -455,9 +530,9 @@ CopyReport CopyRun::run() {
     }
   } join_sampler{sampling_ended, sampler};
 
-  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, tuning_.key_builders);
+  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, catalog::PostCopyKind::keys);
   add_copied_tables(keys);
-  for (const auto& row : statements({catalog::PostCopyKind::keys, catalog::PostCopyKind::unique_keys})) {
+  for (const auto& row : statements({catalog::PostCopyKind::keys})) {
     if (row.state == "failed") keys.add(row.schema_name, row.object_name);
   }
   if (!tasks_.empty()) copy_cycles(keys);
@@ -467,14 +542,19 @@ CopyReport CopyRun::run() {
   add_copied_tables(keys);
   keys.finish();
   report_.pending = keys.pending();
+  source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
-  build_constraints();
+  if (stream_.overlap_end) catch_up(*stream_.overlap_end);
+  build_unique_keys();
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  build_constraints(Attempt::final);
   create_objects();
   if (!accounts_.empty()) report_.accounts = carry_accounts(*target_, *ledger_, accounts_);
   report_tables();
   finish();
-  if (stream_.position) report_.low = stream_.position->text;
-  if (stream_.overlap_end) report_.high = stream_.overlap_end->text;
+  if (stream_.position) report_.position = stream_.position->text;
+  if (report_.low.empty()) report_.low = report_.position;
+  report_.transactions = catch_up_.progress.transactions;
   report_.duration = since(began);
   return report_;
 }

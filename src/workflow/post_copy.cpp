@@ -89,7 +89,8 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
     if (!is_there(connection, row)) {
       connection.execute("USE " + sql::quote_identifier(row.schema_name));
       // A routine keeps the mode it was written under, the empty one too.
-      const bool has_mode = !row.sql_mode.empty() || is_kind(row, catalog::PostCopyKind::routine);
+      const bool has_mode = !row.sql_mode.empty() || is_kind(row, catalog::PostCopyKind::procedure) ||
+                            is_kind(row, catalog::PostCopyKind::function);
       if (has_mode) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
       connection.execute(row.sql);
       if (has_mode) {
@@ -111,9 +112,9 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
   return std::nullopt;
 }
 
-KeyBuilder::KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads)
-    : ledger_(ledger) {
-  for (std::size_t i = 0; i < threads; ++i) {
+KeyBuilder::KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, catalog::PostCopyKind kind)
+    : ledger_(ledger), kind_(kind) {
+  for (std::size_t i = 0; i < tuning.key_builders; ++i) {
     threads_.emplace_back([this, target, skip = tuning.writer.skip_binlog] { work(target, skip); });
   }
 }
@@ -193,8 +194,7 @@ void KeyBuilder::build(db::Connection& connection, const Job& job) {
     tables = sidecar.tables(ledger_.stream());
   });
   for (const auto& row : rows) {
-    const bool is_key = is_kind(row, catalog::PostCopyKind::keys) || is_kind(row, catalog::PostCopyKind::unique_keys);
-    if (!is_key || row.schema_name != job.schema || row.object_name != job.table) continue;
+    if (!is_kind(row, kind_) || row.schema_name != job.schema || row.object_name != job.table) continue;
     if (const auto why = run_post_copy(connection, ledger_, row)) {
       std::lock_guard lock(mutex_);
       pending_.push_back({.kind = row.kind, .object = object, .error = *why});
@@ -205,7 +205,7 @@ void KeyBuilder::build(db::Connection& connection, const Job& job) {
     for (auto table : tables) {
       if (table.target_schema != job.schema || table.target_table != job.table) continue;
       table.state = "finished";
-      table.keys_ms = static_cast<std::uint64_t>(took.count());
+      table.keys_ms += static_cast<std::uint64_t>(took.count());
       sidecar.set_table_state(ledger_.stream(), table);
     }
   });

@@ -31,7 +31,8 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
 // Builds keys while other tables are still being copied. add() from any thread; finish() waits and rethrows.
 class KeyBuilder {
  public:
-  KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads);
+  // kind: keys, while rows still arrive; unique_keys, past the overlap only: until then two rows may hold one value.
+  KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, catalog::PostCopyKind kind);
   ~KeyBuilder();
 
   // A table may be added again: it is built once.
@@ -50,6 +51,7 @@ class KeyBuilder {
   void build(db::Connection& connection, const Job& job);
 
   SidecarLedger& ledger_;
+  const catalog::PostCopyKind kind_;
   BoundedQueue<Job> jobs_{1U << 20};
   std::mutex mutex_;
   std::set<std::pair<std::string, std::string>> added_;

@@ -80,6 +80,14 @@ Preparation prepare(const Definition& definition, db::Connection& source, db::Co
   return result;
 }
 
+void require_same_server(const state::StreamRow& stream, const db::Server& server) {
+  if (server.identity == stream.source_identity) return;
+  throw Error(Code::server_changed,
+              {.object = fmt::format("workflow {}", stream.key.workflow),
+               .cause = fmt::format("it follows source {}, this one is {}", stream.source_identity, server.identity),
+               .remedy = "after a fail-over: godwit replicate with --source for the new server and --source-moved"});
+}
+
 std::string definition_hash(const catalog::Table& table) {
   std::string text = table.create_sql;
   if (const auto at = text.rfind(" AUTO_INCREMENT="); at != std::string::npos) {

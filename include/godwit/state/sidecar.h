@@ -94,6 +94,9 @@ class Sidecar {
   void create();
   // DROP, only of what godwit created.
   void drop();
+  // On a source: the heartbeat's table alone. drop_heartbeat leaves the schema where it holds more.
+  static void create_heartbeat(db::Connection& source);
+  static bool drop_heartbeat(db::Connection& source);
   // What a create() that was killed has left: no `meta` yet, and nothing of anybody else.
   void drop_begun();
 

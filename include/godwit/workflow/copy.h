@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "godwit/apply/applier.h"
 #include "godwit/catalog/ddl.h"
 #include "godwit/check/check.h"
 #include "godwit/copy/copier.h"
@@ -43,6 +44,7 @@ struct CopyTuning {
   copy::WriterOptions writer;
   std::string throttle_replica;        // DSN; its account is the source's
   std::set<std::string> skipped_checks;
+  apply::ApplyOptions apply;
   std::vector<std::string> accounts;   // --accounts: "all", "app", "app@10.%"
 };
 
@@ -71,8 +73,10 @@ struct CarriedAccount {
 
 struct CopyReport {
   std::vector<CopiedTable> tables;
-  std::string low;   // where the stream goes on from
-  std::string high;  // up to here changes may already be in the rows
+  std::string low;       // not later than any row that was read
+  std::string high;      // not earlier
+  std::string position;  // the target is the source at this position; the stream goes on from here
+  std::uint64_t transactions = 0;  // applied to get there
   unsigned cycles = 0;
   std::chrono::microseconds writes_held{0};
   std::chrono::milliseconds duration{0};
