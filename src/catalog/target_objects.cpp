@@ -16,8 +16,9 @@ std::optional<PostCopyKind> post_copy_kind(ObjectKind kind) {
     case ObjectKind::view:
       return PostCopyKind::view;
     case ObjectKind::procedure:
+      return PostCopyKind::procedure;
     case ObjectKind::function:
-      return PostCopyKind::routine;
+      return PostCopyKind::function;
     case ObjectKind::trigger:
       return PostCopyKind::trigger;
     case ObjectKind::event:

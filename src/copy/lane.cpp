@@ -96,6 +96,8 @@ void Lane::run_once() {
     } catch (...) {
       remember_failure();
       queue.abort();
+      // At once: the reader may be waiting in the scheduler for just these chunks to be settled.
+      give_back_unsettled();
     }
   });
   try {
@@ -132,9 +134,11 @@ void Lane::give_back_unsettled() {
 void Lane::read_all(Queue& queue) {
   while (true) {
     context_.throttle.wait(context_.stop);
-    if (context_.is_cycle_over()) return;
+    // Each lane reads one chunk at least: cycles that end before they begin would go on for ever.
+    if (has_begun_ && context_.is_cycle_over()) return;
     const auto assignment = next_chunk();
     if (!assignment) return;
+    has_begun_ = true;
     {
       std::lock_guard lock(mutex_);
       unsettled_.push_back(*assignment);

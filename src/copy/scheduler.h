@@ -44,6 +44,7 @@ class Scheduler {
     bool is_planned_to_end = false;
     bool is_loaded = false;      // the ledger's chunks were read
     bool is_copied = false;
+    bool is_in_doubt = false;    // planning failed, and may have been recorded all the same: left to the next cycle
     std::deque<Bound> boundaries;  // computed, not yet planned (split by value)
     bool has_boundaries = false;
     std::chrono::steady_clock::time_point started;

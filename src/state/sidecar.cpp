@@ -108,13 +108,11 @@ bool Sidecar::exists(db::Connection& connection) {
               .empty();
 }
 
-// Every statement may be repeated, and the version is written last: a run that was killed in between is simply repeated.
+// Every statement may be repeated, and the table with the version comes last: a run that was killed in between is simply
+// repeated, and where that table is, all of them are.
 void Sidecar::create() {
   db_.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
-  db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TINYINT NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL) {}",
-                          name("meta"),
-                          kTableOptions));
-  const db::Rows version = db_.query("SELECT version FROM " + name("meta"));
+  const db::Rows version = exists(db_) ? db_.query("SELECT version FROM " + name("meta")) : db::Rows{};
   if (!version.empty() && version.u64(0, "version") > kVersion) {
     throw Error(Code::sidecar_newer,
                 {.object = std::string(kSidecarSchema),
@@ -125,10 +123,21 @@ void Sidecar::create() {
   for (const auto table : kTables) {
     db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), table, kTableOptions));
   }
+  db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TINYINT NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL) {}",
+                          name("meta"),
+                          kTableOptions));
   db_.execute(fmt::format("INSERT IGNORE INTO {} VALUES (1, {})", name("meta"), kVersion));
 }
 
 void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
+
+void Sidecar::drop_begun() {
+  const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN "
+                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy')",
+                                                 quote_string(kSidecarSchema)))
+                               .empty();
+  if (!is_foreign) drop();
+}
 
 StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
                          const std::string& source_version) {

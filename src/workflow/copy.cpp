@@ -87,6 +87,7 @@ class CopyRun {
   void record();
   void claim();
   void create_schema();
+  void create_database(const std::string& schema, const std::string& statement);
   void create_table(std::size_t i, const std::vector<state::TableRow>& recorded);
   [[noreturn]] void refuse_changed_table(const std::string& name) const;
   void record_objects();
@@ -97,6 +98,7 @@ class CopyRun {
   auto until_source_answers(std::string_view what, Work work);
   db::Snapshot next_snapshot();
   void store_positions(const db::Snapshot& snapshot);
+  void add_copied_tables(KeyBuilder& keys);
   void build_constraints();
   void create_objects();
   void finish();
@@ -145,10 +147,10 @@ void CopyRun::claim() {
 void CopyRun::create_schema() {
   if (definition_.is_schema_created) {
     for (const auto& [schema, defaults] : prepared_.source.schemas) {
-      target_->execute(catalog::target_schema_sql(schema, prepared_.ddl));
+      create_database(prepared_.ddl.names.schema(schema), catalog::target_schema_sql(schema, prepared_.ddl));
     }
     for (const auto& table : prepared_.tables) {
-      target_->execute("CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
+      create_database(table.schema, "CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
     }
   }
   const auto recorded = state::Sidecar(*target_).tables(stream_.id);
@@ -162,6 +164,24 @@ void CopyRun::refuse_changed_table(const std::string& name) const {
               {.object = name,
                .cause = "its definition is not the one that the copy began with",
                .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+}
+
+// Recorded before it is created, so that cancel knows which schemas are ours.
+void CopyRun::create_database(const std::string& schema, const std::string& statement) {
+  const bool is_there = !target_
+                             ->query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + sql::quote_string(schema))
+                             .empty();
+  if (is_there) return;
+  ledger_->guarded([&](state::Sidecar& sidecar) {
+    sidecar.add_post_copy(stream_.id,
+                          {.kind = std::string(kSchemaKind),
+                           .schema_name = schema,
+                           .object_name = schema,
+                           .sql = statement,
+                           .creates = nlohmann::json({schema}).dump(),
+                           .state = "done"});
+  });
+  target_->execute(statement);
 }
 
 void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& recorded) {
@@ -368,6 +388,13 @@ std::vector<state::PostCopyRow> CopyRun::statements(std::initializer_list<catalo
   return result;
 }
 
+// By what is recorded, not by what this run has seen: a table may have been proved by a run, or a cycle, that failed right after.
+void CopyRun::add_copied_tables(KeyBuilder& keys) {
+  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
+    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
+  }
+}
+
 void CopyRun::build_constraints() {
   if (tuning_.writer.skip_binlog) target_->execute("SET SESSION sql_log_bin = 0");
   for (const auto& row : statements({catalog::PostCopyKind::foreign_keys})) {
@@ -381,7 +408,7 @@ void CopyRun::build_constraints() {
 // Views use views and functions, functions use views: what fails is tried again as long as something else succeeds.
 void CopyRun::create_objects() {
   failpoint(Fp::copy_objects_creating);
-  auto waiting = statements({catalog::PostCopyKind::routine, catalog::PostCopyKind::view});
+  auto waiting = statements({catalog::PostCopyKind::procedure, catalog::PostCopyKind::function, catalog::PostCopyKind::view});
   while (!waiting.empty()) {
     std::vector<state::PostCopyRow> failed;
     std::vector<PendingStatement> why;
@@ -459,17 +486,17 @@ CopyReport CopyRun::run() {
   } join_sampler{sampling_ended, sampler};
 
   KeyBuilder keys(target_endpoint_, tuning_, *ledger_, tuning_.key_builders);
-  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
-    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
-  }
+  add_copied_tables(keys);
   for (const auto& row : statements({catalog::PostCopyKind::keys, catalog::PostCopyKind::unique_keys})) {
     if (row.state == "failed") keys.add(row.schema_name, row.object_name);
   }
   if (!tasks_.empty()) copy_cycles(keys);
   stop_.throw_if_requested();
+  // This session has been idle for as long as the copy took.
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  add_copied_tables(keys);
   keys.finish();
   report_.pending = keys.pending();
-  // This session has been idle for as long as the copy took.
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   build_constraints();
   create_objects();

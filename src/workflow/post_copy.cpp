@@ -16,6 +16,8 @@ namespace {
 
 using sql::quote_string;
 
+constexpr std::string_view kCreating = "creating";
+
 bool is_kind(const state::PostCopyRow& row, catalog::PostCopyKind kind) { return row.kind == catalog::to_string(kind); }
 
 std::uint64_t count_present(db::Connection& connection, const state::PostCopyRow& row,
@@ -33,9 +35,10 @@ std::uint64_t count_present(db::Connection& connection, const state::PostCopyRow
         schema, table, in_names);
   } else if (is_kind(row, catalog::PostCopyKind::view)) {
     question = fmt::format("SELECT COUNT(*) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", schema, table);
-  } else if (is_kind(row, catalog::PostCopyKind::routine)) {
+  } else if (is_object(row)) {
     question = fmt::format(
-        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {} AND ROUTINE_NAME = {}", schema, table);
+        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {} AND ROUTINE_NAME = {} AND ROUTINE_TYPE = {}",
+        schema, table, quote_string(row.kind));
   } else {
     question = fmt::format(
         "SELECT COUNT(DISTINCT INDEX_NAME) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND "
@@ -55,20 +58,39 @@ void mark(SidecarLedger& ledger, const state::PostCopyRow& row, std::string_view
   ledger.guarded([&](state::Sidecar& sidecar) { sidecar.set_post_copy_state(row.id, state, error); });
 }
 
+// An object is marked before it is created: one that is there under a mark is ours, one that is there without is not.
+std::optional<std::string> claim_object(db::Connection& connection, SidecarLedger& ledger, const state::PostCopyRow& row) {
+  if (!is_object(row) || row.state == kCreating) return std::nullopt;
+  if (is_there(connection, row)) {
+    const std::string why = fmt::format("a {} of that name is on the target already, and is not of this workflow", row.kind);
+    mark(ledger, row, "failed", why);
+    return why;
+  }
+  mark(ledger, row, kCreating, "");
+  return std::nullopt;
+}
+
 constexpr unsigned kDuplicateKeyName = 1061;
 constexpr unsigned kDuplicateForeignKey = 1826;
 
 }  // namespace
 
+bool is_object(const state::PostCopyRow& row) {
+  return is_kind(row, catalog::PostCopyKind::view) || is_kind(row, catalog::PostCopyKind::procedure) ||
+         is_kind(row, catalog::PostCopyKind::function);
+}
+
 std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
                                          const state::PostCopyRow& row) {
   if (row.state == "done") return std::nullopt;
   failpoint(Fp::copy_keys_building);
+  if (auto why = claim_object(connection, ledger, row)) return why;
   try {
     if (!is_there(connection, row)) {
       connection.execute("USE " + sql::quote_identifier(row.schema_name));
       // A routine keeps the mode it was written under, the empty one too.
-      const bool has_mode = !row.sql_mode.empty() || is_kind(row, catalog::PostCopyKind::routine);
+      const bool is_routine = is_kind(row, catalog::PostCopyKind::procedure) || is_kind(row, catalog::PostCopyKind::function);
+      const bool has_mode = !row.sql_mode.empty() || is_routine;
       if (has_mode) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
       connection.execute(row.sql);
       if (has_mode) {
@@ -105,6 +127,10 @@ KeyBuilder::~KeyBuilder() {
 }
 
 void KeyBuilder::add(const std::string& target_schema, const std::string& target_table) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!added_.emplace(target_schema, target_table).second) return;
+  }
   jobs_.push({target_schema, target_table}, 1);
 }
 

@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "godwit/state/sidecar.h"
@@ -14,6 +17,12 @@
 #include "sidecar_ledger.h"
 
 namespace godwit::workflow {
+
+// A schema that this workflow created: a row of post_copy too, for cancel.
+inline constexpr std::string_view kSchemaKind = "schema";
+
+// Views and routines: not part of a table of ours, so that one that is there already may be somebody else's.
+bool is_object(const state::PostCopyRow& row);
 
 // Runs one statement where it is not done yet. Returns nothing, or why it must wait. One thread per connection.
 std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
@@ -25,6 +34,7 @@ class KeyBuilder {
   KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads);
   ~KeyBuilder();
 
+  // A table may be added again: it is built once.
   void add(const std::string& target_schema, const std::string& target_table);
   void finish();
   std::vector<PendingStatement> pending();
@@ -42,6 +52,7 @@ class KeyBuilder {
   SidecarLedger& ledger_;
   BoundedQueue<Job> jobs_{1U << 20};
   std::mutex mutex_;
+  std::set<std::pair<std::string, std::string>> added_;
   std::vector<std::string> at_work_;
   std::vector<PendingStatement> pending_;
   std::exception_ptr failure_;

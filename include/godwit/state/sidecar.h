@@ -55,7 +55,7 @@ struct PostCopyRow {
   std::string sql;
   std::string sql_mode;  // to be set before it is run; "" for the session's own
   std::string creates;  // JSON array
-  std::string state;    // "pending", "done", "switch" (only the switch runs it), "failed"
+  std::string state;    // "pending", "done", "creating" (an object, from before its statement on), "switch" (only the switch runs it), "failed"
   std::string error;
 };
 
@@ -87,6 +87,8 @@ class Sidecar {
   void create();
   // DROP, only of what godwit created.
   void drop();
+  // What a create() that was killed has left: no `meta` yet, and nothing of anybody else.
+  void drop_begun();
 
   // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
   // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs.
