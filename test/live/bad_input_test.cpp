@@ -265,6 +265,39 @@ TEST_CASE("DDL on a table that is being copied", "[bad_input]") {
   });
 }
 
+// A table space with a limit fills as a disk does, without needing a disk of its own.
+class SmallTablespace {
+ public:
+  SmallTablespace(const Server& server, const std::string& name) : server_(server), path_(std::string(std::getenv("GODWIT_SERVERS_DIR")) + "/" + name + "/my.options") {
+    std::ifstream file(path_);
+    before_ = {std::istreambuf_iterator<char>(file), {}};
+    set("--innodb-data-file-path=ibdata1:12M:autoextend:max:20M\n--innodb-file-per-table=0\n");
+  }
+  void enlarge() { set("--innodb-data-file-path=ibdata1:12M:autoextend\n--innodb-file-per-table=0\n"); }
+  ~SmallTablespace() { set("--innodb-data-file-path=ibdata1:12M:autoextend\n"); }
+
+ private:
+  void set(const std::string& options) {
+    std::ofstream(path_) << before_ << options;
+    server_.restart();
+  }
+  const Server& server_;
+  std::string path_;
+  std::string before_;
+};
+
+TEST_CASE("full target disk", "[bad_input]") {
+  for_pairs([](const Server& source, const Server& target, Migration& migration) {
+    source.client().execute("CREATE TABLE bad.large (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(2000))");
+    source.client().execute("INSERT INTO bad.large (v) SELECT REPEAT('y', 2000) FROM bad.t AS x JOIN bad.t AS y ON y.id <= 12");
+    SmallTablespace space(target, source.is_mariadb() ? "b" : "d");
+    check_refusal(migration.run("copy", {"--json"}), {3, "GW0109", "target " + address(target), "1114 The table", "run the same command again"});
+    space.enlarge();
+    check_complete(migration, source, target);
+    migration.run("cancel");
+  });
+}
+
 TEST_CASE("unreadable state file", "[bad_input]") {
   for_pairs([](const Server& source, const Server& target, Migration& migration) {
     std::ofstream(migration.state) << "this is no database, and long enough to be none: " << std::string(4096, 'x');
