@@ -128,12 +128,16 @@ class CopyRun {
   void create_schema();
   void create_database(const std::string& schema, const std::string& statement);
   void create_table(std::size_t i, const std::vector<state::TableRow>& recorded);
+  [[noreturn]] void refuse_changed_table(const std::string& name) const;
   void record_objects();
   void make_tasks();
   void copy_cycles(KeyBuilder& keys);
   void catch_up(const gtid::Position& position);
   void note_begun_tables();
   void build_unique_keys();
+  void refuse_changed_tables();
+  template <typename Work>
+  auto until_source_answers(std::string_view what, Work work);
   db::Snapshot next_snapshot();
   void store_positions(const db::Snapshot& snapshot);
   void add_copied_tables(KeyBuilder& keys);
@@ -160,6 +164,7 @@ class CopyRun {
   state::StreamRow stream_;
   BinlogCatchUp catch_up_;
   std::vector<copy::TableTask> tasks_;      // those not yet copied
+  std::vector<std::string> task_definitions_;  // of each task's table, as definition_hash gives it
   std::vector<std::string> exact_tables_;   // those of them without a key
   CopyReport report_;
 };
@@ -198,6 +203,13 @@ void CopyRun::create_schema() {
   failpoint(Fp::copy_schema_created);
 }
 
+void CopyRun::refuse_changed_table(const std::string& name) const {
+  throw Error(Code::table_changed,
+              {.object = name,
+               .cause = "its definition is not the one that the copy began with",
+               .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+}
+
 // Recorded before it is created, so that cancel knows which schemas are ours.
 void CopyRun::create_database(const std::string& schema, const std::string& statement) {
   const bool is_there = !target_
@@ -224,10 +236,7 @@ void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& re
     return r.source_schema == source.schema && r.source_table == source.name;
   });
   if (row != recorded.end() && row->definition_hash != hash) {
-    throw Error(Code::table_changed,
-                {.object = sql::quote_table(source.schema, source.name),
-                 .cause = "its definition is not the one that the copy began with",
-                 .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+    refuse_changed_table(sql::quote_table(source.schema, source.name));
   }
   const bool is_there = exists(*target_, target.schema, target.name);
   if (row == recorded.end()) {
@@ -316,27 +325,35 @@ void CopyRun::make_tasks() {
     if (key != nullptr) task.key = copy::key_spec(source, *key);
     if (key == nullptr) exact_tables_.push_back(sql::quote_table(source.schema, source.name));
     tasks_.push_back(std::move(task));
+    task_definitions_.push_back(definition_hash(source));
   }
 }
 
 // The source may be restarting: that ends a snapshot, not the copy.
-db::Snapshot CopyRun::next_snapshot() {
+template <typename Work>
+auto CopyRun::until_source_answers(std::string_view what, Work work) {
   for (unsigned attempt = 1;; ++attempt) {
     try {
-      db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = exact_tables_};
-      return db::open_snapshot(source_endpoint_, options, stop_);
+      return work();
     } catch (const Error& error) {
       if (!error.is_retryable() || error.code() == Code::lock_unavailable) throw;
       if (attempt >= tuning_.limits.attempts_max) {
         throw Error(Code::retries_used_up,
                     {.object = error.object(),
-                     .cause = fmt::format("no snapshot after {} attempts, the last with {}", attempt, error.what()),
+                     .cause = fmt::format("no {} after {} attempts, the last with {}", what, attempt, error.what()),
                      .remedy = "mend the cause, then run the same command again: it goes on where it stopped"});
       }
-      log::warning("no snapshot yet (attempt {} of {}): {}", attempt, tuning_.limits.attempts_max, error.what());
+      log::warning("no {} yet (attempt {} of {}): {}", what, attempt, tuning_.limits.attempts_max, error.what());
       if (!stop_.sleep_for(std::min(milliseconds(200) * (1U << attempt), milliseconds(10'000)))) stop_.throw_if_requested();
     }
   }
+}
+
+db::Snapshot CopyRun::next_snapshot() {
+  return until_source_answers("snapshot", [&] {
+    const db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = exact_tables_};
+    return db::open_snapshot(source_endpoint_, options, stop_);
+  });
 }
 
 // Position before rows (I2): with the first low stored, no change can fall between the snapshot and the stream.
@@ -369,6 +386,18 @@ void CopyRun::note_begun_tables() {
   for (auto& task : tasks_) task.overwrites = begun.count({task.source.schema, task.source.name}) != 0;
 }
 
+// A column that DDL adds while its table is copied is in none of the column lists, and some DDL (ALGORITHM=INSTANT) leaves an open
+// snapshot readable: so definitions are compared when the snapshot is open, and again before what it gave counts as copied.
+void CopyRun::refuse_changed_tables() {
+  db::Connection source = db::Connection::open(source_endpoint_);
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    const std::string name = sql::quote_table(tasks_[i].source.schema, tasks_[i].source.name);
+    const db::Rows rows = source.query("SHOW CREATE TABLE " + name);
+    const catalog::Table now{.create_sql = rows.text(0, "Create Table")};
+    if (definition_hash(now) != task_definitions_[i]) refuse_changed_table(name);
+  }
+}
+
 void CopyRun::copy_cycles(KeyBuilder& keys) {
   std::vector<copy::TableProgress> progress(tasks_.size());
   CopyProgress shown(definition_.name, tasks_, progress, throttle_, keys, state_);
@@ -394,12 +423,17 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
     }
     if (report_.low.empty()) report_.low = snapshot.low.text;
     store_positions(snapshot);
-    db::Connection planner = db::Connection::open(source_endpoint_, db::Encoding::bytes);
-    db::begin_snapshot(planner);
+    until_source_answers("answer", [&] { refuse_changed_tables(); });
+    db::Connection planner = until_source_answers("session", [&] {
+      db::Connection session = db::Connection::open(source_endpoint_, db::Encoding::bytes);
+      db::begin_snapshot(session);
+      return session;
+    });
     const auto end = copier.copy_from(snapshot, planner, tasks_, progress, [&](const copy::TableTask& task) {
       keys.add(task.target_schema, task.target_table);
     });
     snapshot.readers.clear();
+    if (end != copy::CycleEnd::snapshot_lost) until_source_answers("answer", [&] { refuse_changed_tables(); });
     failpoint(Fp::copy_cycle_ended);
     switch (end) {
       case copy::CycleEnd::all_copied:

@@ -89,8 +89,8 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
     if (!is_there(connection, row)) {
       connection.execute("USE " + sql::quote_identifier(row.schema_name));
       // A routine keeps the mode it was written under, the empty one too.
-      const bool has_mode = !row.sql_mode.empty() || is_kind(row, catalog::PostCopyKind::procedure) ||
-                            is_kind(row, catalog::PostCopyKind::function);
+      const bool is_routine = is_kind(row, catalog::PostCopyKind::procedure) || is_kind(row, catalog::PostCopyKind::function);
+      const bool has_mode = !row.sql_mode.empty() || is_routine;
       if (has_mode) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
       connection.execute(row.sql);
       if (has_mode) {

@@ -66,7 +66,7 @@ TEST_CASE("one file holds a whole migration, and serves every command", "[config
   CHECK(run_godwit({"cancel", "--config", file.path}).status == 0);
   CHECK(client.scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'config_to'") == "0");
   client.execute("DROP DATABASE config_from");
-  client.execute("DROP DATABASE config_to");
+  client.execute("DROP DATABASE IF EXISTS config_to");
   for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(state + suffix);
 }
 
