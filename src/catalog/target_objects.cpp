@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "godwit/catalog/ddl.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
@@ -46,6 +48,19 @@ std::string with_mapped_names(const Object& object, const DdlOptions& options) {
   return to_sql(mapped);
 }
 
+// A routine keeps the mode it was written under, but for names that the other flavour does not know and whose meaning does not
+// touch a routine's statements. Any other unknown name stays, and the target says so.
+std::string mode_on_target(const Object& object, const DdlOptions& options) {
+  if (options.source.flavour == options.target.flavour) return object.sql_mode;
+  static const std::set<std::string> dropped{"NO_AUTO_CREATE_USER", "IGNORE_BAD_TABLE_OPTIONS", "NO_KEY_OPTIONS", "NO_TABLE_OPTIONS",
+                                             "NO_FIELD_OPTIONS",    "TIME_TRUNCATE_FRACTIONAL"};
+  std::vector<std::string> kept;
+  for (const auto& name : split(object.sql_mode, ',')) {
+    if (dropped.count(name) == 0) kept.push_back(name);
+  }
+  return join(kept, ",");
+}
+
 Issue not_carried(const Object& object, Severity severity, std::string cause, std::string remedy) {
   return {severity,
           Code::unsupported_feature,
@@ -82,7 +97,7 @@ TargetObjects target_objects(const Catalog& catalog, const DdlOptions& options) 
                               .schema = options.names.schema(object.schema),
                               .name = object.name,
                               .sql = is_text_kept ? object.create_sql : with_mapped_names(object, options),
-                              .sql_mode = object.sql_mode,
+                              .sql_mode = mode_on_target(object, options),
                               .creates = {object.name}});
   }
   return result;
