@@ -46,6 +46,12 @@ std::size_t block_bytes(const CopyLimits& limits, const db::Server& target) {
   return std::min<std::size_t>(limits.block_bytes, target.max_allowed_packet / 2);
 }
 
+std::size_t bytes_of(db::Row row) {
+  std::size_t bytes = 0;
+  for (const auto& value : row) bytes += value.size;
+  return bytes;
+}
+
 [[noreturn]] void mismatch(const TableTask& task, std::string cause) {
   throw Error(Code::chunk_mismatch,
               {.object = sql::quote_table(task.target_schema, task.target_table),
@@ -192,7 +198,9 @@ void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
   try {
     db::RowStream rows = reader_.stream(select_statement(task, assignment.chunk.range, rows_max));
     while (const auto row = rows.next()) {
-      if (use_load_data) {
+      if (use_load_data && bytes_of(*row) > block_max) {
+        append_long_load_row(block, *row, block_max, flush);
+      } else if (use_load_data) {
         append_load_row(block, *row);
       } else {
         if (!block.empty()) block.push_back(',');
