@@ -223,6 +223,10 @@ TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MariaDB", "
 TEST_CASE("failing once at each failpoint, copy goes on by itself or with the next run: MariaDB", "[crash]") {
   Stage stage("a", "b");
   walk(stage, {.actions = {"error"}, .hits = {1}});
+}
+
+TEST_CASE("failing for good at each failpoint's second hit, copy goes on with the next run: MariaDB", "[crash]") {
+  Stage stage("a", "b");
   walk(stage, {.actions = {"fatal"}, .hits = {2}});
 }
 
