@@ -128,7 +128,7 @@ TEST_CASE("every copied row is as it was between low and high: MariaDB", "[under
 TEST_CASE("every copied row is as it was between low and high: MySQL", "[under_writes]") { judge_copy({.source = "c", .target = "d", .options = kOneCycle}); }
 TEST_CASE("every copied row is as it was between low and high: MariaDB to MySQL", "[under_writes]") { judge_copy({.source = "a", .target = "d", .options = {"--no-load-data", "--chunk-size", "4KiB"}}); }
 TEST_CASE("every copied row is as it was between low and high: MySQL to MariaDB", "[under_writes]") { judge_copy({.source = "c", .target = "b", .options = kOneCycle}); }
-TEST_CASE("over several cycles too, of a snapshot that is too old at once: MariaDB", "[under_writes]") { judge_copy({.source = "a", .target = "b", .options = kCycles, .has_cycles = true}); }
+TEST_CASE("over several cycles too, each too old at once: MariaDB", "[under_writes]") { judge_copy({.source = "a", .target = "b", .options = kCycles, .has_cycles = true}); }
 TEST_CASE("over several cycles too: MySQL", "[under_writes]") { judge_copy({.source = "c", .target = "d", .options = kCycles, .has_cycles = true}); }
 
 TEST_CASE("replicated from low on, both sides become equal: MariaDB", "[under_writes]") { replicate_from_low({.source = "a", .target = "b", .options = kOneCycle}); }
