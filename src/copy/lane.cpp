@@ -56,6 +56,12 @@ std::uint64_t stored_rows(const TableTask& task, const db::Executed& done) {
   return parse_u64(done.message.substr(from, done.message.find(' ', from) - from)).value_or(0);
 }
 
+std::size_t bytes_of(db::Row row) {
+  std::size_t bytes = 0;
+  for (const auto& value : row) bytes += value.size;
+  return bytes;
+}
+
 [[noreturn]] void mismatch(const TableTask& task, std::string cause) {
   throw Error(Code::chunk_mismatch,
               {.object = sql::quote_table(task.target_schema, task.target_table),
@@ -202,7 +208,9 @@ void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
   try {
     db::RowStream rows = reader_.stream(select_statement(task, assignment.chunk.range, rows_max));
     while (const auto row = rows.next()) {
-      if (use_load_data) {
+      if (use_load_data && bytes_of(*row) > block_max) {
+        append_long_load_row(block, *row, block_max, flush);
+      } else if (use_load_data) {
         append_load_row(block, *row);
       } else {
         if (!block.empty()) block.push_back(',');

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -71,6 +72,18 @@ void append_load_row(std::string& out, db::Row row) {
       out += "\\N";
     } else {
       append_escaped(out, row[i].data, row[i].size);
+    }
+  }
+  out.push_back('\n');
+}
+
+void append_long_load_row(std::string& out, db::Row row, std::size_t slice_bytes, const std::function<void()>& take) {
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (i > 0) out.push_back('\t');
+    if (row[i].is_null()) out += "\\N";
+    for (std::size_t at = 0; at < row[i].size; at += slice_bytes) {
+      append_escaped(out, row[i].data + at, std::min(slice_bytes, row[i].size - at));
+      if (out.size() >= slice_bytes) take();
     }
   }
   out.push_back('\n');

@@ -372,11 +372,20 @@ void CopyRun::store_positions(const db::Snapshot& snapshot) {
 
 // Changes that foreign keys made are not in every binlog: where they are not, the target must have the constraints before it applies.
 void CopyRun::catch_up(const gtid::Position& position) {
-  if (!logs_cascades(*source_)) build_constraints(Attempt::early);
   log::info("the target catches up to {}", position.text.empty() ? "(the beginning)" : position.text);
   const auto began = Clock::now();
-  catch_up_.reach(position);
-  log::info("caught up in {}: {} transactions, {} rows so far", format_duration(since(began)), format_count(catch_up_.progress.transactions), format_count(catch_up_.progress.rows));
+  until_source_answers("stream", [&] {
+    // These have been idle for as long as the rows took.
+    source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
+    target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+    if (!logs_cascades(*source_)) build_constraints(Attempt::early);
+    catch_up_.reach(position);
+  });
+  log::info("caught up in {}: {} transactions, {} rows so far",
+            format_duration(since(began)),
+            format_count(catch_up_.progress.transactions),
+            format_count(catch_up_.progress.rows));
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   stream_ = state::Sidecar(*target_).find(stream_.key).value();
 }
 
@@ -414,9 +423,6 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
       log::info("tables without a key: writes to them were held for {:.1f} ms",
                 static_cast<double>(snapshot.writes_held.count()) / 1000.0);
     }
-    // These have been idle for as long as the last cycle took.
-    source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
-    target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
     if (stream_.position) {
       catch_up(snapshot.low);
       note_begun_tables();
@@ -576,8 +582,6 @@ CopyReport CopyRun::run() {
   add_copied_tables(keys);
   keys.finish();
   report_.pending = keys.pending();
-  source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
-  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   if (stream_.overlap_end) catch_up(*stream_.overlap_end);
   build_unique_keys();
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));

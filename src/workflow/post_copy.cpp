@@ -16,6 +16,7 @@ namespace {
 
 using sql::quote_string;
 
+constexpr std::string_view kOwnMode = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
 constexpr std::string_view kCreating = "creating";
 
 bool is_kind(const state::PostCopyRow& row, catalog::PostCopyKind kind) { return row.kind == catalog::to_string(kind); }
@@ -88,14 +89,11 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
   try {
     if (!is_there(connection, row)) {
       connection.execute("USE " + sql::quote_identifier(row.schema_name));
-      // A routine keeps the mode it was written under, the empty one too.
+      // A routine keeps the mode it was written under, the empty one too. Each time: a statement that failed has left its own behind.
       const bool is_routine = is_kind(row, catalog::PostCopyKind::procedure) || is_kind(row, catalog::PostCopyKind::function);
       const bool has_mode = !row.sql_mode.empty() || is_routine;
-      if (has_mode) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
+      connection.execute("SET SESSION sql_mode = " + quote_string(has_mode ? std::string_view(row.sql_mode) : kOwnMode));
       connection.execute(row.sql);
-      if (has_mode) {
-        connection.execute("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'");
-      }
     }
   } catch (const Error& error) {
     // A statement of a run that was killed went on in the server and has just ended: what it made is what we want.

@@ -288,7 +288,7 @@ TEST_CASE("what is in low is visible, what is visible is in high: MariaDB 11.8",
 TEST_CASE("what is in low is visible, what is visible is in high: MariaDB 10.5", "[snapshot]") { prove("f"); }
 TEST_CASE("with semi-sync too: MariaDB 10.11", "[snapshot]") { prove_with_semi_sync("a", "b"); }
 TEST_CASE("with semi-sync too: MySQL 9.7", "[snapshot]") { prove_with_semi_sync("c", "d"); }
-TEST_CASE("under the lock low is the instant, and writes are held for milliseconds: MariaDB 10.11", "[snapshot]") { prove_exact("a"); }
-TEST_CASE("under the lock low is the instant, and writes are held for milliseconds: MySQL 9.7", "[snapshot]") { prove_exact("c"); }
-TEST_CASE("the lock waits behind a long transaction, names it, and lets the traffic flow: MariaDB 10.11", "[snapshot]") { wait_behind_a_transaction("a"); }
-TEST_CASE("the lock waits behind a long transaction, names it, and lets the traffic flow: MySQL 9.7", "[snapshot]") { wait_behind_a_transaction("c"); }
+TEST_CASE("under the lock low is the instant, writes wait milliseconds: MariaDB 10.11", "[snapshot]") { prove_exact("a"); }
+TEST_CASE("under the lock low is the instant, writes wait milliseconds: MySQL 9.7", "[snapshot]") { prove_exact("c"); }
+TEST_CASE("the lock waits for a transaction, names it, and traffic flows: MariaDB 10.11", "[snapshot]") { wait_behind_a_transaction("a"); }
+TEST_CASE("the lock waits for a transaction, names it, and traffic flows: MySQL 9.7", "[snapshot]") { wait_behind_a_transaction("c"); }
