@@ -37,11 +37,15 @@ void drop_accounts(const Server& server) {
 void load_shop(const Server& source) {
   source.client().execute("CREATE DATABASE shop");
   // A mode that both flavours have: which modes are carried is not this test's business.
-  source.client("shop").script("SET sql_mode = 'STRICT_TRANS_TABLES';\n" + read_file("examples/sample-shop/schema.sql"));
-  source.client("shop").execute("INSERT INTO customers (id, email, name) VALUES (1, 'a@example.com', 'Ada')");
+  source.client("shop").script("SET sql_mode = 'STRICT_TRANS_TABLES';\n" +
+                               read_file("examples/sample-shop/schema.sql"));
+  source.client("shop").execute(
+      "INSERT INTO customers (id, email, name) VALUES (1, 'a@example.com', 'Ada')");
 }
 
-std::string with_user(std::string dsn, const std::string& user) { return dsn.replace(dsn.find("godwit@"), 7, user + "@"); }
+std::string with_user(std::string dsn, const std::string& user) {
+  return dsn.replace(dsn.find("godwit@"), 7, user + "@");
+}
 
 void run_with_page_accounts(const Server& source, const Server& target) {
   Migration migration(source, target, "shop");
@@ -53,7 +57,8 @@ void run_with_page_accounts(const Server& source, const Server& target) {
   target.client().script(statements_under(flavour_name(target) + ", target, definers"));
   migration.source_dsn = with_user(migration.source_dsn, "godwit_source");
   migration.target_dsn = with_user(migration.target_dsn, "godwit_target");
-  const std::map<std::string, std::string> passwords{{"GODWIT_SOURCE_PASSWORD", "choose one"}, {"GODWIT_TARGET_PASSWORD", "choose one"}};
+  const std::map<std::string, std::string> passwords{{"GODWIT_SOURCE_PASSWORD", "choose one"},
+                                                     {"GODWIT_TARGET_PASSWORD", "choose one"}};
 
   const Outcome check = migration.run("check", {}, passwords);
   INFO(check.out << check.err);
@@ -74,8 +79,12 @@ void run_with_page_accounts(const Server& source, const Server& target) {
 
 }  // namespace
 
-TEST_CASE("the page's accounts suffice: MySQL to MariaDB", "[privileges]") { run_with_page_accounts(Server("c"), Server("a")); }
-TEST_CASE("the page's accounts suffice: MariaDB to MySQL", "[privileges]") { run_with_page_accounts(Server("a"), Server("c")); }
+TEST_CASE("the page's accounts suffice: MySQL to MariaDB", "[privileges]") {
+  run_with_page_accounts(Server("c"), Server("a"));
+}
+TEST_CASE("the page's accounts suffice: MariaDB to MySQL", "[privileges]") {
+  run_with_page_accounts(Server("a"), Server("c"));
+}
 
 TEST_CASE("without a grant of the page, check names it and copy does not begin", "[privileges]") {
   const Server source("a");
