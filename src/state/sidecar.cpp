@@ -47,7 +47,7 @@ constexpr std::array<std::string_view, 7> kTables{
     "statement LONGTEXT NOT NULL, sql_mode TEXT NOT NULL, creates LONGTEXT NOT NULL, state VARCHAR(16) NOT NULL, error TEXT NOT NULL, "
     "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))",
     "prepared_xa ("
-    "stream BIGINT UNSIGNED NOT NULL, xid VARCHAR(320) NOT NULL, changes LONGBLOB NOT NULL, stored DATETIME(3) NOT NULL, "
+    "stream BIGINT UNSIGNED NOT NULL, xid VARCHAR(320) NOT NULL, changes LONGBLOB NOT NULL, created DATETIME(3) NOT NULL, "
     "PRIMARY KEY (stream, xid))",
     kHeartbeatTable,
     "account ("

@@ -24,7 +24,7 @@ std::string SidecarCheckpoint::overlap_statement(const gtid::Set& end) const {
 }
 
 std::string SidecarCheckpoint::store_prepared_statement(const std::string& xid, std::string_view changes) const {
-  return fmt::format("INSERT INTO {} (stream, xid, changes, stored) VALUES ({}, {}, {}, UTC_TIMESTAMP(3))",
+  return fmt::format("INSERT INTO {} (stream, xid, changes, created) VALUES ({}, {}, {}, UTC_TIMESTAMP(3))",
                      table("prepared_xa"),
                      stream_,
                      sql::quote_string(xid),

@@ -1,6 +1,6 @@
 // The local SQLite file: definitions of workflows, the journal, the event log, reports. Never positions (I1). One
 // process may hold it open several times; every call is one transaction. Any thread, one at a time per object.
-// Format: docs/state.md; migrations by PRAGMA user_version.
+// Format: docs/state-file.md; migrations by PRAGMA user_version.
 #pragma once
 
 #include <cstdint>
