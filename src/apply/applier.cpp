@@ -56,7 +56,7 @@ class Applier::Run {
   bool is_beyond(const Transaction& transaction) const { return until_ && !until_->contains(transaction.gtid); }
   bool is_overlap() const { return !state_.position.contains(state_.overlap_end); }
 
-  void read();
+  void read(const gtid::Set& from);
   std::optional<ApplyEnd> apply(std::vector<Transaction>& taken);
   void apply_window(std::vector<Transaction>& window);
   void apply_parallel(const Plan& plan, const gtid::Set& end);
@@ -83,10 +83,10 @@ class Applier::Run {
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
-void Applier::Run::read() {
+void Applier::Run::read(const gtid::Set& from) {
   try {
     binlog::Stream stream(owner_.source_,
-                          {.from = state_.position.position(), .deadline = owner_.options_.stream_deadline, .heartbeat = milliseconds(1000)});
+                          {.from = from.position(), .deadline = owner_.options_.stream_deadline, .heartbeat = milliseconds(1000)});
     if (owner_.on_connected) owner_.on_connected(stream.server());
     Assembler assembler(owner_.bindings_, {.part_bytes_max = owner_.options_.window_bytes_max, .takes_new_tables = owner_.options_.takes_new_tables});
     while (!is_ending_) {
@@ -100,7 +100,7 @@ void Applier::Run::read() {
         continue;
       }
       auto transaction = assembler.take(*event);
-      if (!transaction || state_.position.contains(transaction->gtid)) continue;
+      if (!transaction || from.contains(transaction->gtid)) continue;
       if (transaction->kind == TransactionKind::xa_prepared && transaction->bytes > owner_.options_.xa_bytes_max) {
         throw Error(Code::event_unsupported,
                     {.object = gtid::to_string(transaction->gtid),
@@ -119,7 +119,7 @@ void Applier::Run::read() {
 
 ApplyEnd Applier::Run::follow() {
   if (is_reached()) return ApplyEnd::reached;
-  reader_ = std::thread([this] { read(); });
+  reader_ = std::thread([this, from = state_.position] { read(from); });
   while (true) {
     if (owner_.stop_.is_requested()) return ApplyEnd::stopped;
     if (owner_.on_window) owner_.on_window();

@@ -67,6 +67,7 @@ struct Net {
   bool is_there = false;
   bool moves_unique = false;
   std::string_view values;
+  std::string assignments;  // of all updates, in order: the last one of a column counts
 };
 
 struct TableNets {
@@ -89,6 +90,11 @@ void come(TableNets& nets, std::string_view key, std::string_view values, bool w
   at->second.values = values;
 }
 
+void append(std::string& assignments, std::string_view more) {
+  if (!assignments.empty()) assignments += ", ";
+  assignments += more;
+}
+
 void squash(TableNets& nets, const Change& change) {
   switch (change.kind) {
     case ChangeKind::insert:
@@ -96,7 +102,11 @@ void squash(TableNets& nets, const Change& change) {
     case ChangeKind::erase:
       return leave(nets, change.old_key);
     case ChangeKind::update:
-      if (!change.moves_key) return come(nets, change.old_key, change.values, true, change.moves_unique);
+      if (!change.moves_key) {
+        come(nets, change.old_key, change.values, true, change.moves_unique);
+        if (!change.table->other_uniques.empty()) append(nets.by_key.find(change.old_key)->second.assignments, change.assignments);
+        return;
+      }
       leave(nets, change.old_key);
       return come(nets, change.new_key, change.values, false, true);
   }
@@ -196,7 +206,7 @@ class Planner {
   void append_nets(Job& job, const TableBinding& table, std::span<const Sorted> sorted, MustLeave must_leave) {
     const bool idempotent = is_idempotent(table);
     const auto operation = [&](const Sorted& it, Op op) {
-      return Operation{.table = &table, .op = op, .key = it.key, .row = {}, .values = it.net->values, .columns = {}, .assignments = {}};
+      return Operation{.table = &table, .op = op, .key = it.key, .row = {}, .values = it.net->values, .columns = {}, .assignments = it.net->assignments};
     };
     for (const auto& it : sorted) {
       if (!it.net->is_there) job.operations.push_back(operation(it, idempotent ? Op::erase_if_there : Op::erase));
@@ -210,8 +220,10 @@ class Planner {
     for (const auto& it : sorted) {
       if (it.net->is_there && it.net->was_there && must_leave(it)) job.operations.push_back(operation(it, Op::erase));
     }
+    // ON DUPLICATE KEY UPDATE would take a row that has the same value in another unique key: there an update is one by key.
+    const Op change_in_place = table.other_uniques.empty() ? Op::rewrite : Op::update;
     for (const auto& it : sorted) {
-      if (it.net->is_there && it.net->was_there && !must_leave(it)) job.operations.push_back(operation(it, Op::rewrite));
+      if (it.net->is_there && it.net->was_there && !must_leave(it)) job.operations.push_back(operation(it, change_in_place));
     }
     for (const auto& it : sorted) {
       if (it.net->is_there && (!it.net->was_there || must_leave(it))) job.operations.push_back(operation(it, Op::insert));

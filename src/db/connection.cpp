@@ -116,7 +116,9 @@ Handle connect(const Endpoint& endpoint) {
                  .cause = "ssl-mode=verify_ca, and no ssl-ca",
                  .remedy = "ssl-ca=FILE with the authority's certificate; verify_identity alone asks the system's authorities"});
   }
-  if (mode == SslMode::disabled) return connect_once(endpoint, false);
+  // What goes through a socket file never leaves the machine: there TLS has to be asked for.
+  const bool is_local = mode == SslMode::preferred && !endpoint.dsn.socket.empty();
+  if (mode == SslMode::disabled || is_local) return connect_once(endpoint, false);
   try {
     return connect_once(endpoint, true);
   } catch (const Error& error) {
