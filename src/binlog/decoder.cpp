@@ -109,6 +109,7 @@ struct Decoder::Impl {
   DecoderLimits limits;
   Format format;
   bool has_format = false;
+  bool has_negative_zero = true;
   std::unordered_map<std::uint64_t, Known> tables;
   std::size_t table_bytes = 0;  // of all descriptions since they were last forgotten
   bool is_statement_open = false;  // a table map came, and no end of its statement yet
@@ -310,7 +311,7 @@ struct Decoder::Impl {
       is_statement_open = true;
       return known->second.table;
     }
-    auto table = decode_table_map(id, format.flavour, in);
+    auto table = decode_table_map({.id = id, .flavour = format.flavour, .has_negative_zero = has_negative_zero}, in);
     if (table_bytes + in.size() > limits.table_bytes_max) make_room_for_tables();
     is_statement_open = true;
     table_bytes += in.size();
@@ -373,6 +374,7 @@ void Decoder::feed(std::string_view event) {
 }
 
 const Event* Decoder::next() { return impl_->next(); }
+void Decoder::have_no_negative_zero() { impl_->has_negative_zero = false; }
 void Decoder::reset() { impl_->start_anew(); }
 
 }  // namespace godwit::binlog

@@ -40,14 +40,14 @@ std::size_t variable_length(Bytes& in) {
   fail_corrupt("a JSON string whose length does not end");
 }
 
-// RFC 4648, with a line break after 76 characters, as the server's base64_encode makes them.
+// RFC 4648, with a line break after 76 characters, as the server's base64_encode makes them; it is quoted then, as in any string.
 void append_base64(std::string& out, std::string_view bytes) {
   constexpr std::size_t kLineCharacters = 76;
   static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::size_t in_line = 0;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     if (in_line == kLineCharacters) {
-      out.push_back('\n');
+      out.append("\\n");
       in_line = 0;
     }
     const auto three = bytes.substr(i, 3);

@@ -236,6 +236,7 @@ Layout make_layout(std::shared_ptr<const TableMap> table, std::span<const Column
     layout.columns.push_back(layout_of({column, has_facts ? &facts[i] : nullptr, is_mariadb, unexplained}));
     if (column.type == ColumnType::json) ++layout.json_columns;
   }
+  for (auto& column : layout.columns) column.is_zero_unsigned = !table->has_negative_zero;
   layout.table = std::move(table);
   return layout;
 }

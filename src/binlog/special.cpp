@@ -40,7 +40,7 @@ struct Gap {
   std::size_t size = 0;
 };
 
-// The longest run of zero words, the first of several; one word alone is none.
+// The longest run of zero words, the first of several. One alone is a run too, against RFC 5952: so the server prints it.
 Gap longest_gap(const std::array<std::uint16_t, 8>& words) {
   Gap best;
   std::size_t begin = 0;
@@ -49,7 +49,7 @@ Gap longest_gap(const std::array<std::uint16_t, 8>& words) {
     if (i - begin > best.size) best = {.begin = begin, .size = i - begin};
     begin = i + 1;
   }
-  return best.size > 1 ? best : Gap{};
+  return best;
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ struct Stream::Impl {
 
   Impl(const db::Endpoint& endpoint, const StreamOptions& o) : options(o), connection(db::Connection::open(endpoint)), decoder(o.limits) {
     if (options.server_id == 0) options.server_id = random_server_id();
+    if (connection.scalar("SELECT -0e0*1") != "-0") decoder.have_no_negative_zero();
   }
 
   void begin() {

@@ -4,7 +4,7 @@
 #include "table_map.h"
 
 #include <algorithm>
-#include <functional>
+#include <utility>
 
 namespace godwit::binlog {
 namespace {
@@ -201,10 +201,8 @@ std::string terminated_text(Bytes& in) {
 
 }  // namespace
 
-std::shared_ptr<const TableMap> decode_table_map(std::uint64_t id, gtid::Flavour flavour, Bytes in) {
-  auto table = std::make_shared<TableMap>();
-  table->id = id;
-  table->flavour = flavour;
+std::shared_ptr<const TableMap> decode_table_map(TableMap known, Bytes in) {
+  auto table = std::make_shared<TableMap>(std::move(known));
   table->schema = terminated_text(in);
   table->table = terminated_text(in);
   const std::size_t count = in.packed_size();

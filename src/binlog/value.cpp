@@ -22,12 +22,13 @@ void append_signed_integer(std::string& out, std::string_view bytes) {
 }
 
 template <typename Number, typename Bits>
-void append_float(std::string& out, std::string_view bytes) {
+void append_float(std::string& out, std::string_view bytes, const ColumnLayout& column) {
   const auto bits = little_endian<Bits>(bytes);
   Number value;
   static_assert(sizeof value == sizeof bits);
   std::memcpy(&value, &bits, sizeof value);
-  append_double(out, static_cast<double>(value));
+  const bool is_plain_zero = value == 0 && column.is_zero_unsigned;
+  append_double(out, is_plain_zero ? 0.0 : static_cast<double>(value));
 }
 
 void append_year(std::string& out, std::string_view bytes) {
@@ -87,8 +88,8 @@ void append_value(std::string& out, const Cell& cell, const ColumnLayout& column
   switch (column.kind) {
     case ValueKind::signed_integer: return append_signed_integer(out, bytes);
     case ValueKind::unsigned_integer: return append_unsigned(out, little_endian<std::uint64_t>(bytes));
-    case ValueKind::float_number: return append_float<float, std::uint32_t>(out, bytes);
-    case ValueKind::double_number: return append_float<double, std::uint64_t>(out, bytes);
+    case ValueKind::float_number: return append_float<float, std::uint32_t>(out, bytes, column);
+    case ValueKind::double_number: return append_float<double, std::uint64_t>(out, bytes, column);
     case ValueKind::decimal: return append_decimal(out, bytes, column.precision, column.scale);
     case ValueKind::bit: return append_unsigned(out, big_endian<std::uint64_t>(bytes));
     case ValueKind::member_number: return append_unsigned(out, little_endian<std::uint64_t>(bytes));

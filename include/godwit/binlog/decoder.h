@@ -32,6 +32,9 @@ class Decoder {
   // The event fed, then those inside it (TRANSACTION_PAYLOAD), then nothing.
   const Event* next();
 
+  // The server prints -0e0 as 0 (newer MariaDB): its rows' negative zeros are then rendered likewise.
+  void have_no_negative_zero();
+
   // Tables, format and checksum start anew: for another connection or file. Files and connections do so by themselves with
   // their format description.
   void reset();

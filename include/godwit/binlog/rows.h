@@ -43,6 +43,7 @@ struct ColumnLayout {
   std::uint8_t scale = 0;        // decimal
   std::uint8_t pad_bytes = 1;    // character: bytes of one blank
   bool is_pad_first = false;     // character: little-endian blank (utf16le)
+  bool is_zero_unsigned = false;  // float_number, double_number: -0 is printed as 0
   bool is_signedness_guessed = false;  // neither table map nor facts tell; read as signed
   std::string trouble;           // unreadable: why
 };

@@ -44,6 +44,7 @@ struct KeyColumn {
 struct TableMap {
   std::uint64_t id = 0;
   gtid::Flavour flavour = gtid::Flavour::mysql;  // of the server that wrote it
+  bool has_negative_zero = true;  // false: that server prints a negative zero as 0
   std::string schema;
   std::string table;
   std::vector<Column> columns;

@@ -109,13 +109,13 @@ Changes read_changes(const Server& server, const gtid::Position& from, const std
   return std::move(reader.changes);
 }
 
-TableRows selected(const Server& server, const std::string& schema, const std::string& name) {
-  auto metadata = db::Connection::open(endpoint_of(server));
+namespace {
+
+TableRows selected_of(db::Connection& metadata, db::Connection& connection, const std::string& schema, const std::string& name) {
   const auto table = catalog::read_table(metadata, schema, name);
   catalog::DdlOptions options{.source = metadata.server(), .target = metadata.server()};
   std::vector<std::string> expressions;
   for (const auto& transfer : catalog::transfers(table, table, options)) expressions.push_back(transfer.select);
-  auto connection = db::Connection::open(endpoint_of(server), db::Encoding::bytes);
   auto stream = connection.stream("SELECT " + join(expressions, ", ") + " FROM " + sql::quote_table(schema, name));
   TableRows rows;
   while (const auto row = stream.next()) {
@@ -123,6 +123,16 @@ TableRows selected(const Server& server, const std::string& schema, const std::s
     for (const auto& value : *row) text.push_back(value.is_null() ? "NULL" : "=" + value.text());
     rows.push_back(std::move(text));
   }
+  return rows;
+}
+
+}  // namespace
+
+std::map<std::string, TableRows> selected(const Server& server, const std::string& schema, const std::vector<std::string>& tables) {
+  auto metadata = db::Connection::open(endpoint_of(server));
+  auto connection = db::Connection::open(endpoint_of(server), db::Encoding::bytes);
+  std::map<std::string, TableRows> rows;
+  for (const auto& table : tables) rows[table] = selected_of(metadata, connection, schema, table);
   return rows;
 }
 

@@ -36,7 +36,7 @@ struct ReadOptions {
 Changes read_changes(const Server& server, const gtid::Position& from, const std::string& schema, const ReadOptions& options = {});
 
 // What the copy would select: catalog::transfers' expressions, under SET NAMES binary.
-TableRows selected(const Server& server, const std::string& schema, const std::string& table);
+std::map<std::string, TableRows> selected(const Server& server, const std::string& schema, const std::vector<std::string>& tables);
 
 TableRows sorted(TableRows rows);
 std::string shown(const RowText& row);
