@@ -119,7 +119,7 @@ struct OldTemporal {
 };
 ColumnLayout old_temporal(const Request& it, unsigned digits, const OldTemporal& form) {
   if (!it.is_mariadb) return fixed(form.whole, form.whole_bytes);
-  if (it.facts == nullptr && it.unexplained == Unexplained::refuse) {
+  if (it.facts == nullptr) {
     return unreadable("a temporal in MariaDB's format before 10.1.2, whose precision the binlog does not say");
   }
   if (digits == 0) return fixed(form.whole, form.whole_bytes);

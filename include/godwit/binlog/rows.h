@@ -49,7 +49,7 @@ struct ColumnLayout {
 };
 
 // What to do about columns that neither the table map nor the facts explain. assume is for people who look at a log: integers are
-// signed, CHAR and BINARY are shown as stored.
+// signed, CHAR and BINARY are shown as stored. A width is never assumed: what follows would be nonsense.
 enum class Unexplained { refuse, assume };
 
 struct Layout {
