@@ -19,6 +19,7 @@ constexpr std::uint16_t kFlagEndAtEnd = 1;      // BINLOG_DUMP_NON_BLOCK
 constexpr std::uint16_t kFlagAnnotate = 2;      // MariaDB: BINLOG_SEND_ANNOTATE_ROWS_EVENT
 constexpr std::uint64_t kFirstOffset = 4;       // behind a file's magic
 constexpr unsigned kErrnoBinlogFatal = 1236;    // ER_SOURCE_FATAL_ERROR_READING_BINLOG
+constexpr unsigned kErrnoSameId = 4052;         // MariaDB: ER_SLAVE_SAME_ID
 
 // Small ids are what people give their servers: ours are from the upper half.
 std::uint32_t random_server_id() {
@@ -136,7 +137,8 @@ struct Stream::Impl {
     try {
       return connection.next_packet();
     } catch (const Error& error) {
-      if (connection.last_errno() != kErrnoBinlogFatal) throw;
+      const unsigned number = connection.last_errno();
+      if (number != kErrnoBinlogFatal && number != kErrnoSameId) throw;
       const Code code = code_of_refusal(error.cause());
       throw Error(code, {.object = error.object(), .cause = error.cause(), .remedy = remedy_of_refusal(code)});
     }
