@@ -74,7 +74,7 @@ void append_uncompressed(std::string& out, std::string_view bytes, std::size_t b
 
 struct PayloadStream::Impl {
   struct Free {
-    void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+    void operator()(ZSTD_DStream* freed) const { ZSTD_freeDStream(freed); }
   };
   std::unique_ptr<ZSTD_DStream, Free> stream;  // none: the bytes are plain
   ZSTD_inBuffer in{};
