@@ -48,7 +48,9 @@ class Files : public Source {
  public:
   explicit Files(const std::vector<std::string>& paths) : reader_(paths) {}
   const binlog::Event* next() override { return reader_.next(); }
-  std::string place(const binlog::Event&) const override { return fmt::format("{}:{}", base_name(reader_.path()), reader_.offset()); }
+  std::string place(const binlog::Event&) const override {
+    return fmt::format("{}:{}", base_name(reader_.path()), reader_.offset());
+  }
   std::vector<catalog::Column> columns(const binlog::TableMap&) override { return {}; }
 
  private:
@@ -69,15 +71,20 @@ class Server : public Source {
 
   // A stream says where an event ends; where it does not, the file alone is known.
   std::string place(const binlog::Event& event) const override {
-    const bool is_known = event.header.end_offset != 0 && !event.is_inside_payload && event.header.end_offset >= event.header.size;
-    return is_known ? fmt::format("{}:{}", file_, event.header.end_offset - event.header.size) : file_ + ":-";
+    const bool is_known = event.header.end_offset != 0 && !event.is_inside_payload &&
+                          event.header.end_offset >= event.header.size;
+    return is_known ? fmt::format("{}:{}", file_, event.header.end_offset - event.header.size)
+                    : file_ + ":-";
   }
 
   std::vector<catalog::Column> columns(const binlog::TableMap& table) override {
     try {
       return catalog::read_table(catalog_, table.schema, table.table).columns;
     } catch (const Error& error) {
-      log::debug("{}.{} is not in the server's catalog any more: {}", table.schema, table.table, error.what());
+      log::debug("{}.{} is not in the server's catalog any more: {}",
+                 table.schema,
+                 table.table,
+                 error.what());
       return {};
     }
   }
@@ -93,9 +100,11 @@ class Server : public Source {
   // The oldest position that the server's binlog still follows.
   gtid::Position beginning() {
     const auto flavour = catalog_.server().flavour;
-    if (!catalog_.server().is_mariadb()) return gtid::make_position(flavour, catalog_.scalar("SELECT @@GLOBAL.gtid_purged"));
+    if (!catalog_.server().is_mariadb())
+      return gtid::make_position(flavour, catalog_.scalar("SELECT @@GLOBAL.gtid_purged"));
     const std::string first = catalog_.scalar("SHOW BINARY LOGS");
-    return gtid::make_position(flavour, catalog_.scalar("SELECT BINLOG_GTID_POS('" + first + "', 4)"));
+    return gtid::make_position(flavour,
+                               catalog_.scalar("SELECT BINLOG_GTID_POS('" + first + "', 4)"));
   }
 
   db::Connection catalog_;
@@ -109,12 +118,19 @@ std::unique_ptr<Source> open_source(const InspectBinlogArguments& arguments) {
   const bool has_dsn = std::any_of(arguments.inputs.begin(), arguments.inputs.end(), is_dsn);
   if (!has_dsn) {
     if (!arguments.is_following) return std::make_unique<Files>(arguments.inputs);
-    throw Error(Code::bad_usage, {.object = "--follow", .cause = "files do not grow under it", .remedy = "name the server: mysql://user@host"});
+    throw Error(Code::bad_usage,
+                {.object = "--follow",
+                 .cause = "files do not grow under it",
+                 .remedy = "name the server: mysql://user@host"});
   }
   if (arguments.inputs.size() > 1) {
-    throw Error(Code::bad_usage, {.object = "inspect binlog", .cause = "a server and other inputs are named", .remedy = "name one server, or files"});
+    throw Error(Code::bad_usage,
+                {.object = "inspect binlog",
+                 .cause = "a server and other inputs are named",
+                 .remedy = "name one server, or files"});
   }
-  db::Endpoint endpoint{.side = db::Side::source, .dsn = db::parse_dsn(arguments.inputs.front(), "inspect binlog")};
+  db::Endpoint endpoint{.side = db::Side::source,
+                        .dsn = db::parse_dsn(arguments.inputs.front(), "inspect binlog")};
   fill_password(endpoint.dsn, "GODWIT_SOURCE_PASSWORD", arguments.defaults_file, "the DSN");
   return std::make_unique<Server>(endpoint, arguments.from, arguments.is_following);
 }
@@ -132,7 +148,10 @@ bool is_printable(std::string_view text) {
     } else if (byte < 0x20 || byte == 0x7f) {
       return false;
     } else if (byte >= 0x80) {
-      more = byte >= 0xf0 && byte < 0xf5 ? 3 : byte >= 0xe0 && byte < 0xf0 ? 2 : byte >= 0xc2 && byte < 0xe0 ? 1 : 9;
+      more = byte >= 0xf0 && byte < 0xf5   ? 3
+             : byte >= 0xe0 && byte < 0xf0 ? 2
+             : byte >= 0xc2 && byte < 0xe0 ? 1
+                                           : 9;
       if (more == 9) return false;
     }
   }
@@ -227,22 +246,37 @@ std::string xa_text(const binlog::XaId& id) {
 }
 
 struct Describe {
-  std::string operator()(const binlog::Unknown& e) const { return fmt::format("{} bytes that are not decoded", e.bytes.size()); }
-  std::string operator()(const binlog::FormatDescription& e) const {
-    return fmt::format("server {}, checksum {}", e.server_version, e.checksum == binlog::Checksum::crc32 ? "crc32" : "none");
+  std::string operator()(const binlog::Unknown& e) const {
+    return fmt::format("{} bytes that are not decoded", e.bytes.size());
   }
-  std::string operator()(const binlog::Rotate& e) const { return fmt::format("{}:{}", e.file, e.offset); }
+  std::string operator()(const binlog::FormatDescription& e) const {
+    return fmt::format("server {}, checksum {}",
+                       e.server_version,
+                       e.checksum == binlog::Checksum::crc32 ? "crc32" : "none");
+  }
+  std::string operator()(const binlog::Rotate& e) const {
+    return fmt::format("{}:{}", e.file, e.offset);
+  }
   std::string operator()(const binlog::Stop&) const { return {}; }
   std::string operator()(const binlog::Query& e) const {
-    return fmt::format("{}{}", e.schema.empty() ? "" : fmt::format("[{}] ", e.schema), shown_text(e.sql, true));
+    return fmt::format(
+        "{}{}", e.schema.empty() ? "" : fmt::format("[{}] ", e.schema), shown_text(e.sql, true));
   }
   std::string operator()(const binlog::Xid& e) const { return fmt::format("{}", e.id); }
-  std::string operator()(const binlog::XaPrepare& e) const { return xa_text(e.id) + (e.is_one_phase ? " one phase" : ""); }
+  std::string operator()(const binlog::XaPrepare& e) const {
+    return xa_text(e.id) + (e.is_one_phase ? " one phase" : "");
+  }
   std::string operator()(const binlog::Gtid& e) const {
-    return fmt::format("last committed {}, sequence {}, {}", e.last_committed, e.sequence_number, format_bytes(e.transaction_bytes));
+    return fmt::format("last committed {}, sequence {}, {}",
+                       e.last_committed,
+                       e.sequence_number,
+                       format_bytes(e.transaction_bytes));
   }
   std::string operator()(const binlog::GtidMariadb& e) const {
-    return fmt::format("flags {:#04x}{}{}", e.flags, e.is_standalone() ? " standalone" : "", e.xa ? " xa " + xa_text(*e.xa) : "");
+    return fmt::format("flags {:#04x}{}{}",
+                       e.flags,
+                       e.is_standalone() ? " standalone" : "",
+                       e.xa ? " xa " + xa_text(*e.xa) : "");
   }
   std::string operator()(const binlog::GtidList& e) const {
     std::vector<std::string> texts;
@@ -250,24 +284,39 @@ struct Describe {
     return join(texts, ",");
   }
   std::string operator()(const binlog::PreviousGtids& e) const { return e.set.to_string(); }
-  std::string operator()(const binlog::Heartbeat& e) const { return fmt::format("{}:{}", e.file, e.offset); }
+  std::string operator()(const binlog::Heartbeat& e) const {
+    return fmt::format("{}:{}", e.file, e.offset);
+  }
   std::string operator()(const binlog::BinlogCheckpoint& e) const { return std::string(e.file); }
   std::string operator()(const binlog::StartEncryption&) const { return {}; }
   std::string operator()(const binlog::Annotate& e) const { return shown_text(e.sql, true); }
-  std::string operator()(const binlog::Intvar& e) const { return fmt::format("{} {}", e.is_insert_id ? "insert_id" : "last_insert_id", e.value); }
-  std::string operator()(const binlog::Rand& e) const { return fmt::format("{} {}", e.seed1, e.seed2); }
+  std::string operator()(const binlog::Intvar& e) const {
+    return fmt::format("{} {}", e.is_insert_id ? "insert_id" : "last_insert_id", e.value);
+  }
+  std::string operator()(const binlog::Rand& e) const {
+    return fmt::format("{} {}", e.seed1, e.seed2);
+  }
   std::string operator()(const binlog::UserVar& e) const { return fmt::format("@{}", e.name); }
   std::string operator()(const binlog::LoadData& e) const {
-    return e.execution ? shown_text(e.execution->sql, true) : fmt::format("file {}, {}", e.file_id, format_bytes(e.block.size()));
+    return e.execution ? shown_text(e.execution->sql, true)
+                       : fmt::format("file {}, {}", e.file_id, format_bytes(e.block.size()));
   }
-  std::string operator()(const binlog::Incident& e) const { return fmt::format("{} {}", e.number, e.message); }
+  std::string operator()(const binlog::Incident& e) const {
+    return fmt::format("{} {}", e.number, e.message);
+  }
   std::string operator()(const binlog::TransactionPayload& e) const {
-    return fmt::format("{} from {}", format_bytes(e.uncompressed_bytes), format_bytes(e.compressed_bytes));
+    return fmt::format(
+        "{} from {}", format_bytes(e.uncompressed_bytes), format_bytes(e.compressed_bytes));
   }
   std::string operator()(const binlog::GroupReplication&) const { return {}; }
   std::string operator()(const binlog::Ignorable&) const { return {}; }
-  std::string operator()(const binlog::TableMapped& e) const { return fmt::format("id {}, {} columns", e.table->id, e.table->columns.size()); }
-  std::string operator()(const binlog::Rows& e) const { return fmt::format("{}{}", format_bytes(e.rows.size()), e.is_statement_end() ? ", ends the statement" : ""); }
+  std::string operator()(const binlog::TableMapped& e) const {
+    return fmt::format("id {}, {} columns", e.table->id, e.table->columns.size());
+  }
+  std::string operator()(const binlog::Rows& e) const {
+    return fmt::format(
+        "{}{}", format_bytes(e.rows.size()), e.is_statement_end() ? ", ends the statement" : "");
+  }
 };
 
 const binlog::TableMap* table_of(const binlog::Event& event) {
@@ -277,19 +326,22 @@ const binlog::TableMap* table_of(const binlog::Event& event) {
 }
 
 std::optional<gtid::Gtid> gtid_of(const binlog::Event& event) {
-  if (const auto* mysql = event.as<binlog::Gtid>()) return mysql->is_anonymous ? std::nullopt : std::optional<gtid::Gtid>(mysql->gtid);
+  if (const auto* mysql = event.as<binlog::Gtid>())
+    return mysql->is_anonymous ? std::nullopt : std::optional<gtid::Gtid>(mysql->gtid);
   if (const auto* mariadb = event.as<binlog::GtidMariadb>()) return mariadb->gtid;
   return std::nullopt;
 }
 
 class Inspection {
  public:
-  Inspection(const InspectBinlogArguments& arguments, Source& source, bool is_json) : arguments_(arguments), source_(source), is_json_(is_json) {}
+  Inspection(const InspectBinlogArguments& arguments, Source& source, bool is_json)
+      : arguments_(arguments), source_(source), is_json_(is_json) {}
 
   // False when enough was shown.
   bool take(const binlog::Event& event) {
     if (const auto gtid = gtid_of(event)) begin_transaction(*gtid);
-    if (event.as<binlog::FormatDescription>() != nullptr) flavour_ = event.as<binlog::FormatDescription>()->flavour;
+    if (event.as<binlog::FormatDescription>() != nullptr)
+      flavour_ = event.as<binlog::FormatDescription>()->flavour;
     if (is_behind_ || !is_wanted(event)) return true;
     if (is_json_) {
       show_json(event);
@@ -319,53 +371,80 @@ class Inspection {
     const auto* table = table_of(event);
     if (table == nullptr) return false;
     const std::string full = table->schema + "." + table->table;
-    return std::any_of(arguments_.tables.begin(), arguments_.tables.end(), [&](const std::string& pattern) {
-      const bool has_schema = pattern.find('.') != std::string::npos;
-      return ::fnmatch(pattern.c_str(), (has_schema ? full : table->table).c_str(), 0) == 0;
-    });
+    return std::any_of(
+        arguments_.tables.begin(), arguments_.tables.end(), [&](const std::string& pattern) {
+          const bool has_schema = pattern.find('.') != std::string::npos;
+          return ::fnmatch(pattern.c_str(), (has_schema ? full : table->table).c_str(), 0) == 0;
+        });
   }
 
   const Known& known(const std::shared_ptr<const binlog::TableMap>& table) {
     const auto found = known_.find(table->id);
     if (found != known_.end() && found->second.table == table) return found->second;
     auto columns = source_.columns(*table);
-    if (columns.size() != table->columns.size()) columns.clear();  // the definition is another by now
+    if (is_versioned(*table, columns.size())) columns.resize(table->columns.size());
+    if (columns.size() != table->columns.size())
+      columns.clear();  // the definition is another by now
     std::vector<binlog::ColumnFacts> facts;
     std::vector<std::string> names;
-    for (const auto& column : columns) facts.push_back(binlog::column_facts(column.data_type, column.column_type, column.charset));
+    for (const auto& column : columns)
+      facts.push_back(binlog::column_facts(column.data_type, column.column_type, column.charset));
     for (std::size_t i = 0; i < table->columns.size(); ++i) {
       const std::string& logged = table->columns[i].name;
-      names.push_back(!logged.empty() ? logged : !columns.empty() ? columns[i].name : fmt::format("@{}", i + 1));
+      const std::string known_name = columns.empty() ? std::string() : columns[i].name;
+      names.push_back(!logged.empty()       ? logged
+                      : !known_name.empty() ? known_name
+                                            : fmt::format("@{}", i + 1));
     }
     auto layout = binlog::make_layout(table, facts, binlog::Unexplained::assume);
     note_guesses(*table, layout);
     constexpr std::size_t kKnownMax = 10'000;
     if (known_.size() > kKnownMax) known_.clear();
-    return known_[table->id] = {.table = table, .layout = std::move(layout), .names = std::move(names)};
+    return known_[table->id] = {
+               .table = table, .layout = std::move(layout), .names = std::move(names)};
+  }
+
+  // MariaDB's system-versioned tables log two columns more than its catalog shows: when the row began and when it ended.
+  static bool is_versioned(const binlog::TableMap& table, std::size_t columns_known) {
+    if (columns_known == 0 || table.columns.size() != columns_known + 2) return false;
+    return std::all_of(table.columns.end() - 2, table.columns.end(), [](const auto& c) {
+      return c.type == binlog::ColumnType::timestamp2;
+    });
   }
 
   void note_guesses(const binlog::TableMap& table, const binlog::Layout& layout) {
-    const bool is_guessed = std::any_of(layout.columns.begin(), layout.columns.end(), [](const auto& c) { return c.is_signedness_guessed; });
+    const bool is_guessed = std::any_of(layout.columns.begin(),
+                                        layout.columns.end(),
+                                        [](const auto& c) { return c.is_signedness_guessed; });
     if (!is_guessed || has_noted_guesses_) return;
     has_noted_guesses_ = true;
-    log::warning("{}.{}: its table map does not say which numbers are unsigned; all are shown as signed (binlog_row_metadata = FULL logs it, "
-                 "and reading from the server finds it)",
-                 table.schema,
-                 table.table);
+    log::warning(
+        "{}.{}: its table map does not say which numbers are unsigned; all are shown as signed "
+        "(binlog_row_metadata = FULL logs it, "
+        "and reading from the server finds it)",
+        table.schema,
+        table.table);
   }
 
   void show_text(const binlog::Event& event) {
     const auto* table = table_of(event);
-    std::string line = fmt::format("{}  {}  {}  {}", source_.place(event), time_text(event.header.time_s), gtid_.empty() ? "-" : gtid_, binlog::type_name(event.header.type));
+    std::string line = fmt::format("{}  {}  {}  {}",
+                                   source_.place(event),
+                                   time_text(event.header.time_s),
+                                   gtid_.empty() ? "-" : gtid_,
+                                   binlog::type_name(event.header.type));
     if (table != nullptr) line += fmt::format("  {}.{}", table->schema, table->table);
     const std::string detail = std::visit(Describe{}, event.body);
     if (!detail.empty()) line += "  " + detail;
     fmt::print("{}\n", line);
-    if (const auto* rows = event.as<binlog::Rows>(); rows != nullptr && rows->table != nullptr) show_rows(*rows);
+    if (const auto* rows = event.as<binlog::Rows>(); rows != nullptr && rows->table != nullptr)
+      show_rows(*rows);
   }
 
   // Calls `show` for as many rows as wanted; gives how many more there are.
-  std::uint64_t each_row(const binlog::Rows& rows, const Known& it, const std::function<void(const binlog::Row&)>& show) const {
+  std::uint64_t each_row(const binlog::Rows& rows,
+                         const Known& it,
+                         const std::function<void(const binlog::Row&)>& show) const {
     binlog::RowReader reader(it.layout, rows);
     binlog::Row row;
     std::uint64_t count = 0;
@@ -381,7 +460,8 @@ class Inspection {
     try {
       show_readable_rows(rows);
     } catch (const Error& error) {
-      fmt::print("  … rows that cannot be shown: {}\n", error.cause());  // the log goes on behind them
+      fmt::print("  … rows that cannot be shown: {}\n",
+                 error.cause());  // the log goes on behind them
     }
   }
 
@@ -401,7 +481,9 @@ class Inspection {
       if (!text.empty()) text += " ";
       text += it.names[i] + "=";
       const bool is_null = image[i].state == binlog::Cell::State::null;
-      text += is_null ? "NULL" : shown_text(value_text(image[i], it.layout.columns[i]), is_bare(it.layout.columns[i].kind));
+      text += is_null ? "NULL"
+                      : shown_text(value_text(image[i], it.layout.columns[i]),
+                                   is_bare(it.layout.columns[i].kind));
     }
     return text;
   }
@@ -420,7 +502,8 @@ class Inspection {
     }
     if (const auto* query = event.as<binlog::Query>()) document["sql"] = query->sql;
     if (const auto* annotate = event.as<binlog::Annotate>()) document["sql"] = annotate->sql;
-    if (const auto* rows = event.as<binlog::Rows>(); rows != nullptr && rows->table != nullptr) add_rows(document, *rows);
+    if (const auto* rows = event.as<binlog::Rows>(); rows != nullptr && rows->table != nullptr)
+      add_rows(document, *rows);
     print_json("inspect binlog", {{"event", std::move(document)}});
   }
 
@@ -448,7 +531,8 @@ class Inspection {
       json& value = values[it.names[i]];
       if (image[i].state == binlog::Cell::State::null) continue;
       const std::string text = value_text(image[i], it.layout.columns[i]);
-      const bool is_text = std::none_of(text.begin(), text.end(), [](char c) { return c == '\0'; }) && is_utf8(text);
+      const bool is_text =
+          std::none_of(text.begin(), text.end(), [](char c) { return c == '\0'; }) && is_utf8(text);
       if (is_text) {
         value = text;
       } else {
@@ -459,7 +543,8 @@ class Inspection {
   }
 
   static bool is_utf8(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, ' ');
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, ' ');
     return is_printable(text);
   }
 

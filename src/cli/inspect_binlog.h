@@ -12,8 +12,8 @@ namespace godwit::cli {
 struct InspectBinlogArguments {
   std::vector<std::string> inputs;  // files, or one DSN
   std::string from;
-  std::vector<std::string> tables;  // schema.table or table, * and ? are wildcards
-  std::uint64_t limit = 0;          // events shown; 0: all
+  std::vector<std::string> tables;     // schema.table or table, * and ? are wildcards
+  std::uint64_t limit = 0;             // events shown; 0: all
   std::uint64_t rows_per_event = 100;  // 0: all
   bool is_following = false;
   std::string defaults_file;

@@ -53,8 +53,10 @@ inline void read_rows(const binlog::Rows& rows) {
       for (std::size_t i = 0; i < image.size(); ++i) {
         out.clear();
         try {
-          if (image[i].state == binlog::Cell::State::value) binlog::append_value(out, image[i], layout.columns[i]);
-          if (image[i].state == binlog::Cell::State::json_diff) binlog::decode_json_diffs(image[i].bytes);
+          if (image[i].state == binlog::Cell::State::value)
+            binlog::append_value(out, image[i], layout.columns[i]);
+          if (image[i].state == binlog::Cell::State::json_diff)
+            binlog::decode_json_diffs(image[i].bytes);
         } catch (const Error&) {
         }
       }
@@ -74,7 +76,8 @@ inline void decode_all(binlog::Decoder& decoder, const std::string& event) {
 
 class Input {
  public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
+  Input(const std::uint8_t* data, std::size_t size)
+      : rest_(reinterpret_cast<const char*>(data), size) {}
   bool is_at_end() const { return rest_.empty(); }
   std::uint8_t u8() {
     const auto byte = take(1);
@@ -96,7 +99,8 @@ class Input {
 };
 
 inline binlog::Decoder small_decoder() {
-  return binlog::Decoder({.event_bytes_max = std::size_t{16} << 20, .table_bytes_max = std::size_t{1} << 20});
+  return binlog::Decoder(
+      {.event_bytes_max = std::size_t{16} << 20, .table_bytes_max = std::size_t{1} << 20});
 }
 
 }  // namespace godwit::fuzz

@@ -33,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_text(Flavour::mariadb, text);
   for (const auto flavour : {Flavour::mysql, Flavour::mariadb}) {
     try {
-      if (to_string(parse_gtid(flavour, to_string(parse_gtid(flavour, text)))).empty()) std::abort();
+      if (to_string(parse_gtid(flavour, to_string(parse_gtid(flavour, text)))).empty())
+        std::abort();
     } catch (const Error&) {
     }
   }

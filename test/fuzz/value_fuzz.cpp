@@ -16,7 +16,8 @@ binlog::Column column_of(std::uint8_t type, std::uint8_t first, std::uint8_t sec
   return column;
 }
 
-constexpr const char* kTypes[] = {"", "time", "datetime", "timestamp", "uuid", "inet6", "inet4", "char", "binary"};
+constexpr const char* kTypes[] = {
+    "", "time", "datetime", "timestamp", "uuid", "inet6", "inet4", "char", "binary"};
 
 }  // namespace
 
@@ -28,18 +29,25 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   table->columns.push_back(column_of(type, first, in.u8()));
   const std::uint8_t choice = in.u8();
   table->flavour = (choice & 0x80U) != 0 ? gtid::Flavour::mariadb : gtid::Flavour::mysql;
-  const binlog::ColumnFacts facts{.data_type = kTypes[(choice & 15U) % std::size(kTypes)], .charset = "utf16le", .fraction_digits = choice >> 4 & 7U};
+  const binlog::ColumnFacts facts{.data_type = kTypes[(choice & 15U) % std::size(kTypes)],
+                                  .charset = "utf16le",
+                                  .fraction_digits = choice >> 4 & 7U};
   const auto layout = binlog::make_layout(table, {&facts, 1}, binlog::Unexplained::assume);
   const auto bytes = in.rest();
   const std::string row = std::string(1, '\0').append(bytes);
-  const binlog::Rows rows{.table = table, .kind = binlog::RowsKind::insert, .column_count = 1, .present_after = "\x01", .rows = row};
+  const binlog::Rows rows{.table = table,
+                          .kind = binlog::RowsKind::insert,
+                          .column_count = 1,
+                          .present_after = "\x01",
+                          .rows = row};
   try {
     fuzz::read_rows(rows);
     binlog::RowReader reader(layout, rows);
     binlog::Row image;
     std::string out;
     while (reader.next(image)) {
-      if (image.after[0].state == binlog::Cell::State::value) binlog::append_value(out, image.after[0], layout.columns[0]);
+      if (image.after[0].state == binlog::Cell::State::value)
+        binlog::append_value(out, image.after[0], layout.columns[0]);
     }
   } catch (const Error&) {
   }

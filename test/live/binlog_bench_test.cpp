@@ -31,7 +31,8 @@ class Counter {
     counted.bytes += event.header.size;
     const auto* rows = event.as<binlog::Rows>();
     if (work_ == Work::read || rows == nullptr || rows->table == nullptr) return;
-    if (layout_.table != rows->table) layout_ = binlog::make_layout(rows->table, {}, binlog::Unexplained::assume);
+    if (layout_.table != rows->table)
+      layout_ = binlog::make_layout(rows->table, {}, binlog::Unexplained::assume);
     binlog::RowReader reader(layout_, *rows);
     binlog::Row row;
     while (reader.next(row)) {
@@ -45,7 +46,8 @@ class Counter {
  private:
   void render(binlog::Image image) {
     text_.clear();
-    for (std::size_t i = 0; i < image.size(); ++i) binlog::append_value(text_, image[i], layout_.columns[i]);
+    for (std::size_t i = 0; i < image.size(); ++i)
+      binlog::append_value(text_, image[i], layout_.columns[i]);
     counted.text_bytes += text_.size();
   }
 
@@ -59,10 +61,14 @@ void write_rows(const Server& server, int thousands) {
   Client client = server.client();
   client.execute("DROP DATABASE IF EXISTS bench");
   client.execute("CREATE DATABASE bench");
-  client.execute("CREATE TABLE bench.t (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, k INT NOT NULL, c CHAR(120) CHARACTER SET latin1 NOT NULL, pad CHAR(60) CHARACTER SET latin1 NOT NULL)");
+  client.execute(
+      "CREATE TABLE bench.t (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, k INT NOT NULL, c "
+      "CHAR(120) CHARACTER SET latin1 NOT NULL, pad CHAR(60) CHARACTER SET latin1 NOT NULL)");
   std::string values;
   for (int i = 0; i < 1000; ++i) {
-    values += std::string(i == 0 ? "" : ",") + "(" + std::to_string(i * 7919) + ",'" + std::string(119, static_cast<char>('0' + i % 10)) + "','" + std::string(59, 'p') + "')";
+    values += std::string(i == 0 ? "" : ",") + "(" + std::to_string(i * 7919) + ",'" +
+              std::string(119, static_cast<char>('0' + i % 10)) + "','" + std::string(59, 'p') +
+              "')";
   }
   client.execute("BEGIN");
   for (int i = 0; i < thousands; ++i) {
@@ -102,7 +108,8 @@ double measure_file(const std::string& path, Work work, Counted& counted) {
 std::string newest_file(const Server& server) {
   Client client = server.client();
   const std::string base = client.scalar("SELECT @@log_bin_basename");
-  return base.substr(0, base.find_last_of('/') + 1) + client.query("SHOW BINARY LOGS").back()[0].value();
+  return base.substr(0, base.find_last_of('/') + 1) +
+         client.query("SHOW BINARY LOGS").back()[0].value();
 }
 
 void bench(const std::string& name, int thousands) {
@@ -113,12 +120,21 @@ void bench(const std::string& name, int thousands) {
   const std::string path = newest_file(server);
   Counted counted;
   measure_file(path, Work::read, counted);
-  std::printf("%s: %.0f MB of events, %.0f rows/MB\n", name.c_str(), static_cast<double>(counted.bytes) / 1e6, thousands * 1e9 / static_cast<double>(counted.bytes));
-  for (const auto& [work, label] : {std::pair{Work::read, "events only"}, {Work::decode, "rows taken apart"}, {Work::render, "values rendered"}}) {
+  std::printf("%s: %.0f MB of events, %.0f rows/MB\n",
+              name.c_str(),
+              static_cast<double>(counted.bytes) / 1e6,
+              thousands * 1e9 / static_cast<double>(counted.bytes));
+  for (const auto& [work, label] : {std::pair{Work::read, "events only"},
+                                    {Work::decode, "rows taken apart"},
+                                    {Work::render, "values rendered"}}) {
     const double file = measure_file(path, work, counted);
     const double socket = measure_stream(server, start, work, false);
     const double tls = measure_stream(server, start, work, true);
-    std::printf("  %-17s file %6.0f MB/s   stream over socket %6.0f MB/s   over TLS %6.0f MB/s\n", label, file, socket, tls);
+    std::printf("  %-17s file %6.0f MB/s   stream over socket %6.0f MB/s   over TLS %6.0f MB/s\n",
+                label,
+                file,
+                socket,
+                tls);
   }
   server.client().execute("DROP DATABASE bench");
 }
@@ -129,7 +145,8 @@ TEST_CASE("the speed of decoding", "[.binlog_bench]") {
   for (const char* name : {"a", "c"}) bench(name, 500);
 }
 
-TEST_CASE("rows are rendered at tens of megabytes a second even in a build for debugging", "[binlog_bench]") {
+TEST_CASE("rows are rendered at tens of megabytes a second even in a build for debugging",
+          "[binlog_bench]") {
   const Server server("a");
   server.client().execute("FLUSH BINARY LOGS");
   write_rows(server, 50);

@@ -1,12 +1,11 @@
 // servers: c=mysql-9.7 a=mariadb-10.11
 // Sets computed here are the sets that the server computes: random ones, with gaps and tags. The seed is printed with a failure.
-#include "godwit/gtid/set.h"
-
 #include <chrono>
 #include <random>
 
 #include "catch.h"
 #include "godwit/binlog/stream.h"
+#include "godwit/gtid/set.h"
 #include "godwit/util/error.h"
 #include "live/support/compare.h"
 #include "live/support/row_images.h"
@@ -45,11 +44,16 @@ class RandomSets {
 
  private:
   int below(int end) { return static_cast<int>(random_() % static_cast<unsigned>(end)); }
-  std::string uuid() { return std::string("3E11FA47-71ca-11e1-9e33-c80aa942956") + std::to_string(below(3)); }
-  std::string tag() { return std::string(":") + (below(2) == 0 ? "Tag" : "other_tag") + std::to_string(below(2)); }
+  std::string uuid() {
+    return std::string("3E11FA47-71ca-11e1-9e33-c80aa942956") + std::to_string(below(3));
+  }
+  std::string tag() {
+    return std::string(":") + (below(2) == 0 ? "Tag" : "other_tag") + std::to_string(below(2));
+  }
   std::string interval() {
     const int first = 1 + below(30);
-    return ":" + std::to_string(first) + (below(2) == 0 ? "" : "-" + std::to_string(first + below(6)));
+    return ":" + std::to_string(first) +
+           (below(2) == 0 ? "" : "-" + std::to_string(first + below(6)));
   }
   std::mt19937 random_;
 };
@@ -57,7 +61,8 @@ class RandomSets {
 }  // namespace
 
 TEST_CASE("subset, difference and printing are MySQL's for random sets", "[gtid]") {
-  const auto seed = static_cast<unsigned>(std::chrono::system_clock::now().time_since_epoch().count());
+  const auto seed =
+      static_cast<unsigned>(std::chrono::system_clock::now().time_since_epoch().count());
   INFO("seed " << seed);
   RandomSets sets(seed);
   Client client = Server("c").client();
@@ -65,8 +70,10 @@ TEST_CASE("subset, difference and printing are MySQL's for random sets", "[gtid]
     const std::string a = sets.next();
     const std::string b = sets.next();
     INFO(a << "\n" << b);
-    const auto row = client.query("SELECT GTID_SUBTRACT(" + literal(a) + ", ''), GTID_SUBTRACT(" + literal(a) + ", " + literal(b) + "), GTID_SUBSET(" + literal(a) + ", " +
-                                  literal(b) + "), GTID_SUBTRACT(CONCAT(" + literal(a) + ", ',', " + literal(b) + "), '')")[0];
+    const auto row = client.query("SELECT GTID_SUBTRACT(" + literal(a) + ", ''), GTID_SUBTRACT(" +
+                                  literal(a) + ", " + literal(b) + "), GTID_SUBSET(" + literal(a) +
+                                  ", " + literal(b) + "), GTID_SUBTRACT(CONCAT(" + literal(a) +
+                                  ", ',', " + literal(b) + "), '')")[0];
     const Set set = Set::parse(Flavour::mysql, a);
     const Set other = Set::parse(Flavour::mysql, b);
     REQUIRE(set.to_string() == without_breaks(row[0].value()));
@@ -84,9 +91,18 @@ TEST_CASE("subset, difference and printing are MySQL's for random sets", "[gtid]
 
 TEST_CASE("what MySQL refuses as a set is refused here", "[gtid]") {
   Client client = Server("c").client();
-  for (const char* text : {"x", "3e11fa47-71ca-11e1-9e33-c80aa942956", "3e11fa47-71ca-11e1-9e33-c80aa9429562:0", "3e11fa47-71ca-11e1-9e33-c80aa9429562:", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-",
-                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:-1", "3e11fa47-71ca-11e1-9e33-c80aa9429562:9223372036854775807", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1;2",
-                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:a23456789012345678901234567890123:1", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1:é:2", "3e11fa4771ca-11e1-9e33-c80aa9429562:1"}) {
+  for (const char* text :
+       {"x",
+        "3e11fa47-71ca-11e1-9e33-c80aa942956",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:0",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:-1",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:9223372036854775807",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1;2",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:a23456789012345678901234567890123:1",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1:é:2",
+        "3e11fa4771ca-11e1-9e33-c80aa9429562:1"}) {
     INFO(text);
     CHECK_THROWS(client.query("SELECT GTID_SUBTRACT(" + literal(text) + ", '')"));
     CHECK_THROWS_AS(Set::parse(Flavour::mysql, text), Error);

@@ -1,8 +1,7 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
 // godwit inspect binlog shows what a server and its files hold, and says why when it cannot.
-#include <nlohmann/json.hpp>
-
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "catch.h"
 #include "godwit/binlog/stream.h"
@@ -21,7 +20,9 @@ Outcome inspect(std::vector<std::string> arguments) {
   return Process(all, {{"GODWIT_SOURCE_PASSWORD", "godwit"}}).wait();
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 struct Fixture {
   explicit Fixture(const std::string& name) : server(name), client(server.client()) {
@@ -49,7 +50,9 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("rows are shown with their columns' names from the server, and from a file as far as it tells", "[inspect_binlog]") {
+TEST_CASE(
+    "rows are shown with their columns' names from the server, and from a file as far as it tells",
+    "[inspect_binlog]") {
   for (const char* name : {"a", "c"}) {
     Fixture it(name);
     INFO(it.server.flavour());
@@ -72,7 +75,8 @@ TEST_CASE("rows are shown with their columns' names from the server, and from a 
 
 TEST_CASE("as JSON each line is a document", "[inspect_binlog]") {
   Fixture it("c");
-  const auto outcome = inspect({it.server.dsn(""), "--from", it.middle.text, "--table", "t", "--json"});
+  const auto outcome =
+      inspect({it.server.dsn(""), "--from", it.middle.text, "--table", "t", "--json"});
   REQUIRE(outcome.status == 0);
   json rows;
   std::istringstream lines(outcome.out);

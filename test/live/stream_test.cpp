@@ -49,7 +49,8 @@ TEST_CASE("a position that is purged is refused as such, never passed over", "[s
     client.execute("DROP DATABASE purged");
     client.execute("FLUSH BINARY LOGS");
     client.execute("FLUSH BINARY LOGS");
-    client.execute("PURGE BINARY LOGS TO '" + client.query("SHOW BINARY LOGS").back()[0].value() + "'");
+    client.execute("PURGE BINARY LOGS TO '" + client.query("SHOW BINARY LOGS").back()[0].value() +
+                   "'");
     binlog::Stream stream(endpoint_of(server), {.from = start, .is_endless = false});
     CHECK(code_of(stream) == Code::position_purged);
   }
@@ -61,10 +62,13 @@ TEST_CASE("a position ahead of the server's history is refused", "[stream]") {
     INFO(server.flavour());
     Client client = server.client();
     client.execute("CREATE DATABASE IF NOT EXISTS ahead");
-    const std::string ahead = server.is_mariadb() ? "0-" + client.scalar("SELECT @@server_id") + "-999999999" : client.scalar("SELECT @@server_uuid") + ":1-999999999";
+    const std::string ahead = server.is_mariadb()
+                                  ? "0-" + client.scalar("SELECT @@server_id") + "-999999999"
+                                  : client.scalar("SELECT @@server_uuid") + ":1-999999999";
     client.execute("DROP DATABASE ahead");
     const auto flavour = server.is_mariadb() ? gtid::Flavour::mariadb : gtid::Flavour::mysql;
-    binlog::Stream stream(endpoint_of(server), {.from = gtid::make_position(flavour, ahead), .is_endless = false});
+    binlog::Stream stream(endpoint_of(server),
+                          {.from = gtid::make_position(flavour, ahead), .is_endless = false});
     CHECK(code_of(stream) == Code::position_foreign);
   }
 }
@@ -72,7 +76,8 @@ TEST_CASE("a position ahead of the server's history is refused", "[stream]") {
 TEST_CASE("a position of the other flavour is refused before anything is asked", "[stream]") {
   const Server server("a");
   try {
-    const binlog::Stream stream(endpoint_of(server), {.from = {.flavour = gtid::Flavour::mysql, .text = ""}});
+    const binlog::Stream stream(endpoint_of(server),
+                                {.from = {.flavour = gtid::Flavour::mysql, .text = ""}});
     FAIL("it was taken");
   } catch (const Error& error) {
     CHECK(error.code() == Code::position_foreign);
@@ -83,17 +88,21 @@ TEST_CASE("an idle server sends heartbeats within seconds", "[stream]") {
   for (const char* name : {"a", "c"}) {
     const Server server(name);
     INFO(server.flavour());
-    binlog::Stream stream(endpoint_of(server), {.from = position_of(server), .heartbeat = std::chrono::milliseconds(300)});
+    binlog::Stream stream(
+        endpoint_of(server),
+        {.from = position_of(server), .heartbeat = std::chrono::milliseconds(300)});
     const auto deadline = Clock::now() + std::chrono::seconds(10);
     int heartbeats = 0;
-    while (heartbeats < 2 && Clock::now() < deadline) heartbeats += stream.next()->as<binlog::Heartbeat>() != nullptr ? 1 : 0;
+    while (heartbeats < 2 && Clock::now() < deadline)
+      heartbeats += stream.next()->as<binlog::Heartbeat>() != nullptr ? 1 : 0;
     CHECK(heartbeats == 2);
   }
 }
 
 TEST_CASE("a server that falls silent is noticed at the deadline", "[stream]") {
   const Server server("a");
-  binlog::Stream stream(endpoint_of(server), {.from = position_of(server), .deadline = std::chrono::seconds(2)});
+  binlog::Stream stream(endpoint_of(server),
+                        {.from = position_of(server), .deadline = std::chrono::seconds(2)});
   stream.next();
   struct Stopped {
     explicit Stopped(pid_t p) : pid(p) { ::kill(pid, SIGSTOP); }
@@ -108,7 +117,8 @@ TEST_CASE("a server that falls silent is noticed at the deadline", "[stream]") {
   CHECK(Clock::now() - began < std::chrono::seconds(8));
 }
 
-TEST_CASE("a second reader with the same server id displaces the first, which says so", "[stream]") {
+TEST_CASE("a second reader with the same server id displaces the first, which says so",
+          "[stream]") {
   const Server server("a");
   const auto from = position_of(server);
   binlog::Stream first(endpoint_of(server), {.from = from, .server_id = 4'000'000'001});
@@ -132,13 +142,18 @@ TEST_CASE("a file and the stream hold the same events", "[stream]") {
     client.execute("INSERT INTO same.t VALUES (1, 'a'), (2, 'b')");
     client.execute("DROP DATABASE same");
     const std::string base = client.scalar("SELECT @@log_bin_basename");
-    const std::string path = base.substr(0, base.find_last_of('/') + 1) + client.query("SHOW BINARY LOGS").back()[0].value();
+    const std::string path = base.substr(0, base.find_last_of('/') + 1) +
+                             client.query("SHOW BINARY LOGS").back()[0].value();
 
     std::vector<std::string> of_file;
     std::vector<std::string> of_stream;
     const auto note = [](std::vector<std::string>& notes, const binlog::Event& event) {
-      if (event.header.is_artificial() || event.header.type == binlog::EventType::format_description) return;
-      notes.push_back(binlog::type_name(event.header.type) + " " + std::to_string(event.header.size) + " " + std::to_string(event.header.time_s));
+      if (event.header.is_artificial() ||
+          event.header.type == binlog::EventType::format_description)
+        return;
+      notes.push_back(binlog::type_name(event.header.type) + " " +
+                      std::to_string(event.header.size) + " " +
+                      std::to_string(event.header.time_s));
     };
     binlog::FileReader file({path});
     std::uint64_t offset = 0;
@@ -147,10 +162,14 @@ TEST_CASE("a file and the stream hold the same events", "[stream]") {
       CHECK(file.offset() > offset);
       offset = file.offset();
     }
-    binlog::Stream stream(endpoint_of(server), {.from = start, .is_endless = false, .has_statements = true});
+    binlog::Stream stream(endpoint_of(server),
+                          {.from = start, .is_endless = false, .has_statements = true});
     while (const auto* event = stream.next()) note(of_stream, *event);
     const auto without_head = [](std::vector<std::string> notes) {
-      std::erase_if(notes, [](const std::string& n) { return n.rfind("previous_gtids", 0) == 0 || n.rfind("gtid_list", 0) == 0 || n.rfind("binlog_checkpoint", 0) == 0; });
+      std::erase_if(notes, [](const std::string& n) {
+        return n.rfind("previous_gtids", 0) == 0 || n.rfind("gtid_list", 0) == 0 ||
+               n.rfind("binlog_checkpoint", 0) == 0;
+      });
       return notes;
     };
     CHECK(without_head(of_file) == without_head(of_stream));

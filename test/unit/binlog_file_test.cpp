@@ -1,6 +1,4 @@
 // Binlog files as our servers wrote them (test/data), read through the decoder; and what is left of them when damaged.
-#include "godwit/binlog/file.h"
-
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,6 +7,7 @@
 #include <map>
 
 #include "catch.h"
+#include "godwit/binlog/file.h"
 #include "godwit/binlog/json.h"
 #include "godwit/binlog/rows.h"
 #include "godwit/binlog/value.h"
@@ -61,16 +60,20 @@ Contents read(const std::string& path) {
   FileReader reader({path});
   while (const Event* event = reader.next()) {
     ++result.types[type_name(event->header.type)];
-    if (const auto* gtid = event->as<binlog::Gtid>()) result.gtids.push_back(gtid::to_string(gtid::Gtid(gtid->gtid)));
-    if (const auto* gtid = event->as<GtidMariadb>()) result.gtids.push_back(gtid::to_string(gtid::Gtid(gtid->gtid)));
+    if (const auto* gtid = event->as<binlog::Gtid>())
+      result.gtids.push_back(gtid::to_string(gtid::Gtid(gtid->gtid)));
+    if (const auto* gtid = event->as<GtidMariadb>())
+      result.gtids.push_back(gtid::to_string(gtid::Gtid(gtid->gtid)));
     if (const auto* query = event->as<Query>()) result.statements.emplace_back(query->sql);
     if (const auto* annotate = event->as<Annotate>()) result.statements.emplace_back(annotate->sql);
-    if (const auto* prepare = event->as<XaPrepare>()) result.xa = prepare->id.global + "/" + prepare->id.branch;
+    if (const auto* prepare = event->as<XaPrepare>())
+      result.xa = prepare->id.global + "/" + prepare->id.branch;
     if (const auto* rows = event->as<Rows>()) {
       const Layout layout = make_layout(rows->table, {}, Unexplained::assume);
       RowReader row_reader(layout, *rows);
       Row row;
-      while (row_reader.next(row)) result.rows.push_back(text_of(row.before, layout) + ">" + text_of(row.after, layout));
+      while (row_reader.next(row))
+        result.rows.push_back(text_of(row.before, layout) + ">" + text_of(row.after, layout));
     }
   }
   return result;
@@ -98,20 +101,24 @@ TEST_CASE("a file of MySQL gives its transactions, their rows and their XA outco
   CHECK(it.types.at("partial_update_rows") == 1);
   CHECK(it.types.at("rows_query") == 2);
   CHECK(it.xa == "x1/b");
-  CHECK(it.rows == std::vector<std::string>{
-                       R"(>1|{"a": [1, 2.5, null, true, "x"], "b": {"c": 10000000000.0}}|a)",
-                       ">2|[70000, -1, 18446744073709551615, 4294967295]|b",
-                       ">3|\"s\"|c",
-                       R"(1|{"a": [1, 2.5, null, true, "x"], "b": {"c": 10000000000.0}}|a>1|diff|a)",
-                       "3|\"s\"|c>",
-                       "2|[70000, -1, 18446744073709551615, 4294967295]|b>"});
+  CHECK(it.rows ==
+        std::vector<std::string>{
+            R"(>1|{"a": [1, 2.5, null, true, "x"], "b": {"c": 10000000000.0}}|a)",
+            ">2|[70000, -1, 18446744073709551615, 4294967295]|b",
+            ">3|\"s\"|c",
+            R"(1|{"a": [1, 2.5, null, true, "x"], "b": {"c": 10000000000.0}}|a>1|diff|a)",
+            "3|\"s\"|c>",
+            "2|[70000, -1, 18446744073709551615, 4294967295]|b>"});
 }
 
-TEST_CASE("a file of MariaDB gives compressed rows and statements as if they were not", "[binlog]") {
+TEST_CASE("a file of MariaDB gives compressed rows and statements as if they were not",
+          "[binlog]") {
   const Contents it = read(kMariadb);
   const std::string x(200, 'x');
   const std::string y(200, 'y');
-  CHECK(it.rows == std::vector<std::string>{">1|a", ">2|NULL", "1|a>1|b", ">3|" + x, "3|" + x + ">3|" + y, "3|" + y + ">", "1|b>"});
+  CHECK(it.rows ==
+        std::vector<std::string>{
+            ">1|a", ">2|NULL", "1|a>1|b", ">3|" + x, "3|" + x + ">3|" + y, "3|" + y + ">", "1|b>"});
   CHECK(it.gtids.front() == "0-21279-1894");
   CHECK(it.gtids.back() == "3-21279-1");
   CHECK(it.statements[1] == "create table z.t (id int primary key auto_increment, v varchar(300))");
@@ -156,7 +163,8 @@ TEST_CASE("a single changed bit is noticed by its checksum or its form", "[binlo
 TEST_CASE("files follow one another, and what is none is refused by name", "[binlog]") {
   FileReader reader({kMysql, kMariadb});
   int formats = 0;
-  while (const Event* event = reader.next()) formats += event->as<FormatDescription>() != nullptr ? 1 : 0;
+  while (const Event* event = reader.next())
+    formats += event->as<FormatDescription>() != nullptr ? 1 : 0;
   CHECK(formats == 2);
   CHECK(reader.path() == kMariadb);
   CHECK(is_refused("nothing of the kind"));

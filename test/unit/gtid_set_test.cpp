@@ -1,6 +1,5 @@
-#include "godwit/gtid/set.h"
-
 #include "catch.h"
+#include "godwit/gtid/set.h"
 #include "godwit/util/error.h"
 
 using namespace godwit;
@@ -18,12 +17,14 @@ gtid::Gtid one(const std::string& text) { return gtid::parse_gtid(Flavour::mysql
 
 }  // namespace
 
-TEST_CASE("a set is printed as the server prints it: sorted, merged, tags behind their UUID", "[gtid]") {
+TEST_CASE("a set is printed as the server prints it: sorted, merged, tags behind their UUID",
+          "[gtid]") {
   CHECK(mysql("").to_string() == "");
   CHECK(mysql(" , ,").to_string() == "");
   CHECK(mysql("3E11FA47-71CA-11E1-9E33-C80AA9429562:5-7:1-3:4").to_string() == kUuid + ":1-7");
   CHECK(mysql("3E11FA4771CA11E19E33C80AA9429562:9-3:1").to_string() == kUuid + ":1");
-  CHECK(mysql(kOther + ":1,\n" + kUuid + ":Tag:7:1-2:other:1:3").to_string() == kUuid + ":other:1:3:tag:1-2:7," + kOther + ":1");
+  CHECK(mysql(kOther + ":1,\n" + kUuid + ":Tag:7:1-2:other:1:3").to_string() ==
+        kUuid + ":other:1:3:tag:1-2:7," + kOther + ":1");
   CHECK(mariadb("2-1-5, 0-1-10").to_string() == "0-1-10,2-1-5");
 }
 
@@ -81,16 +82,29 @@ TEST_CASE("the binary form is tagged only when a tag needs it", "[gtid]") {
 
 TEST_CASE("a binary form cut anywhere is refused", "[gtid]") {
   const std::string whole = mysql(kUuid + ":1-3:tag:9," + kOther + ":2").encode();
-  for (std::size_t size = 0; size < whole.size(); ++size) CHECK_THROWS_AS(Set::decode(whole.substr(0, size)), Error);
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    CHECK_THROWS_AS(Set::decode(whole.substr(0, size)), Error);
   CHECK_THROWS_AS(Set::decode(whole + "x"), Error);
 }
 
 TEST_CASE("what is no position of the flavour is refused with the place", "[gtid]") {
-  for (const std::string& text : {std::string("0-1-10"), kUuid + ":", kUuid + ":0", kUuid + ":1-", kUuid + ":1 2", kUuid + ":x-y", kUuid.substr(1) + ":1"}) {
+  for (const std::string& text : {std::string("0-1-10"),
+                                  kUuid + ":",
+                                  kUuid + ":0",
+                                  kUuid + ":1-",
+                                  kUuid + ":1 2",
+                                  kUuid + ":x-y",
+                                  kUuid.substr(1) + ":1"}) {
     INFO(text);
     CHECK_THROWS_AS(mysql(text), Error);
   }
-  for (const std::string& text : {std::string("0-1"), std::string("0-1-2-3"), std::string("0-1-2,0-1-3"), std::string("4294967296-1-1"), std::string("0-1-18446744073709551616"), kUuid + ":1", std::string("0-1-2,")}) {
+  for (const std::string& text : {std::string("0-1"),
+                                  std::string("0-1-2-3"),
+                                  std::string("0-1-2,0-1-3"),
+                                  std::string("4294967296-1-1"),
+                                  std::string("0-1-18446744073709551616"),
+                                  kUuid + ":1",
+                                  std::string("0-1-2,")}) {
     INFO(text);
     CHECK_THROWS_AS(mariadb(text), Error);
   }

@@ -16,7 +16,9 @@ namespace godwit::binlog {
 
 struct DecoderLimits {
   std::size_t event_bytes_max = std::size_t{1} << 30;  // of one event after decompression
-  std::size_t table_bytes_max = std::size_t{256} << 20;  // of table maps remembered; beyond it they are forgotten between statements
+  std::size_t table_bytes_max =
+      std::size_t{256}
+      << 20;  // of table maps remembered; beyond it they are forgotten between statements
 };
 
 class Decoder {
