@@ -375,6 +375,31 @@ Heartbeat decode_heartbeat_v2(std::string_view body) {
   return event;
 }
 
+Rotate decode_rotate(std::string_view body) {
+  Bytes in(body);
+  Rotate event;
+  event.offset = in.u64();
+  event.file = in.take_rest();
+  return event;
+}
+
+Intvar decode_intvar(std::string_view body) {
+  constexpr std::uint8_t kInsertId = 2;
+  Bytes in(body);
+  Intvar event;
+  event.is_insert_id = in.u8() == kInsertId;
+  event.value = in.u64();
+  return event;
+}
+
+Rand decode_rand(std::string_view body) {
+  Bytes in(body);
+  Rand event;
+  event.seed1 = in.u64();
+  event.seed2 = in.u64();
+  return event;
+}
+
 Incident decode_incident(std::string_view body) {
   Bytes in(body);
   Incident event;

@@ -229,12 +229,7 @@ struct Decoder::Impl {
     Bytes in(body);
     switch (header.type) {
       case EventType::format_description: return new_format(body);
-      case EventType::rotate: {
-        Rotate rotate;
-        rotate.offset = in.u64();
-        rotate.file = in.take_rest();
-        return rotate;
-      }
+      case EventType::rotate: return decode_rotate(body);
       case EventType::stop: return Stop{};
       case EventType::query: return decode_query(body);
       case EventType::query_compressed:
@@ -255,18 +250,8 @@ struct Decoder::Impl {
       case EventType::rows_query:
         in.u8();
         return Annotate{.sql = in.take_rest()};  // its length byte holds 255 at most
-      case EventType::intvar: {
-        Intvar intvar;
-        intvar.is_insert_id = in.u8() == 2;
-        intvar.value = in.u64();
-        return intvar;
-      }
-      case EventType::rand: {
-        Rand rand;
-        rand.seed1 = in.u64();
-        rand.seed2 = in.u64();
-        return rand;
-      }
+      case EventType::intvar: return decode_intvar(body);
+      case EventType::rand: return decode_rand(body);
       case EventType::user_var: return decode_user_var(body);
       case EventType::begin_load_query:
       case EventType::append_block:

@@ -19,6 +19,22 @@ enum class Optional : std::uint8_t {
 };
 // clang-format on
 
+void read_string_meta(Column& column, Bytes& in) {
+  // The first byte is the real type; its bits 4 and 5, inverted, are the length's bits 8 and 9.
+  const unsigned first = in.u8();
+  const unsigned second = in.u8();
+  const bool is_long = (first & 0x30U) != 0x30U;
+  const unsigned real = first | 0x30U;
+  if (!is_long && (first == 247 || first == 248)) {
+    column.type = static_cast<ColumnType>(first);
+    column.meta = static_cast<std::uint16_t>(second);
+    return;
+  }
+  if (real != 254 && real != 253) fail_corrupt("a string column's metadata names another type");
+  column.meta =
+      static_cast<std::uint16_t>(second | (is_long ? ((first & 0x30U) ^ 0x30U) << 4 : 0U));
+}
+
 void read_meta(Column& column, Bytes& in) {
   switch (column.type) {
     case ColumnType::float_number:
@@ -41,22 +57,7 @@ void read_meta(Column& column, Bytes& in) {
     case ColumnType::var_string:
     case ColumnType::enumeration:
     case ColumnType::set: column.meta = big_endian<std::uint16_t>(in.take(2)); return;
-    case ColumnType::string: {
-      // The first byte is the real type; its bits 4 and 5, inverted, are the length's bits 8 and 9.
-      const unsigned first = in.u8();
-      const unsigned second = in.u8();
-      const bool is_long = (first & 0x30U) != 0x30U;
-      const unsigned real = first | 0x30U;
-      if (!is_long && (first == 247 || first == 248)) {
-        column.type = static_cast<ColumnType>(first);
-        column.meta = static_cast<std::uint16_t>(second);
-        return;
-      }
-      if (real != 254 && real != 253) fail_corrupt("a string column's metadata names another type");
-      column.meta =
-          static_cast<std::uint16_t>(second | (is_long ? ((first & 0x30U) ^ 0x30U) << 4 : 0U));
-      return;
-    }
+    case ColumnType::string: return read_string_meta(column, in);
     case ColumnType::typed_array: {
       Column element{.type = static_cast<ColumnType>(in.u8())};
       if (element.type == ColumnType::typed_array) fail_corrupt("an array of arrays");
