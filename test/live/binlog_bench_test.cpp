@@ -1,5 +1,5 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
-// How fast rows come through, in a build for release: live_tests "[.binlog_bench]". The case that always runs holds a floor far
+// How fast rows come through, in a build for release: live_tests "[.binlog_speed]". The case that always runs holds a floor far
 // below what is measured, for what would make it slower by an order of magnitude.
 #include <cstdio>
 
@@ -141,7 +141,7 @@ void bench(const std::string& name, int thousands) {
 
 }  // namespace
 
-TEST_CASE("the speed of decoding", "[.binlog_bench]") {
+TEST_CASE("the speed of decoding", "[.binlog_speed]") {
   for (const char* name : {"a", "c"}) bench(name, 500);
 }
 

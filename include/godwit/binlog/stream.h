@@ -35,7 +35,8 @@ class Stream {
   ~Stream();
 
   const db::Server& server() const;
-  // The next event, heartbeats included; valid until the next call. Throws Error: position_purged, position_foreign, dump_displaced,
+  // The next event, heartbeats included, so that it returns at least once per heartbeat and a caller may look whether to stop.
+  // Valid until the next call. Throws Error: position_purged, position_foreign, dump_displaced,
   // connection_lost, and what the decoder throws. After an error the stream is over: open another from the last position.
   const Event* next();
 
