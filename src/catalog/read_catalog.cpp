@@ -38,7 +38,7 @@ std::vector<std::string> expand_schemas(Connection& connection, const Selection&
       throw Error(Code::no_such_schema,
                   {.object = sql::quote_identifier(wanted),
                    .cause = fmt::format("{} has no schema of that name that this account may see", describe(connection.endpoint())),
-                   .remedy = "name an existing schema in the DSN or with --databases"});
+                   .remedy = fmt::format("name an existing schema in the DSN or with --databases; if there is one, GRANT SELECT ON {}.* to the account", sql::quote_identifier(wanted))});
     }
     result.push_back(wanted);
   }

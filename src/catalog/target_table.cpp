@@ -15,12 +15,13 @@
 namespace godwit::catalog {
 namespace {
 
-constexpr std::array<std::pair<PostCopyKind, std::string_view>, 7> kKinds{{
+constexpr std::array<std::pair<PostCopyKind, std::string_view>, 8> kKinds{{
     {PostCopyKind::keys, "keys"},
     {PostCopyKind::unique_keys, "unique_keys"},
     {PostCopyKind::foreign_keys, "foreign_keys"},
     {PostCopyKind::view, "view"},
-    {PostCopyKind::routine, "routine"},
+    {PostCopyKind::procedure, "procedure"},
+    {PostCopyKind::function, "function"},
     {PostCopyKind::trigger, "trigger"},
     {PostCopyKind::event, "event"},
 }};

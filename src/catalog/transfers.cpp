@@ -54,8 +54,17 @@ Transfer transfer_of(const Column& source, const Column& target) {
 
 std::vector<Transfer> transfers(const Table& source_table, const Table& target_table, const DdlOptions&) {
   std::vector<Transfer> result;
+  bool has_expression = false;
   for (const auto& column : source_table.columns) {
-    if (column.is_writable()) result.push_back(transfer_of(column, target_table.column(column.name)));
+    if (!column.is_writable()) continue;
+    result.push_back(transfer_of(column, target_table.column(column.name)));
+    has_expression = has_expression || !result.back().set_expression.empty();
+  }
+  if (!has_expression) return result;
+  // MariaDB (10.11.19 and others): a LOAD DATA with a SET clause gives an AUTO_INCREMENT column that is loaded directly a new
+  // value where the file says 0, whatever the sql_mode. Assigned by the same clause it keeps its 0.
+  for (auto& transfer : result) {
+    if (transfer.set_expression.empty() && source_table.column(transfer.column).is_auto_increment) transfer.set_expression = "{v}";
   }
   return result;
 }

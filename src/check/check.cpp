@@ -29,6 +29,16 @@ void refuse_unknown_names(const std::set<std::string>& skipped) {
   }
 }
 
+// What a check may not ask is a finding like any other: the remaining checks still say what they see.
+Findings run_one(const Check& check, const Context& context) {
+  try {
+    return check.run(context);
+  } catch (const Error& error) {
+    if (error.reaction() != Reaction::precondition) throw;
+    return {blocker(error.code(), error.object(), error.cause(), error.remedy())};
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {
@@ -64,7 +74,7 @@ std::vector<Finding> run_checks(const Request& request) {
       all.push_back({.check = std::string(check.name), .verdict = Verdict::skipped, .cause = "--skip"});
       continue;
     }
-    for (auto& finding : check.run(context)) {
+    for (auto& finding : run_one(check, context)) {
       finding.check = check.name;
       all.push_back(std::move(finding));
     }

@@ -73,6 +73,10 @@ Findings source_binlog_retention(const Context& c) {
 Findings source_binlog_filters(const Context& c) {
   Findings findings;
   const bool is_mariadb = c.source.is_mariadb();
+  const auto& held = c.source.privileges;
+  if (!held.has_global("REPLICATION CLIENT") && !held.has_global("BINLOG MONITOR") && !held.has_global("SUPER")) {
+    return {warning(Code::privilege_missing, c.source.name(), "the account may not see binlog filters", fmt::format("GRANT {} ON *.* TO {}", is_mariadb ? "BINLOG MONITOR" : "REPLICATION CLIENT", held.account()))};
+  }
   const db::Rows rows = c.source.connection.query(
       is_mariadb || c.source.connection.server().version < db::Version{8, 2, 0} ? "SHOW MASTER STATUS" : "SHOW BINARY LOG STATUS");
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -92,7 +96,7 @@ Findings source_is_replica(const Context& c) {
     rows = c.source.connection.query(is_mariadb ? "SHOW SLAVE STATUS" : "SHOW REPLICA STATUS");
   } catch (const Error& error) {
     if (error.is_retryable()) throw;
-    return {warning(Code::privilege_missing, c.source.name(), "the account may not see whether the source is a replica", is_mariadb ? "GRANT SLAVE MONITOR ON *.* TO the account" : "GRANT REPLICATION CLIENT ON *.* TO the account")};
+    return {warning(Code::privilege_missing, c.source.name(), "the account may not see whether the source is a replica", fmt::format("GRANT {} ON *.* TO {}", is_mariadb ? "SLAVE MONITOR" : "REPLICATION CLIENT", c.source.privileges.account()))};
   }
   if (rows.empty()) return {ok("it is no replica")};
   const bool logs_updates = c.source.is_on("log_slave_updates") || c.source.is_on("log_replica_updates");
@@ -146,6 +150,10 @@ Findings source_privileges(const Context& c) {
   } else {
     need_global({"REPLICATION CLIENT", "SUPER"});
     need_global({"REPLICATION SLAVE"});
+  }
+  for (const auto& table : c.catalog.tables) {
+    if (!c.request.allow_no_key || catalog::row_key(table) != nullptr || held.has_on_schema("LOCK TABLES", table.schema)) continue;
+    findings.push_back(blocker(Code::privilege_missing, c.source.name(), fmt::format("{} lacks LOCK TABLES on {}, which {} needs: it has no key", held.account(), table.schema, sql::quote_table(table.schema, table.name)), fmt::format("GRANT LOCK TABLES ON {}.* TO {}", sql::quote_identifier(table.schema), held.account())));
   }
   for (const auto& [schema, unused] : c.catalog.schemas) {
     if (!held.has_on_schema("SELECT", schema)) {

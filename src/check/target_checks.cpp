@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
 
 #include "context.h"
 #include "godwit/sql/quote.h"
@@ -56,11 +59,38 @@ Findings target_max_packet(const Context& c) {
   return {warning(Code::packet_too_small, c.target.name(), fmt::format("max_allowed_packet is {}, on the source {}: a long value may not fit", format_bytes(target), format_bytes(source)), fmt::format("SET GLOBAL max_allowed_packet = {}", source))};
 }
 
-// SQL has no figure for free disk space; the estimate is what an operator can hold against the file system.
+// What the server's file system has left: by MariaDB's DISKS plugin where it is loaded, by a look at the folder where godwit runs
+// on the target's host. SQL has no figure for it.
+std::optional<std::uint64_t> free_bytes(const Context& c) {
+  const std::string folder = c.target.variable("datadir");
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  std::error_code error;
+  if (c.target.variable("hostname") == host && std::filesystem::is_directory(folder, error)) {
+    const auto space = std::filesystem::space(folder, error);
+    if (!error) return space.available;
+  }
+  try {
+    const db::Rows rows = c.target.connection.query(
+        "SELECT Available * 1024 AS free FROM information_schema.DISKS WHERE LEFT(@@datadir, LENGTH(Path)) = Path ORDER BY LENGTH(Path) DESC LIMIT 1");
+    if (!rows.empty()) return rows.u64(0, "free");
+  } catch (const Error& failure) {
+    if (failure.is_retryable()) throw;  // no such plugin
+  }
+  return std::nullopt;
+}
+
 Findings target_disk(const Context& c) {
   std::uint64_t bytes = 0;
   for (const auto& table : c.catalog.tables) bytes += table.bytes_estimate;
-  return {ok(fmt::format("about {} of rows, plus keys and binlog, must fit {}", format_bytes(bytes), c.target.variable("datadir")))};
+  const bool is_logged = c.target.is_on("log_bin") && !c.request.skip_target_binlog;
+  const std::string estimate = fmt::format("about {} of rows, plus keys{}", format_bytes(bytes), is_logged ? " and as much binlog" : "");
+  const auto free = free_bytes(c);
+  if (!free) return {ok(fmt::format("{}, must fit {}", estimate, c.target.variable("datadir")))};
+  const std::string cause = fmt::format("{}; {} has {} free", estimate, c.target.variable("datadir"), format_bytes(*free));
+  if (bytes < *free / (is_logged ? 2 : 1)) return {ok(cause)};
+  const std::string remedy = is_logged ? "make room; or --skip-target-binlog, which halves it" : "make room before the copy";
+  return {warning(Code::disk_too_small, c.target.name(), cause, remedy)};
 }
 
 Findings target_skip_binlog(const Context& c) {

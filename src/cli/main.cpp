@@ -1,9 +1,11 @@
 // The command tree. Each command is a few lines: arguments in, one call, a report out; errors end here.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
+#include "config_file.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/stop.h"
@@ -18,8 +20,12 @@ struct Invocation {
   CommonOptions common;
   CopyArguments copy;
   InspectBinlogArguments binlog;
+  ReplicateArguments replicate;
+  bool does_follow = false;
   bool with_history = false;
-  std::string command;        // for JSON
+  std::string config;         // --config FILE
+  CLI::App* app = nullptr;    // of the command that was named
+  std::string command;        // its name, for JSON
   std::function<int()> deed;  // what was asked for
 };
 
@@ -31,6 +37,30 @@ int run_check(Invocation& it) {
   return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
 }
 
+// Runs what is recorded as `what`_stopped when it fails.
+template <typename Deed>
+void recording_failure(state::StateFile& state, const std::string& name, const char* what, Deed deed) {
+  try {
+    deed();
+  } catch (const Error& error) {
+    if (state.find_workflow(name)) {
+      state.add_event(name, error.reaction() == Reaction::cancelled ? "info" : "error", what, error.what());
+    }
+    throw;
+  }
+}
+
+int replicate(Invocation& it, const workflow::Definition& definition, state::StateFile& state) {
+  const auto report = workflow::run_replicate(definition, tuning_of(it.replicate), state, stop_on_signals());
+  print_replicate(definition.name, report, it.common.is_json);
+  return 0;
+}
+
+int run_replicate(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  return replicate(it, followed_definition(it.common, it.copy, state), state);
+}
+
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
@@ -39,16 +69,12 @@ int run_copy(Invocation& it) {
     print_plan(plan, it.common.is_json);
     return check::has_blocker(plan.findings) ? exit_status(Reaction::precondition) : 0;
   }
-  const auto tuning = tuning_of(it.copy);
-  try {
+  auto tuning = tuning_of(it.copy);
+  tuning.apply = tuning_of(it.replicate).apply;
+  recording_failure(state, definition.name, "copy_stopped", [&] {
     print_copy(definition.name, workflow::run_copy(definition, tuning, state, stop_on_signals()), it.common.is_json);
-  } catch (const Error& error) {
-    if (state.find_workflow(definition.name)) {
-      state.add_event(definition.name, error.reaction() == Reaction::cancelled ? "info" : "error", "copy_stopped", error.what());
-    }
-    throw;
-  }
-  return 0;
+  });
+  return it.does_follow ? replicate(it, definition, state) : 0;
 }
 
 int run_cancel(Invocation& it) {
@@ -73,8 +99,8 @@ CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const 
   CLI::App* command = parent.add_subcommand(name, what);
   if (*example != '\0') command->footer(std::string("Example:\n  ") + example);
   add_common(*command, it.common);
-  command->set_config("--config", "", "All of the options, in one file: JSON {\"source\": …} or TOML");
-  command->callback([&it, name, deed = std::move(deed)] {
+  command->callback([&it, name, command, deed = std::move(deed)] {
+    it.app = command;
     it.command = name;
     it.deed = deed;
   });
@@ -103,17 +129,25 @@ void add_commands(CLI::App& app, Invocation& it) {
                             "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
   auto* copy = add_command(app, it, "copy", "Copy the tables; the same command goes on where it was stopped",
                            "godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_copy(it); });
+  auto* replicate = add_command(app, it, "replicate", "Keep the target in step with the source, for as long as the migration lives",
+                                "godwit replicate shop --metrics 127.0.0.1:9306", [&] { return run_replicate(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
-  for (auto* command : {check, copy, cancel}) {
-    command->add_option("name", it.common.name, "The workflow's name")->required();
+  for (auto* command : {check, copy, replicate, cancel}) {
+    command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
   }
   for (auto* command : {check, copy}) add_selection(*command, it.copy);
   add_tuning(*copy, it.copy);
+  copy->add_flag("--follow", it.does_follow, "Go on replicating when the copy is done");
+  for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
+  add_replicate(*replicate, it.replicate);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
+  for (auto* command : {check, copy, replicate, cancel, status}) {
+    command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
+  }
 
   auto* inspect = app.add_subcommand("inspect", "Look inside: binlog, failpoints, codes, checks");
   inspect->require_subcommand(1);
@@ -129,6 +163,30 @@ void print_error(const Invocation& it, const Error& error) {
   if (it.common.is_json) print_json_error(it.command, error);
 }
 
+void settle_options(Invocation& it) {
+  if (!it.config.empty()) apply_config_file(*it.app, it.config);
+  if (it.app->get_option_no_throw("name") == nullptr || it.command == "status" || !it.common.name.empty()) return;
+  throw Error(Code::bad_usage, {"name", "the workflow has no name", fmt::format("godwit {} NAME …", it.command)});
+}
+
+int perform(Invocation& it) {
+  settle_options(it);
+  log::start(it.common.is_quiet ? log::Level::warning : it.common.is_verbose ? log::Level::debug : log::Level::info);
+  arm_failpoints_from_environment();
+  stop_on_signals();  // before any thread
+  return it.deed();
+}
+
+// --help and --version are no errors; the rest is told as every other error is.
+int end_parsing(CLI::App& app, Invocation& it, const CLI::ParseError& error, const std::vector<std::string>& words) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  it.common.is_json = std::find(words.begin(), words.end(), "--json") != words.end();
+  const auto named = app.get_subcommands();
+  it.command = named.empty() ? "" : named.front()->get_name();
+  print_error(it, Error(Code::bad_usage, {"command line", error.what(), it.command.empty() ? "godwit --help" : fmt::format("godwit {} --help", it.command)}));
+  return exit_status(Reaction::usage);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("godwit moves live MySQL and MariaDB databases to another server", "godwit");
   app.set_version_flag("--version", "godwit " GODWIT_VERSION);
@@ -138,14 +196,10 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int shown = app.exit(error);
-    return shown == 0 ? 0 : exit_status(Reaction::usage);
+    return end_parsing(app, it, error, {argv, argv + argc});
   }
-  log::start(it.common.is_quiet ? log::Level::warning : it.common.is_verbose ? log::Level::debug : log::Level::info);
   try {
-    arm_failpoints_from_environment();
-    stop_on_signals();  // before any thread
-    return it.deed();
+    return perform(it);
   } catch (const Error& error) {
     print_error(it, error);
     return exit_status(error.reaction());

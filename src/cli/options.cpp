@@ -61,6 +61,7 @@ void add_selection(CLI::App& app, CopyArguments& a) {
       ->capture_default_str();
   app.add_flag("--allow-no-key", a.allow_no_key, "Copy tables without a key too: as one chunk, under a lock of milliseconds");
   app.add_option("--skip", a.skip, "Leave a check out, by name (godwit inspect checks)")->delimiter(',');
+  app.add_option("--accounts", a.accounts, "Carry these accounts where the target has none: all, or names: app, app@10.%")->delimiter(',');
   app.add_flag("--skip-target-binlog", a.skip_target_binlog, "Keep the copy out of the target's binlog");
 }
 
@@ -79,6 +80,25 @@ void add_tuning(CLI::App& app, CopyArguments& a) {
   app.add_option("--replica-lag-max", a.replica_lag_max, "…at this lag")->capture_default_str();
   app.add_flag("--no-load-data", a.no_load_data, "Write by INSERT, not by LOAD DATA LOCAL");
   app.add_flag("--dry-run", a.dry_run, "Say what would be done, and change nothing");
+}
+
+void add_apply(CLI::App& app, ReplicateArguments& a) {
+  app.add_option("--workers", a.workers, "Sessions that write to the target while it is behind")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_flag("--no-squash", a.no_squash, "While behind, apply every change of a row, not only the last");
+  app.add_option("--on-ddl", a.on_ddl, "At DDL on a migrated table: stop; ignore it; or exec it on the target")
+      ->check(CLI::IsMember({"stop", "ignore", "exec"}))
+      ->capture_default_str();
+  app.add_option("--skip-gtid", a.skip_gtids, "Do not apply the DDL of this transaction: it was done by hand")->delimiter(',');
+}
+
+void add_replicate(CLI::App& app, ReplicateArguments& a) {
+  app.add_flag("--until-current", a.until_current, "End when the target is where the source is now");
+  app.add_option("--until", a.until, "End at this position (a GTID set, or MariaDB GTIDs)");
+  app.add_flag("--no-heartbeat", a.no_heartbeat, "Write nothing on the source; lag is told from positions and event times");
+  app.add_option("--heartbeat-interval", a.heartbeat_interval, "How often the heartbeat row is written")->capture_default_str();
+  app.add_flag("--source-moved", a.source_moved, "--source names the server that took the source's place");
+  app.add_option("--metrics", a.metrics, "Serve Prometheus text at this ADDR:PORT");
+  app.add_option("--target-threads-running-max", a.target_threads_running_max, "Pause at so many running threads on the target; 0: never")->capture_default_str();
 }
 
 state::StateFile open_state(const CommonOptions& options) {
@@ -131,7 +151,39 @@ workflow::CopyTuning tuning_of(const CopyArguments& a) {
   tuning.throttle_replica = a.throttle_replica;
   tuning.writer.use_load_data = !a.no_load_data;
   tuning.writer.skip_binlog = a.skip_target_binlog;
+  tuning.accounts = a.accounts;
   tuning.skipped_checks.insert(a.skip.begin(), a.skip.end());
+  return tuning;
+}
+
+workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
+  const bool is_recorded = state.find_workflow(common.name).has_value();
+  if (!is_recorded || !a.target.empty()) return definition_of(common, a, state);
+  CopyArguments none = a;
+  none.source.clear();
+  workflow::Definition definition = definition_of(common, none, state);
+  if (a.source.empty()) return definition;
+  const db::Dsn recorded = definition.source;
+  definition.source = db::parse_dsn(a.source, "--source");
+  if (definition.source.schema.empty()) definition.source.schema = recorded.schema;
+  fill_password(definition.source, "GODWIT_SOURCE_PASSWORD", a.source_defaults_file, "--source");
+  return definition;
+}
+
+workflow::ReplicateTuning tuning_of(const ReplicateArguments& a) {
+  workflow::ReplicateTuning tuning;
+  tuning.apply.workers = a.workers;
+  tuning.apply.squash = !a.no_squash;
+  tuning.apply.on_ddl = a.on_ddl == "exec" ? apply::OnDdl::exec : a.on_ddl == "ignore" ? apply::OnDdl::ignore : apply::OnDdl::stop;
+  tuning.apply.skipped_gtids.insert(a.skip_gtids.begin(), a.skip_gtids.end());
+  if (a.until_current && !a.until.empty()) refuse("--until", "--until-current is given too", "name one of them");
+  tuning.until_current = a.until_current;
+  tuning.until = a.until;
+  tuning.writes_heartbeat = !a.no_heartbeat;
+  tuning.heartbeat_interval = duration_of(a.heartbeat_interval, "--heartbeat-interval");
+  tuning.is_source_moved = a.source_moved;
+  tuning.metrics_address = a.metrics;
+  tuning.throttle.target_threads_running_max = a.target_threads_running_max;
   return tuning;
 }
 

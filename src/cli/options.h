@@ -7,6 +7,7 @@
 
 #include "godwit/state/state_file.h"
 #include "godwit/workflow/copy.h"
+#include "godwit/workflow/replicate.h"
 
 namespace godwit::cli {
 
@@ -30,6 +31,7 @@ struct CopyArguments {
   std::vector<std::string> map;
   std::vector<std::string> collation_map;
   std::vector<std::string> skip;
+  std::vector<std::string> accounts;
   std::string schema = "create";
   bool allow_no_key = false;
   std::size_t readers = 4;
@@ -49,10 +51,26 @@ struct CopyArguments {
   bool dry_run = false;
 };
 
+struct ReplicateArguments {
+  std::size_t workers = 4;
+  bool no_squash = false;
+  std::string on_ddl = "stop";
+  std::vector<std::string> skip_gtids;
+  bool until_current = false;
+  std::string until;
+  bool no_heartbeat = false;
+  std::string heartbeat_interval = "1s";
+  bool source_moved = false;
+  std::string metrics;
+  std::uint64_t target_threads_running_max = 0;
+};
+
 void add_common(CLI::App& app, CommonOptions& options);
 void add_endpoints(CLI::App& app, CopyArguments& arguments);
 void add_selection(CLI::App& app, CopyArguments& arguments);
 void add_tuning(CLI::App& app, CopyArguments& arguments);
+void add_apply(CLI::App& app, ReplicateArguments& arguments);      // how a stream is applied
+void add_replicate(CLI::App& app, ReplicateArguments& arguments);  // how long, and who may look on
 
 // From the defaults file or the variable; a password in the DSN itself is used, with a warning.
 void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag);
@@ -61,5 +79,8 @@ state::StateFile open_state(const CommonOptions& options);
 // (GODWIT_SOURCE_PASSWORD, GODWIT_TARGET_PASSWORD), a defaults file, or the DSN, which warns.
 workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
 workflow::CopyTuning tuning_of(const CopyArguments& arguments);
+// The recorded workflow, its source exchanged where --source names another.
+workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
+workflow::ReplicateTuning tuning_of(const ReplicateArguments& arguments);
 
 }  // namespace godwit::cli

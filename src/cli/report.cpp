@@ -70,6 +70,14 @@ json to_json(const workflow::CopiedTable& table) {
           {"keys_ms", table.keys.count()}};
 }
 
+json to_json(const workflow::CarriedAccount& account) {
+  return {{"account", account.account},
+          {"state", account.state},
+          {"why", account.why},
+          {"statements", account.statements},
+          {"left_out", account.left_out}};
+}
+
 template <typename Item>
 json list(const std::vector<Item>& items) {
   json result = json::array();
@@ -89,6 +97,16 @@ void print_issues(const std::vector<catalog::Issue>& issues) {
                issue.object,
                issue.cause,
                issue.remedy);
+  }
+}
+
+void print_accounts(const std::vector<workflow::CarriedAccount>& accounts) {
+  for (const auto& account : accounts) {
+    std::string state = account.state;
+    std::replace(state.begin(), state.end(), '_', ' ');
+    fmt::print("account {}: {}{}\n", account.account, state, account.why.empty() ? "" : ": " + account.why);
+    for (const auto& statement : account.statements) fmt::print("  {};\n", statement);
+    for (const auto& what : account.left_out) fmt::print("  left out: {}\n", what);
   }
 }
 
@@ -144,6 +162,7 @@ void print_plan(const workflow::CopyPlan& plan, bool is_json) {
                 {"findings", list(plan.findings)},
                 {"tables", list(plan.tables)},
                 {"statements", plan.statements},
+                {"accounts", list(plan.accounts)},
                 {"issues", list(plan.issues)}});
     return;
   }
@@ -156,6 +175,7 @@ void print_plan(const workflow::CopyPlan& plan, bool is_json) {
   grid.print();
   fmt::print("\non the target, in this order:\n");
   for (const auto& statement : plan.statements) fmt::print("{};\n", statement);
+  print_accounts(plan.accounts);
   fmt::print("\nnothing was changed (--dry-run)\n");
 }
 
@@ -170,11 +190,14 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
                 {"tables", list(report.tables)},
                 {"low", report.low},
                 {"high", report.high},
+                {"position", report.position},
+                {"transactions", report.transactions},
                 {"cycles", report.cycles},
                 {"writes_held_us", report.writes_held.count()},
                 {"duration_ms", report.duration.count()},
                 {"pending", pending},
                 {"created_objects", report.created_objects},
+                {"accounts", list(report.accounts)},
                 {"issues", list(report.issues)}});
     return;
   }
@@ -194,21 +217,41 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
   }
   grid.print();
   for (const auto& object : report.created_objects) fmt::print("created {}\n", object);
+  print_accounts(report.accounts);
   for (const auto& statement : report.pending) {
     fmt::print("waiting: {} of {}: {}\n", statement.kind, statement.object, statement.error);
   }
   if (report.writes_held.count() > 0) {
     fmt::print("writes to tables without a key were held for {:.1f} ms\n", static_cast<double>(report.writes_held.count()) / 1000.0);
   }
-  fmt::print("rows are of an instant between {} and {}{}\n",
-             report.low.empty() ? "(the beginning)" : report.low,
-             report.high.empty() ? "(the beginning)" : report.high,
-             report.low == report.high ? ": one and the same" : "");
+  fmt::print("the target is the source at {} ({} transactions applied since the snapshot)\n",
+             report.position.empty() ? "(the beginning)" : report.position,
+             format_count(report.transactions));
   fmt::print("{}: {} tables, {} rows, {} copied in {}\n",
              name,
              report.tables.size(),
              format_count(rows),
              format_bytes(bytes),
+             format_duration(report.duration));
+}
+
+void print_replicate(const std::string& name, const workflow::ReplicateReport& report, bool is_json) {
+  if (is_json) {
+    print_json("replicate",
+               {{"workflow", name},
+                {"position", report.position},
+                {"transactions", report.transactions},
+                {"rows", report.rows},
+                {"duration_ms", report.duration.count()},
+                {"was_stopped", report.was_stopped}});
+    return;
+  }
+  fmt::print("{}: {} at {}, {} transactions, {} rows applied in {}\n",
+             name,
+             report.was_stopped ? "stopped" : "caught up",
+             report.position,
+             format_count(report.transactions),
+             format_count(report.rows),
              format_duration(report.duration));
 }
 
@@ -228,6 +271,8 @@ void print_workflows(state::StateFile& state, const std::string& only, bool with
     json document{{"name", workflow.name}, {"phase", workflow.phase}, {"created", workflow.created}, {"updated", workflow.updated}, {"definition", workflow.definition}};
     const auto progress = state.progress(workflow.name, "copy");
     if (progress) document["copy"] = json::parse(*progress, nullptr, false);
+    const auto stream = state.progress(workflow.name, "replicate");
+    if (stream) document["replicate"] = json::parse(*stream, nullptr, false);
     if (with_history) {
       json events = json::array();
       for (const auto& event : state.events(workflow.name, 200)) {
@@ -254,6 +299,16 @@ void print_workflows(state::StateFile& state, const std::string& only, bool with
                  copy.value("tables_done", std::uint64_t{0}),
                  copy.value("tables", std::uint64_t{0}),
                  copy.value("throttle", "").empty() ? "" : ", throttled: " + copy.value("throttle", ""));
+    }
+    if (document.contains("replicate") && document["phase"] == "replicating") {
+      const auto& stream = document["replicate"];
+      const auto lag = stream.contains("lag_ms") ? format_duration(std::chrono::milliseconds(stream["lag_ms"].get<std::int64_t>())) : "unknown";
+      fmt::print("  stream  lag {}, {:.0f} transactions/s, {:.0f} rows/s{}{}\n",
+                 lag,
+                 stream.value("transactions_per_s", 0.0),
+                 stream.value("rows_per_s", 0.0),
+                 stream.value("is_caught_up", false) ? ", caught up" : "",
+                 stream.value("throttle", "").empty() ? "" : ", throttled: " + stream.value("throttle", ""));
     }
     if (document.contains("events")) {
       for (const auto& event : document["events"]) {

@@ -9,6 +9,7 @@
 #include "godwit/state/state_file.h"
 #include "godwit/util/error.h"
 #include "godwit/workflow/copy.h"
+#include "godwit/workflow/replicate.h"
 
 namespace godwit::cli {
 
@@ -18,6 +19,7 @@ void print_json_error(const std::string& command, const Error& error);
 void print_findings(const std::vector<check::Finding>& findings, bool is_json);
 void print_plan(const workflow::CopyPlan& plan, bool is_json);
 void print_copy(const std::string& name, const workflow::CopyReport& report, bool is_json);
+void print_replicate(const std::string& name, const workflow::ReplicateReport& report, bool is_json);
 void print_cancel(const workflow::CancelReport& report, bool is_json);
 void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json);
 void print_failpoints(bool is_json);

@@ -115,6 +115,13 @@ std::string predicate(const KeySpec& key, const KeyRange& range) {
   return join(conditions, " AND ");
 }
 
+std::string equality(const KeySpec& key, const Bound& bound) {
+  GODWIT_CHECK(bound.size() == key.columns.size());
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < bound.size(); ++i) parts.push_back(fmt::format("{} = {}", operand(key.columns[i]), bound[i]));
+  return join(parts, " AND ");
+}
+
 std::string order_by(const KeySpec& key) {
   std::vector<std::string> parts;
   for (const auto& column : key.columns) {
@@ -142,7 +149,8 @@ std::string literal_expressions(const KeySpec& key) {
         expressions.push_back(fmt::format("CONCAT('X''', HEX({}), '''')", name));
         break;
       case KeyKind::quoted:
-        expressions.push_back(fmt::format("CONCAT('''', {}, '''')", name));
+        // Named as text: under SET NAMES binary a bare literal would be the raw value of a UUID or INET6, or none at all.
+        expressions.push_back(fmt::format("CONCAT('_latin1''', {}, '''')", name));
         break;
     }
   }

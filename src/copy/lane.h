@@ -72,6 +72,7 @@ class Lane {
   std::deque<Assignment> unsettled_;   // begun, not committed; under mutex_
   std::exception_ptr failure_;         // the first one, of either thread; under mutex_
   std::atomic<std::uint64_t> committed_{0};
+  bool has_begun_ = false;  // the reader's alone
 };
 
 }  // namespace godwit::copy

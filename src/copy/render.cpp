@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -76,6 +77,18 @@ void append_load_row(std::string& out, db::Row row) {
   out.push_back('\n');
 }
 
+void append_long_load_row(std::string& out, db::Row row, std::size_t slice_bytes, const std::function<void()>& take) {
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (i > 0) out.push_back('\t');
+    if (row[i].is_null()) out += "\\N";
+    for (std::size_t at = 0; at < row[i].size; at += slice_bytes) {
+      append_escaped(out, row[i].data + at, std::min(slice_bytes, row[i].size - at));
+      if (out.size() >= slice_bytes) take();
+    }
+  }
+  out.push_back('\n');
+}
+
 ValuesRenderer::ValuesRenderer(const std::vector<catalog::Transfer>& transfers) {
   for (const auto& transfer : transfers) {
     Around around;
@@ -135,8 +148,9 @@ std::string load_statement(const TableTask& task) {
     settings.push_back(column + " = " + replaced(transfer.set_expression, kPlaceholder, user_variable(i)));
   }
   std::string statement = fmt::format(
-      "LOAD DATA LOCAL INFILE 'godwit' INTO TABLE {} CHARACTER SET binary FIELDS TERMINATED BY '\\t' "
+      "LOAD DATA LOCAL INFILE 'godwit' {}INTO TABLE {} CHARACTER SET binary FIELDS TERMINATED BY '\\t' "
       "ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ({})",
+      task.overwrites ? "REPLACE " : "",
       sql::quote_table(task.target_schema, task.target_table),
       join(columns, ", "));
   if (!settings.empty()) statement += " SET " + join(settings, ", ");
@@ -146,7 +160,8 @@ std::string load_statement(const TableTask& task) {
 std::string insert_statement_head(const TableTask& task) {
   std::vector<std::string> columns;
   for (const auto& transfer : task.transfers) columns.push_back(sql::quote_identifier(transfer.column));
-  return fmt::format("INSERT INTO {} ({}) VALUES ",
+  return fmt::format("{} INTO {} ({}) VALUES ",
+                     task.overwrites ? "REPLACE" : "INSERT",
                      sql::quote_table(task.target_schema, task.target_table),
                      join(columns, ", "));
 }

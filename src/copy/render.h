@@ -1,6 +1,7 @@
 // Rows as LOAD DATA text or as VALUES lists, in blocks. One thread. Private to copy.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,8 @@ namespace godwit::copy {
 
 // Tab-separated, \N for NULL; backslash, tab, newline and NUL escaped by a backslash; everything else as it is.
 void append_load_row(std::string& out, db::Row row);
+// The same for a row that is longer than what may be held at a time: `take` empties `out` whenever it holds slice_bytes.
+void append_long_load_row(std::string& out, db::Row row, std::size_t slice_bytes, const std::function<void()>& take);
 
 // ('…',NULL,…), with each transfer's set_expression around its literal.
 class ValuesRenderer {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "godwit/sql/quote.h"
@@ -30,6 +31,7 @@ Scheduler::Scheduler(db::Connection& planner, const std::vector<TableTask>& task
       states_(tasks.size()),
       order_(tasks.size()) {
   std::iota(order_.begin(), order_.end(), 0U);
+  for (std::size_t i = 0; i < tasks.size(); ++i) states_[i].is_copied = progress[i].is_done;  // by an earlier cycle
 }
 
 std::optional<Assignment> Scheduler::next() {
@@ -54,7 +56,7 @@ std::optional<Assignment> Scheduler::next() {
 std::optional<Assignment> Scheduler::take(std::size_t table) {
   TableState& state = states_[table];
   if (!state.is_loaded) load(table);
-  if (state.is_copied) return std::nullopt;
+  if (state.is_copied || state.is_in_doubt) return std::nullopt;
   if (state.pending.empty() && !state.is_planned_to_end) plan_more(table);
   if (state.pending.empty()) return std::nullopt;
   Assignment assignment{.table = table, .chunk = state.pending.front(), .rows_max = 0};
@@ -80,9 +82,8 @@ bool Scheduler::settle(const Assignment& assignment, const Chunk& done, const st
   state.pending.insert(state.pending.begin(), rest.begin(), rest.end());
   progress_[assignment.table].rows += done.rows;
   progress_[assignment.table].bytes += done.bytes;
-  const bool is_complete = finish_if_complete(assignment.table);
-  changed_.notify_all();
-  return is_complete;
+  changed_.notify_all();  // before anything that may throw: they look once the lock is free
+  return finish_if_complete(assignment.table);
 }
 
 std::vector<Chunk> Scheduler::cut_rest(const Assignment& assignment, const Bound& last, std::uint64_t rows_read) {
@@ -127,21 +128,23 @@ void Scheduler::load(std::size_t table) {
   progress.is_started = true;
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t last_planned = 0;
-  for (const auto& chunk : ledger_.chunks(tasks_[table].source)) {
+  std::map<std::string, const Chunk*> by_lower;
+  const std::vector<Chunk> chunks = ledger_.chunks(tasks_[table].source);
+  for (const auto& chunk : chunks) {
     state.next_number = std::max(state.next_number, chunk.number + 1);
-    if (chunk.is_planned && chunk.number >= last_planned) {
-      last_planned = chunk.number;
-      state.frontier = chunk.range.upper;
-      state.is_planned_to_end = chunk.range.upper.empty();
-    }
-    if (chunk.is_done && chunk.range.upper.empty()) state.is_planned_to_end = true;
+    by_lower.emplace(to_text(chunk.range.lower), &chunk);
     if (chunk.is_done) {
       rows += chunk.rows;
       bytes += chunk.bytes;
     } else {
       state.pending.push_back(chunk);
     }
+  }
+  // The frontier is where the chunks lead to, not the bound that was planned last: that chunk may have been cut since.
+  for (auto at = by_lower.find(""); at != by_lower.end() && !state.is_planned_to_end;) {
+    state.frontier = at->second->range.upper;
+    state.is_planned_to_end = state.frontier.empty();
+    at = by_lower.find(to_text(state.frontier));
   }
   progress.rows = rows;
   progress.bytes = bytes;
@@ -156,8 +159,11 @@ void Scheduler::plan_more(std::size_t table) {
     planned.push_back({.number = state.next_number++, .range = {.lower = lower, .upper = upper}});
     lower = std::move(upper);
   }
+  // When this throws, the ledger may hold the chunks or not: what it holds is seen when it is read again, by the next cycle.
+  state.is_in_doubt = true;
   ledger_.plan(tasks_[table].source, planned);
   failpoint(Fp::copy_chunks_planned);
+  state.is_in_doubt = false;
   state.frontier = lower;
   state.is_planned_to_end = lower.empty();
   state.pending.insert(state.pending.end(), planned.begin(), planned.end());
@@ -220,9 +226,24 @@ std::vector<Bound> Scheduler::bounds_by_walking(std::size_t table) {
     }
     lower.clear();
     for (const auto& cell : found.rows[0]) lower.push_back(cell.value());
+    prove_bound(task, lower);
     next.push_back(lower);
   }
   return next;
+}
+
+// The planner reads one consistent state, so the row that gave the bound must be found by it. A literal that the server takes for
+// something else makes the comparison NULL, and a range that holds no row looks just like one that was copied.
+void Scheduler::prove_bound(const TableTask& task, const Bound& bound) {
+  const db::Rows found = planner_.query(fmt::format("SELECT COUNT(*) FROM {} FORCE INDEX ({}) WHERE {}",
+                                                    sql::quote_table(task.source.schema, task.source.name),
+                                                    sql::quote_identifier(task.key->index),
+                                                    equality(*task.key, bound)));
+  if (found.scalar() == "1") return;
+  throw Error(Code::no_usable_key,
+              {.object = sql::quote_table(task.source.schema, task.source.name),
+               .cause = fmt::format("the bound {} of key {} finds {} rows instead of its own", to_text(bound), task.key->index, found.scalar()),
+               .remedy = "add a primary key of another type, or copy it whole with --allow-no-key; please report the type"});
 }
 
 std::uint64_t Scheduler::chunk_rows(const TableTask& task) const {
@@ -232,7 +253,7 @@ std::uint64_t Scheduler::chunk_rows(const TableTask& task) const {
 
 bool Scheduler::finish_if_complete(std::size_t table) {
   TableState& state = states_[table];
-  if (!state.is_planned_to_end || !state.pending.empty() || state.in_flight > 0) return false;
+  if (state.is_in_doubt || !state.is_planned_to_end || !state.pending.empty() || state.in_flight > 0) return false;
   failpoint(Fp::copy_table_copied);
   prove_complete(tasks_[table].source, ledger_.chunks(tasks_[table].source));
   const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -

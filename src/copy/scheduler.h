@@ -44,6 +44,7 @@ class Scheduler {
     bool is_planned_to_end = false;
     bool is_loaded = false;      // the ledger's chunks were read
     bool is_copied = false;
+    bool is_in_doubt = false;    // planning failed, and may have been recorded all the same: left to the next cycle
     std::deque<Bound> boundaries;  // computed, not yet planned (split by value)
     bool has_boundaries = false;
     std::chrono::steady_clock::time_point started;
@@ -54,6 +55,7 @@ class Scheduler {
   std::vector<Bound> next_bounds(std::size_t table);
   std::vector<Bound> bounds_by_value(std::size_t table);
   std::vector<Bound> bounds_by_walking(std::size_t table);
+  void prove_bound(const TableTask& task, const Bound& bound);
   std::uint64_t chunk_rows(const TableTask& task) const;
   bool finish_if_complete(std::size_t table);
   std::optional<Assignment> take(std::size_t table);

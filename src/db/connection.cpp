@@ -27,6 +27,7 @@ struct FreeResult {
 using ResultHandle = std::unique_ptr<MYSQL_RES, FreeResult>;
 
 constexpr std::size_t kPacketMax = 1U << 30;
+constexpr unsigned long kApplierFlags = CLIENT_MULTI_RESULTS | CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS;
 constexpr std::size_t kStatementShown = 300;  // bytes of a failed statement in a message
 
 std::string shortened(std::string_view sql) {
@@ -59,14 +60,16 @@ const char* text_or_null(const std::string& text) { return text.empty() ? nullpt
 
 void set_tls(MYSQL* handle, const Dsn& dsn, bool use_tls) {
   if (!use_tls) return;
+  const bool asks_authority = dsn.ssl_mode != SslMode::preferred;  // which goes on in the clear at any refusal
   mysql_ssl_set(handle,
                 text_or_null(dsn.ssl_key),
                 text_or_null(dsn.ssl_cert),
-                text_or_null(dsn.ssl_ca),
+                asks_authority ? text_or_null(dsn.ssl_ca) : nullptr,
                 nullptr,
                 nullptr);
   const my_bool enforce = 1;
-  const my_bool verify = dsn.ssl_mode == SslMode::verify_ca || dsn.ssl_mode == SslMode::verify_identity;
+  // Connector/C has the certificate's chain verified wherever ssl_ca is named, and its host name too where this is set.
+  const my_bool verify = dsn.ssl_mode == SslMode::verify_identity;
   set_option(handle, MYSQL_OPT_SSL_ENFORCE, enforce);
   set_option(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, verify);
 }
@@ -102,7 +105,7 @@ Handle connect_once(const Endpoint& endpoint, bool use_tls) {
                                         nullptr,
                                         is_socket ? 0U : dsn.port,
                                         text_or_null(dsn.socket),
-                                        CLIENT_MULTI_RESULTS);
+                                        endpoint.is_applier ? kApplierFlags : CLIENT_MULTI_RESULTS);
   if (connected != nullptr) return handle;
   // Connector/C says 2026 for each TLS failure and 2013 or 2012 for a server that closed during the handshake.
   const unsigned number = mysql_errno(handle.get());
@@ -112,6 +115,12 @@ Handle connect_once(const Endpoint& endpoint, bool use_tls) {
 
 Handle connect(const Endpoint& endpoint) {
   const SslMode mode = endpoint.dsn.ssl_mode;
+  if (mode == SslMode::verify_ca && endpoint.dsn.ssl_ca.empty()) {
+    throw Error(Code::bad_usage,
+                {.object = describe(endpoint),
+                 .cause = "ssl-mode=verify_ca, and no ssl-ca",
+                 .remedy = "ssl-ca=FILE with the authority's certificate; verify_identity alone asks the system's authorities"});
+  }
   if (mode == SslMode::disabled) return connect_once(endpoint, false);
   try {
     return connect_once(endpoint, true);
@@ -235,6 +244,7 @@ struct Connection::Impl {
   Handle handle;
   Server server;
   unsigned last_errno = 0;
+  std::size_t statements_done = 0;
   const InfileReader* infile_reader = nullptr;
   std::exception_ptr infile_failure;
 
@@ -375,6 +385,35 @@ Executed Connection::load_data(std::string_view sql, const InfileReader& reader)
   // The reader's failure wins over what the server made of a file that ended early.
   if (impl_->infile_failure) std::rethrow_exception(std::exchange(impl_->infile_failure, nullptr));
   return impl_->executed();
+}
+
+std::size_t Connection::statements_done() const { return impl_->statements_done; }
+
+std::vector<Executed> Connection::execute_many(std::string_view sql) {
+  GODWIT_CHECK(impl_->endpoint.is_applier);
+  MYSQL* handle = impl_->handle.get();
+  impl_->statements_done = 0;
+  impl_->run(sql);
+  std::vector<Executed> results;
+  while (true) {
+    Executed one = impl_->executed();
+    if (const ResultHandle rows(mysql_store_result(handle)); rows) {
+      MYSQL_ROW row = mysql_fetch_row(rows.get());
+      const bool has_value = row != nullptr && row[0] != nullptr;
+      one.scalar = has_value ? std::string(row[0], mysql_fetch_lengths(rows.get())[0]) : std::string();
+    } else if (mysql_errno(handle) != 0) {
+      impl_->last_errno = mysql_errno(handle);
+      fail(impl_->endpoint, handle, sql);
+    }
+    results.push_back(std::move(one));
+    ++impl_->statements_done;
+    const int more = mysql_next_result(handle);
+    if (more < 0) return results;
+    if (more > 0) {
+      impl_->last_errno = mysql_errno(handle);
+      fail(impl_->endpoint, handle, sql);
+    }
+  }
 }
 
 std::string Connection::warnings_text() {

@@ -96,6 +96,7 @@ bool set_option(Dsn& dsn, std::string_view name, const std::string& value, std::
       refuse(flag, "ssl-mode is none of disabled, preferred, required, verify_ca, verify_identity");
     }
     dsn.ssl_mode = *mode;
+    dsn.has_ssl_mode = true;
   } else {
     return false;
   }
@@ -116,12 +117,17 @@ void parse_host_port(Dsn& dsn, std::string_view text, std::string_view flag) {
     if (close == std::string_view::npos) refuse(flag, "the IPv6 address has no closing bracket");
     dsn.host = std::string(text.substr(1, close - 1));
     text.remove_prefix(close + 1);
-    if (text.starts_with(':')) dsn.port = parse_port(text.substr(1), flag);
+    dsn.has_host = true;
+    if (!text.starts_with(':')) return;
+    dsn.port = parse_port(text.substr(1), flag);
+    dsn.has_port = true;
     return;
   }
   const auto colon = text.find(':');
-  if (colon != 0 && !text.empty()) dsn.host = decode(text.substr(0, colon), flag);
-  if (colon != std::string_view::npos) dsn.port = parse_port(text.substr(colon + 1), flag);
+  dsn.has_host = colon != 0 && !text.empty();
+  dsn.has_port = colon != std::string_view::npos;
+  if (dsn.has_host) dsn.host = decode(text.substr(0, colon), flag);
+  if (dsn.has_port) dsn.port = parse_port(text.substr(colon + 1), flag);
 }
 
 void parse_options(Dsn& dsn, std::string_view query, std::string_view flag) {
@@ -134,6 +140,11 @@ void parse_options(Dsn& dsn, std::string_view query, std::string_view flag) {
   }
 }
 
+// An authority that is named and then not asked would be a promise not kept.
+void settle_ssl_mode(Dsn& dsn) {
+  if (!dsn.has_ssl_mode && !dsn.ssl_ca.empty()) dsn.ssl_mode = SslMode::verify_ca;
+}
+
 std::string unquote_value(std::string_view text) {
   const auto value = trim(text);
   const bool is_quoted = value.size() >= 2 && value.front() == value.back() &&
@@ -141,16 +152,20 @@ std::string unquote_value(std::string_view text) {
   return std::string(is_quoted ? value.substr(1, value.size() - 2) : value);
 }
 
-void apply_default(Dsn& dsn, const std::string& name, const std::string& value, std::string_view flag) {
-  if (name == "user" && dsn.user.empty()) {
+// What a defaults file says, and what the DSN had said before: that is kept.
+void apply_default(Dsn& dsn, const Dsn& named, const std::string& name, const std::string& value, std::string_view flag) {
+  if (name == "user" && named.user.empty()) {
     dsn.user = value;
-  } else if (name == "password" && !dsn.has_password) {
+  } else if (name == "password" && !named.has_password) {
     dsn.password = value;
-  } else if (name == "host" && dsn.host == Dsn{}.host) {
+  } else if (name == "host" && !named.has_host) {
     dsn.host = value;
-  } else if (name == "port" && dsn.port == Dsn{}.port) {
+  } else if (name == "port" && !named.has_port) {
     dsn.port = parse_port(value, flag);
-  } else if (name == "socket" ? dsn.socket.empty() : name.starts_with("ssl-")) {
+  } else if (name == "socket" && named.socket.empty() && !named.has_host) {
+    dsn.socket = value;
+  } else if ((name == "ssl-mode" && !named.has_ssl_mode) || (name == "ssl-ca" && named.ssl_ca.empty()) ||
+             (name == "ssl-cert" && named.ssl_cert.empty()) || (name == "ssl-key" && named.ssl_key.empty())) {
     set_option(dsn, name, value, flag);
   }
 }
@@ -179,6 +194,7 @@ Dsn parse_dsn(std::string_view text, std::string_view flag) {
     rest = rest.substr(0, slash);
   }
   parse_host_port(dsn, rest, flag);
+  settle_ssl_mode(dsn);
   return dsn;
 }
 
@@ -207,7 +223,7 @@ std::string to_string(const Dsn& dsn) {
     separator = '&';
   };
   add("socket", dsn.socket);
-  if (dsn.ssl_mode != SslMode::preferred) add("ssl-mode", to_string(dsn.ssl_mode));
+  if (dsn.has_ssl_mode) add("ssl-mode", to_string(dsn.ssl_mode));
   add("ssl-ca", dsn.ssl_ca);
   add("ssl-cert", dsn.ssl_cert);
   add("ssl-key", dsn.ssl_key);
@@ -222,6 +238,7 @@ void apply_defaults_file(Dsn& dsn, const std::string& path) {
                  .cause = "the defaults file cannot be read",
                  .remedy = "a my.cnf-style file with a [client] group, readable by this user"});
   }
+  const Dsn named = dsn;
   bool in_client_group = false;
   for (std::string line; std::getline(file, line);) {
     const auto text = trim(line);
@@ -234,8 +251,9 @@ void apply_defaults_file(Dsn& dsn, const std::string& path) {
     const auto equals = text.find('=');
     std::string name = lower(trim(text.substr(0, equals)));
     for (auto& c : name) c = c == '_' ? '-' : c;
-    apply_default(dsn, name, equals == std::string_view::npos ? "" : unquote_value(text.substr(equals + 1)), path);
+    apply_default(dsn, named, name, equals == std::string_view::npos ? "" : unquote_value(text.substr(equals + 1)), path);
   }
+  settle_ssl_mode(dsn);
 }
 
 }  // namespace godwit::db

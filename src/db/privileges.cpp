@@ -63,21 +63,6 @@ std::vector<std::string> read_privileges(std::string_view text) {
   return result;
 }
 
-// The grant tables' LIKE: % and _ match, a backslash takes the next character as it is.
-bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern[0] == '%') {
-    for (std::size_t skip = 0; skip <= name.size(); ++skip) {
-      if (matches(pattern.substr(1), name.substr(skip))) return true;
-    }
-    return false;
-  }
-  if (name.empty()) return false;
-  if (pattern[0] == '_') return matches(pattern.substr(1), name.substr(1));
-  if (pattern[0] == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
-  return pattern[0] == name[0] && matches(pattern.substr(1), name.substr(1));
-}
-
 bool lists(const std::vector<std::string>& privileges, std::string_view wanted) {
   return std::any_of(privileges.begin(), privileges.end(), [&](const std::string& held) {
     return held == wanted || held == "ALL PRIVILEGES" || held == "ALL";
@@ -85,6 +70,20 @@ bool lists(const std::vector<std::string>& privileges, std::string_view wanted) 
 }
 
 }  // namespace
+
+bool matches_grant(std::string_view pattern, std::string_view name) {
+  if (pattern.empty()) return name.empty();
+  if (pattern[0] == '%') {
+    for (std::size_t skip = 0; skip <= name.size(); ++skip) {
+      if (matches_grant(pattern.substr(1), name.substr(skip))) return true;
+    }
+    return false;
+  }
+  if (name.empty()) return false;
+  if (pattern[0] == '_') return matches_grant(pattern.substr(1), name.substr(1));
+  if (pattern[0] == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
+  return pattern[0] == name[0] && matches_grant(pattern.substr(1), name.substr(1));
+}
 
 bool Privileges::parse(std::string_view line, Grant& grant) {
   constexpr std::string_view kGrant = "GRANT ";
@@ -124,7 +123,7 @@ bool Privileges::has_global(std::string_view privilege) const {
 bool Privileges::has_on_schema(std::string_view privilege, std::string_view schema) const {
   if (has_global(privilege)) return true;
   return std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
-    return grant.whole_schema && lists(grant.privileges, privilege) && matches(grant.schema, schema);
+    return grant.whole_schema && lists(grant.privileges, privilege) && matches_grant(grant.schema, schema);
   });
 }
 

@@ -32,12 +32,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void begin_snapshot(Connection& reader) {
-  // SESSION: without it the level holds for the next transaction only (TRAPS 4).
-  reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-  reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
-}
-
 gtid::Position mysql_executed(Connection& connection) {
   return gtid::make_position(Flavour::mysql, connection.scalar("SELECT @@GLOBAL.gtid_executed"));
 }
@@ -207,6 +201,12 @@ class TableLocks {
 };
 
 }  // namespace
+
+void begin_snapshot(Connection& reader) {
+  // SESSION: without it the level holds for the next transaction only (TRAPS 4).
+  reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+  reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+}
 
 gtid::Position end_of_binlog(Connection& connection) {
   if (!connection.server().is_mariadb()) return mysql_end(connection);

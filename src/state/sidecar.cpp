@@ -16,8 +16,10 @@ using sql::quote_string;
 // utf8mb4_bin is the one collation that every server has and that compares names exactly. Long names stay out of keys.
 constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
+constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
+
 // Version 1 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 4> kTables{
+constexpr std::array<std::string_view, 7> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -43,20 +45,21 @@ constexpr std::array<std::string_view, 4> kTables{
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
     "kind VARCHAR(16) NOT NULL, schema_name VARCHAR(64) NOT NULL, object_name VARCHAR(64) NOT NULL, "
     "statement LONGTEXT NOT NULL, sql_mode TEXT NOT NULL, creates LONGTEXT NOT NULL, state VARCHAR(16) NOT NULL, error TEXT NOT NULL, "
-    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))"};
+    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))",
+    "prepared_xa ("
+    "stream BIGINT UNSIGNED NOT NULL, xid VARCHAR(320) NOT NULL, changes LONGBLOB NOT NULL, created DATETIME(3) NOT NULL, "
+    "PRIMARY KEY (stream, xid))",
+    kHeartbeatTable,
+    "account ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
+    "user_name VARCHAR(128) NOT NULL, host_name VARCHAR(255) NOT NULL, is_role TINYINT NOT NULL, "
+    "UNIQUE KEY account_of_stream (stream, user_name, host_name))"};
 
 constexpr std::uint64_t kVersion = 1;
 
 std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
 
 std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
-
-[[noreturn]] void fenced(std::uint64_t stream, std::uint64_t epoch) {
-  throw Error(Code::stream_fenced,
-              {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),
-               .cause = fmt::format("epoch {} is over: a newer process has taken the stream over", epoch),
-               .remedy = "only one godwit works on a workflow: let the newer one go on"});
-}
 
 std::optional<gtid::Position> position_of(const db::Rows& rows, std::size_t row, std::string_view column) {
   if (rows.is_null(row, column)) return std::nullopt;
@@ -97,6 +100,13 @@ std::string table_id(std::uint64_t stream, std::string_view schema, std::string_
 
 }  // namespace
 
+void throw_fenced(std::uint64_t stream, std::uint64_t epoch) {
+  throw Error(Code::stream_fenced,
+              {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),
+               .cause = fmt::format("epoch {} is over: a newer process has taken the stream over", epoch),
+               .remedy = "only one godwit works on a workflow: let the newer one go on"});
+}
+
 bool Sidecar::exists(db::Connection& connection) {
   return !connection
               .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = 'meta'",
@@ -104,13 +114,11 @@ bool Sidecar::exists(db::Connection& connection) {
               .empty();
 }
 
-// Every statement may be repeated, and the version is written last: a run that was killed in between is simply repeated.
+// Every statement may be repeated, and the table with the version comes last: a run that was killed in between is simply
+// repeated, and where that table is, all of them are.
 void Sidecar::create() {
   db_.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
-  db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TINYINT NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL) {}",
-                          name("meta"),
-                          kTableOptions));
-  const db::Rows version = db_.query("SELECT version FROM " + name("meta"));
+  const db::Rows version = exists(db_) ? db_.query("SELECT version FROM " + name("meta")) : db::Rows{};
   if (!version.empty() && version.u64(0, "version") > kVersion) {
     throw Error(Code::sidecar_newer,
                 {.object = std::string(kSidecarSchema),
@@ -121,10 +129,33 @@ void Sidecar::create() {
   for (const auto table : kTables) {
     db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), table, kTableOptions));
   }
+  db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TINYINT NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL) {}",
+                          name("meta"),
+                          kTableOptions));
   db_.execute(fmt::format("INSERT IGNORE INTO {} VALUES (1, {})", name("meta"), kVersion));
 }
 
 void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
+
+void Sidecar::drop_begun() {
+  const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN "
+                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy')",
+                                                 quote_string(kSidecarSchema)))
+                               .empty();
+  if (!is_foreign) drop();
+}
+
+void Sidecar::create_heartbeat(db::Connection& source) {
+  source.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+  source.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), kHeartbeatTable, kTableOptions));
+}
+
+bool Sidecar::drop_heartbeat(db::Connection& source) {
+  const db::Rows tables = source.query(fmt::format("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote_string(kSidecarSchema)));
+  const bool is_alone = tables.size() == 1 && tables.scalar() == "heartbeat";
+  if (is_alone) source.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+  return is_alone;
+}
 
 StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
                          const std::string& source_version) {
@@ -159,6 +190,26 @@ StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const
   return row;
 }
 
+// The position was proved to be known to the new server; the guard makes sure that nobody else follows the old one.
+void Sidecar::move_source(std::uint64_t stream, const std::string& source_identity, const std::string& source_version) {
+  db_.execute(fmt::format("UPDATE {} SET source_identity = {}, source_version = {}, epoch = epoch + 1 WHERE id = {}",
+                          name("stream"),
+                          quote_string(source_identity),
+                          quote_string(source_version),
+                          stream));
+}
+
+std::set<std::pair<std::string, std::string>> Sidecar::begun_tables(std::uint64_t stream) {
+  const db::Rows rows = db_.query(fmt::format(
+      "SELECT DISTINCT t.source_schema, t.source_table FROM {} t JOIN {} c ON c.table_id = t.id WHERE t.stream = {} AND c.state = 'done'",
+      name("copy_table"),
+      name("copy_chunk"),
+      stream));
+  std::set<std::pair<std::string, std::string>> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) result.emplace(rows.text(i, "source_schema"), rows.text(i, "source_table"));
+  return result;
+}
+
 std::optional<StreamRow> Sidecar::find(const StreamKey& key) {
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {}", name("stream"), where_key(key)));
   if (rows.empty()) return std::nullopt;
@@ -180,6 +231,8 @@ void Sidecar::forget(std::uint64_t stream) {
                           stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("copy_table"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("post_copy"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");
 }
@@ -188,20 +241,25 @@ void Sidecar::forget(std::uint64_t stream) {
 // guard and not yet committed, and once it has raised the epoch none of the old epoch can pass. Transactions of one epoch do
 // not wait for each other, which an UPDATE of the row would make them do.
 void Sidecar::guard(std::uint64_t stream, std::uint64_t epoch) {
-  const db::Rows rows =
-      db_.query(fmt::format("SELECT epoch FROM {} WHERE id = {} LOCK IN SHARE MODE", name("stream"), stream));
-  if (rows.empty() || rows.u64(0, "epoch") != epoch) fenced(stream, epoch);
+  const db::Rows rows = db_.query(guard_statement(stream));
+  if (rows.empty() || rows.u64(0, "epoch") != epoch) throw_fenced(stream, epoch);
+}
+
+std::string guard_statement(std::uint64_t stream) {
+  return fmt::format("SELECT epoch FROM {} WHERE id = {} LOCK IN SHARE MODE", name("stream"), stream);
+}
+
+// `touched` makes every update count as a change, so that 0 rows mean one thing only.
+std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment) {
+  return fmt::format("UPDATE {} SET {}, touched = touched + 1, heartbeat = UTC_TIMESTAMP(3) WHERE id = {} AND epoch = {}",
+                     name("stream"),
+                     assignment,
+                     stream,
+                     epoch);
 }
 
 void Sidecar::update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment) {
-  // `touched` makes every update count as a change, so that 0 rows mean one thing only.
-  const db::Executed done =
-      db_.execute(fmt::format("UPDATE {} SET {}, touched = touched + 1, heartbeat = UTC_TIMESTAMP(3) WHERE id = {} AND epoch = {}",
-                              name("stream"),
-                              assignment,
-                              stream,
-                              epoch));
-  if (done.affected_rows == 0) fenced(stream, epoch);
+  if (db_.execute(update_statement(stream, epoch, assignment)).affected_rows == 0) throw_fenced(stream, epoch);
 }
 
 void Sidecar::set_state(std::uint64_t stream, std::uint64_t epoch, std::string_view state) {
@@ -384,6 +442,34 @@ void Sidecar::set_post_copy_state(std::uint64_t id, std::string_view state, std:
                           quote_string(state),
                           quote_string(error),
                           id));
+}
+
+// --- accounts -----------------------------------------------------------------------------------------------------
+
+std::vector<AccountRow> Sidecar::accounts(std::uint64_t stream) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("account"), stream));
+  std::vector<AccountRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.user = rows.text(i, "user_name"), .host = rows.text(i, "host_name"), .is_role = rows.u64(i, "is_role") != 0});
+  }
+  return result;
+}
+
+void Sidecar::add_account(std::uint64_t stream, const AccountRow& account) {
+  db_.execute(fmt::format("INSERT IGNORE INTO {} (stream, user_name, host_name, is_role) VALUES ({}, {}, {}, {})",
+                          name("account"),
+                          stream,
+                          quote_string(account.user),
+                          quote_string(account.host),
+                          account.is_role ? 1 : 0));
+}
+
+void Sidecar::forget_account(std::uint64_t stream, const AccountRow& account) {
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {} AND user_name = {} AND host_name = {}",
+                          name("account"),
+                          stream,
+                          quote_string(account.user),
+                          quote_string(account.host)));
 }
 
 }  // namespace godwit::state

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "accounts.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
+#include "godwit/util/log.h"
 #include "godwit/workflow/copy.h"
+#include "post_copy.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -24,15 +27,39 @@ void undo_tables(db::Connection& target, const Definition& definition, const std
 
 void drop_objects(db::Connection& target, const std::vector<state::PostCopyRow>& rows, CancelReport& report) {
   for (const auto& row : rows) {
-    if (row.state != "done" || (row.kind != "view" && row.kind != "routine")) continue;
+    // "creating": killed in between, so it may be there, and is ours if it is.
+    const bool is_ours = row.state == "done" || row.state == "creating";
+    if (!is_ours || !is_object(row)) continue;
     const std::string name = sql::quote_table(row.schema_name, row.object_name);
-    if (row.kind == "view") {
-      target.execute("DROP VIEW IF EXISTS " + name);
-    } else {
-      target.execute("DROP PROCEDURE IF EXISTS " + name);
-      target.execute("DROP FUNCTION IF EXISTS " + name);
-    }
+    target.execute(fmt::format("DROP {} IF EXISTS {}", row.kind, name));
     report.dropped.push_back(row.kind + " " + name);
+  }
+}
+
+// A schema of ours that holds nothing of anybody else.
+void drop_schemas(db::Connection& target, const std::vector<state::PostCopyRow>& rows, CancelReport& report) {
+  for (const auto& row : rows) {
+    if (row.kind != kSchemaKind) continue;
+    const std::string name = sql::quote_string(row.schema_name);
+    const bool is_empty = target
+                              .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {0} UNION "
+                                                 "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {0} UNION "
+                                                 "SELECT 1 FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {0}",
+                                                 name))
+                              .empty();
+    if (!is_empty) continue;
+    target.execute("DROP DATABASE IF EXISTS " + sql::quote_identifier(row.schema_name));
+    report.dropped.push_back("schema " + sql::quote_identifier(row.schema_name));
+  }
+}
+
+// A source that is gone, or may not be written, keeps a table of one row: that stops no cancel.
+void drop_heartbeat(const Definition& definition, CancelReport& report) {
+  try {
+    db::Connection source = db::Connection::open(source_endpoint(definition));
+    if (state::Sidecar::drop_heartbeat(source)) report.dropped.emplace_back("schema `_godwit` on the source");
+  } catch (const Error& error) {
+    log::warning("the heartbeat on the source is not dropped: {}", error.what());
   }
 }
 
@@ -49,15 +76,21 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
                                      found->position ? gtid::to_string(found->position->flavour) : "",
                                      found->source_identity,
                                      found->source_version);
-      drop_objects(target, sidecar.post_copy(row.id), report);
+      const auto statements = sidecar.post_copy(row.id);
+      drop_objects(target, statements, report);
       undo_tables(target, definition, sidecar.tables(row.id), report);
+      drop_schemas(target, statements, report);
+      drop_accounts(target, sidecar.accounts(row.id), report);
       sidecar.forget(row.id);
     }
     if (sidecar.streams().empty()) {
       sidecar.drop();
       report.dropped.emplace_back("schema `_godwit`");
     }
+  } else {
+    state::Sidecar(target).drop_begun();
   }
+  drop_heartbeat(definition, report);
   state.forget_workflow(definition.name);
   return report;
 }

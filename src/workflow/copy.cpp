@@ -5,7 +5,9 @@
 //   4. each cycle: snapshot opened, position stored   low of the first cycle before any row of it (I2)
 //   5. each chunk: rows and record in one transaction (I1)
 //   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
-//   7. foreign keys, views, routines                  likewise
+//   7. caught up to high, the end of the overlap      the stream's own steps, src/apply
+//   8. unique and foreign keys, views, routines       as 6; before 7 two rows may still hold one unique value
+//   8. accounts, where asked for: recorded, created   likewise; their grants may be repeated
 #include "godwit/workflow/copy.h"
 
 #include <fmt/format.h>
@@ -15,6 +17,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "accounts.h"
+#include "bindings.h"
 #include "copy_progress.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
@@ -24,6 +28,7 @@
 #include "godwit/workflow/seam.h"
 #include "post_copy.h"
 #include "preparation.h"
+#include "sidecar_checkpoint.h"
 #include "sidecar_ledger.h"
 
 namespace godwit::workflow {
@@ -68,6 +73,41 @@ bool has_rows(db::Connection& connection, const std::string& schema, const std::
   return !connection.query(fmt::format("SELECT 1 FROM {} LIMIT 1", sql::quote_table(schema, table))).empty();
 }
 
+// Applies the stream between two cycles, and after the last one.
+class BinlogCatchUp : public CatchUp {
+ public:
+  BinlogCatchUp(const Definition& definition, const apply::ApplyOptions& options, const state::StreamRow& stream, const Stop& stop)
+      : definition_(definition), options_(options), stream_(stream), stop_(stop) {}
+
+  void reach(const gtid::Position& position) override {
+    db::Connection source = db::Connection::open(source_endpoint(definition_));
+    db::Connection target = db::Connection::open(target_endpoint(definition_));
+    const Preparation prepared = prepare(definition_, source, target);
+    const auto bindings = bind_tables(prepared, source, target, stream_.id);
+    SidecarCheckpoint checkpoint(source.server().flavour, stream_.id, stream_.epoch);
+    apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), bindings, options_, checkpoint, progress, stop_);
+    applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
+    switch (applier.run(gtid::Set::parse(position))) {
+      case apply::ApplyEnd::reached:
+        return;
+      case apply::ApplyEnd::stopped:
+        stop_.throw_if_requested();
+        return;
+      case apply::ApplyEnd::definitions_changed:
+        throw Error(Code::table_changed,
+                    {.object = "source", .cause = "a DDL statement came during the copy", .remedy = "let DDL wait until the copy is done: godwit cancel, and copy again"});
+    }
+  }
+
+  apply::ApplyProgress progress;
+
+ private:
+  const Definition& definition_;
+  const apply::ApplyOptions& options_;
+  const state::StreamRow& stream_;
+  const Stop& stop_;
+};
+
 class CopyRun {
  public:
   CopyRun(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop)
@@ -77,7 +117,8 @@ class CopyRun {
         stop_(stop),
         source_endpoint_(source_endpoint(definition)),
         target_endpoint_(target_endpoint(definition)),
-        throttle_(tuning.throttle) {}
+        throttle_(tuning.throttle),
+        catch_up_(definition, tuning.apply, stream_, stop) {}
 
   CopyReport run();
 
@@ -85,13 +126,23 @@ class CopyRun {
   void record();
   void claim();
   void create_schema();
+  void create_database(const std::string& schema, const std::string& statement);
   void create_table(std::size_t i, const std::vector<state::TableRow>& recorded);
+  [[noreturn]] void refuse_changed_table(const std::string& name) const;
   void record_objects();
   void make_tasks();
   void copy_cycles(KeyBuilder& keys);
+  void catch_up(const gtid::Position& position);
+  void note_begun_tables();
+  void build_unique_keys();
+  void refuse_changed_tables();
+  template <typename Work>
+  auto until_source_answers(std::string_view what, Work work);
   db::Snapshot next_snapshot();
   void store_positions(const db::Snapshot& snapshot);
-  void build_constraints();
+  void add_copied_tables(KeyBuilder& keys);
+  enum class Attempt { early, final };  // early: what fails now is tried again
+  void build_constraints(Attempt attempt);
   void create_objects();
   void finish();
   std::vector<state::PostCopyRow> statements(std::initializer_list<catalog::PostCopyKind> kinds);
@@ -108,9 +159,12 @@ class CopyRun {
   std::unique_ptr<db::Connection> source_;
   std::unique_ptr<db::Connection> target_;
   Preparation prepared_;
+  std::vector<catalog::AccountPlan> accounts_;
   std::unique_ptr<SidecarLedger> ledger_;
   state::StreamRow stream_;
+  BinlogCatchUp catch_up_;
   std::vector<copy::TableTask> tasks_;      // those not yet copied
+  std::vector<std::string> task_definitions_;  // of each task's table, as definition_hash gives it
   std::vector<std::string> exact_tables_;   // those of them without a key
   CopyReport report_;
 };
@@ -137,16 +191,41 @@ void CopyRun::claim() {
 void CopyRun::create_schema() {
   if (definition_.is_schema_created) {
     for (const auto& [schema, defaults] : prepared_.source.schemas) {
-      target_->execute(catalog::target_schema_sql(schema, prepared_.ddl));
+      create_database(prepared_.ddl.names.schema(schema), catalog::target_schema_sql(schema, prepared_.ddl));
     }
     for (const auto& table : prepared_.tables) {
-      target_->execute("CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
+      create_database(table.schema, "CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
     }
   }
   const auto recorded = state::Sidecar(*target_).tables(stream_.id);
   for (std::size_t i = 0; i < prepared_.tables.size(); ++i) create_table(i, recorded);
   record_objects();
   failpoint(Fp::copy_schema_created);
+}
+
+void CopyRun::refuse_changed_table(const std::string& name) const {
+  throw Error(Code::table_changed,
+              {.object = name,
+               .cause = "its definition is not the one that the copy began with",
+               .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+}
+
+// Recorded before it is created, so that cancel knows which schemas are ours.
+void CopyRun::create_database(const std::string& schema, const std::string& statement) {
+  const bool is_there = !target_
+                             ->query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + sql::quote_string(schema))
+                             .empty();
+  if (is_there) return;
+  ledger_->guarded([&](state::Sidecar& sidecar) {
+    sidecar.add_post_copy(stream_.id,
+                          {.kind = std::string(kSchemaKind),
+                           .schema_name = schema,
+                           .object_name = schema,
+                           .sql = statement,
+                           .creates = nlohmann::json({schema}).dump(),
+                           .state = "done"});
+  });
+  target_->execute(statement);
 }
 
 void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& recorded) {
@@ -157,10 +236,7 @@ void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& re
     return r.source_schema == source.schema && r.source_table == source.name;
   });
   if (row != recorded.end() && row->definition_hash != hash) {
-    throw Error(Code::table_changed,
-                {.object = sql::quote_table(source.schema, source.name),
-                 .cause = "its definition is not the one that the copy began with",
-                 .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+    refuse_changed_table(sql::quote_table(source.schema, source.name));
   }
   const bool is_there = exists(*target_, target.schema, target.name);
   if (row == recorded.end()) {
@@ -249,27 +325,35 @@ void CopyRun::make_tasks() {
     if (key != nullptr) task.key = copy::key_spec(source, *key);
     if (key == nullptr) exact_tables_.push_back(sql::quote_table(source.schema, source.name));
     tasks_.push_back(std::move(task));
+    task_definitions_.push_back(definition_hash(source));
   }
 }
 
 // The source may be restarting: that ends a snapshot, not the copy.
-db::Snapshot CopyRun::next_snapshot() {
+template <typename Work>
+auto CopyRun::until_source_answers(std::string_view what, Work work) {
   for (unsigned attempt = 1;; ++attempt) {
     try {
-      db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = exact_tables_};
-      return db::open_snapshot(source_endpoint_, options, stop_);
+      return work();
     } catch (const Error& error) {
       if (!error.is_retryable() || error.code() == Code::lock_unavailable) throw;
       if (attempt >= tuning_.limits.attempts_max) {
         throw Error(Code::retries_used_up,
                     {.object = error.object(),
-                     .cause = fmt::format("no snapshot after {} attempts, the last with {}", attempt, error.what()),
+                     .cause = fmt::format("no {} after {} attempts, the last with {}", what, attempt, error.what()),
                      .remedy = "mend the cause, then run the same command again: it goes on where it stopped"});
       }
-      log::warning("no snapshot yet (attempt {} of {}): {}", attempt, tuning_.limits.attempts_max, error.what());
+      log::warning("no {} yet (attempt {} of {}): {}", what, attempt, tuning_.limits.attempts_max, error.what());
       if (!stop_.sleep_for(std::min(milliseconds(200) * (1U << attempt), milliseconds(10'000)))) stop_.throw_if_requested();
     }
   }
+}
+
+db::Snapshot CopyRun::next_snapshot() {
+  return until_source_answers("snapshot", [&] {
+    const db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = exact_tables_};
+    return db::open_snapshot(source_endpoint_, options, stop_);
+  });
 }
 
 // Position before rows (I2): with the first low stored, no change can fall between the snapshot and the stream.
@@ -282,11 +366,48 @@ void CopyRun::store_positions(const db::Snapshot& snapshot) {
   });
   if (!stream_.position) stream_.position = snapshot.low;
   stream_.overlap_end = snapshot.high;
+  report_.high = snapshot.high.text;
   failpoint(Fp::copy_position_stored);
 }
 
+// Changes that foreign keys made are not in every binlog: where they are not, the target must have the constraints before it applies.
+void CopyRun::catch_up(const gtid::Position& position) {
+  log::info("the target catches up to {}", position.text.empty() ? "(the beginning)" : position.text);
+  const auto began = Clock::now();
+  until_source_answers("stream", [&] {
+    // These have been idle for as long as the rows took.
+    source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
+    target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+    if (!logs_cascades(*source_)) build_constraints(Attempt::early);
+    catch_up_.reach(position);
+  });
+  log::info("caught up in {}: {} transactions, {} rows so far",
+            format_duration(since(began)),
+            format_count(catch_up_.progress.transactions),
+            format_count(catch_up_.progress.rows));
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  stream_ = state::Sidecar(*target_).find(stream_.key).value();
+}
+
+// What was applied between two cycles may have put rows of chunks to come where they will be written.
+void CopyRun::note_begun_tables() {
+  const auto begun = state::Sidecar(*target_).begun_tables(stream_.id);
+  for (auto& task : tasks_) task.overwrites = begun.count({task.source.schema, task.source.name}) != 0;
+}
+
+// A column that DDL adds while its table is copied is in none of the column lists, and some DDL (ALGORITHM=INSTANT) leaves an open
+// snapshot readable: so definitions are compared when the snapshot is open, and again before what it gave counts as copied.
+void CopyRun::refuse_changed_tables() {
+  db::Connection source = db::Connection::open(source_endpoint_);
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    const std::string name = sql::quote_table(tasks_[i].source.schema, tasks_[i].source.name);
+    const db::Rows rows = source.query("SHOW CREATE TABLE " + name);
+    const catalog::Table now{.create_sql = rows.text(0, "Create Table")};
+    if (definition_hash(now) != task_definitions_[i]) refuse_changed_table(name);
+  }
+}
+
 void CopyRun::copy_cycles(KeyBuilder& keys) {
-  NoCatchUp catch_up;
   std::vector<copy::TableProgress> progress(tasks_.size());
   CopyProgress shown(definition_.name, tasks_, progress, throttle_, keys, state_);
   copy::Copier copier(target_endpoint_, tuning_.writer, tuning_.limits, *ledger_, throttle_, stop_);
@@ -302,13 +423,23 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
       log::info("tables without a key: writes to them were held for {:.1f} ms",
                 static_cast<double>(snapshot.writes_held.count()) / 1000.0);
     }
-    catch_up.reach(snapshot.low);
+    if (stream_.position) {
+      catch_up(snapshot.low);
+      note_begun_tables();
+    }
+    if (report_.low.empty()) report_.low = snapshot.low.text;
     store_positions(snapshot);
-    db::Connection planner = db::Connection::open(source_endpoint_);
+    until_source_answers("answer", [&] { refuse_changed_tables(); });
+    db::Connection planner = until_source_answers("session", [&] {
+      db::Connection session = db::Connection::open(source_endpoint_, db::Encoding::bytes);
+      db::begin_snapshot(session);
+      return session;
+    });
     const auto end = copier.copy_from(snapshot, planner, tasks_, progress, [&](const copy::TableTask& task) {
       keys.add(task.target_schema, task.target_table);
     });
     snapshot.readers.clear();
+    if (end != copy::CycleEnd::snapshot_lost) until_source_answers("answer", [&] { refuse_changed_tables(); });
     failpoint(Fp::copy_cycle_ended);
     switch (end) {
       case copy::CycleEnd::all_copied:
@@ -334,20 +465,35 @@ std::vector<state::PostCopyRow> CopyRun::statements(std::initializer_list<catalo
   return result;
 }
 
-void CopyRun::build_constraints() {
+// By what is recorded, not by what this run has seen: a table may have been proved by a run, or a cycle, that failed right after.
+void CopyRun::add_copied_tables(KeyBuilder& keys) {
+  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
+    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
+  }
+}
+
+void CopyRun::build_constraints(Attempt attempt) {
   if (tuning_.writer.skip_binlog) target_->execute("SET SESSION sql_log_bin = 0");
   for (const auto& row : statements({catalog::PostCopyKind::foreign_keys})) {
     stop_.throw_if_requested();
-    if (const auto why = run_post_copy(*target_, *ledger_, row)) {
+    const auto why = run_post_copy(*target_, *ledger_, row);
+    if (why && attempt == Attempt::final) {
       report_.pending.push_back({row.kind, sql::quote_table(row.schema_name, row.object_name), *why});
     }
   }
 }
 
+void CopyRun::build_unique_keys() {
+  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, catalog::PostCopyKind::unique_keys);
+  for (const auto& row : statements({catalog::PostCopyKind::unique_keys})) keys.add(row.schema_name, row.object_name);
+  keys.finish();
+  for (auto& waiting : keys.pending()) report_.pending.push_back(std::move(waiting));
+}
+
 // Views use views and functions, functions use views: what fails is tried again as long as something else succeeds.
 void CopyRun::create_objects() {
   failpoint(Fp::copy_objects_creating);
-  auto waiting = statements({catalog::PostCopyKind::routine, catalog::PostCopyKind::view});
+  auto waiting = statements({catalog::PostCopyKind::procedure, catalog::PostCopyKind::function, catalog::PostCopyKind::view});
   while (!waiting.empty()) {
     std::vector<state::PostCopyRow> failed;
     std::vector<PendingStatement> why;
@@ -395,6 +541,7 @@ CopyReport CopyRun::run() {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
   prepared_ = prepare(definition_, *source_, *target_);
   report_.issues = prepared_.issues;
+  accounts_ = plan_accounts(*source_, *target_, prepared_, tuning_.accounts);
   record();
   claim();
   report_.was_done_before = stream_.state == "copied" && statements({catalog::PostCopyKind::keys,
@@ -423,25 +570,29 @@ CopyReport CopyRun::run() {
     }
   } join_sampler{sampling_ended, sampler};
 
-  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, tuning_.key_builders);
-  for (const auto& row : state::Sidecar(*target_).tables(stream_.id)) {
-    if (row.state == "copied") keys.add(row.target_schema, row.target_table);
-  }
-  for (const auto& row : statements({catalog::PostCopyKind::keys, catalog::PostCopyKind::unique_keys})) {
+  KeyBuilder keys(target_endpoint_, tuning_, *ledger_, catalog::PostCopyKind::keys);
+  add_copied_tables(keys);
+  for (const auto& row : statements({catalog::PostCopyKind::keys})) {
     if (row.state == "failed") keys.add(row.schema_name, row.object_name);
   }
   if (!tasks_.empty()) copy_cycles(keys);
   stop_.throw_if_requested();
-  keys.finish();
-  report_.pending = keys.pending();
   // This session has been idle for as long as the copy took.
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
-  build_constraints();
+  add_copied_tables(keys);
+  keys.finish();
+  report_.pending = keys.pending();
+  if (stream_.overlap_end) catch_up(*stream_.overlap_end);
+  build_unique_keys();
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  build_constraints(Attempt::final);
   create_objects();
+  if (!accounts_.empty()) report_.accounts = carry_accounts(*target_, *ledger_, accounts_);
   report_tables();
   finish();
-  if (stream_.position) report_.low = stream_.position->text;
-  if (stream_.overlap_end) report_.high = stream_.overlap_end->text;
+  if (stream_.position) report_.position = stream_.position->text;
+  if (report_.low.empty()) report_.low = report_.position;
+  report_.transactions = catch_up_.progress.transactions;
   report_.duration = since(began);
   return report_;
 }
@@ -459,6 +610,7 @@ CopyPlan plan_copy(const Definition& definition, const CopyTuning& tuning) {
   db::Connection target = db::Connection::open(target_endpoint(definition));
   const Preparation prepared = prepare(definition, source, target);
   plan.issues = prepared.issues;
+  plan.accounts = show_accounts(target, plan_accounts(source, target, prepared, tuning.accounts));
   std::vector<std::string> later;
   for (std::size_t i = 0; i < prepared.tables.size(); ++i) {
     const auto& table = prepared.tables[i];

@@ -16,6 +16,9 @@ namespace {
 
 using sql::quote_string;
 
+constexpr std::string_view kOwnMode = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
+constexpr std::string_view kCreating = "creating";
+
 bool is_kind(const state::PostCopyRow& row, catalog::PostCopyKind kind) { return row.kind == catalog::to_string(kind); }
 
 std::uint64_t count_present(db::Connection& connection, const state::PostCopyRow& row,
@@ -33,9 +36,10 @@ std::uint64_t count_present(db::Connection& connection, const state::PostCopyRow
         schema, table, in_names);
   } else if (is_kind(row, catalog::PostCopyKind::view)) {
     question = fmt::format("SELECT COUNT(*) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", schema, table);
-  } else if (is_kind(row, catalog::PostCopyKind::routine)) {
+  } else if (is_object(row)) {
     question = fmt::format(
-        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {} AND ROUTINE_NAME = {}", schema, table);
+        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {} AND ROUTINE_NAME = {} AND ROUTINE_TYPE = {}",
+        schema, table, quote_string(row.kind));
   } else {
     question = fmt::format(
         "SELECT COUNT(DISTINCT INDEX_NAME) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND "
@@ -55,23 +59,41 @@ void mark(SidecarLedger& ledger, const state::PostCopyRow& row, std::string_view
   ledger.guarded([&](state::Sidecar& sidecar) { sidecar.set_post_copy_state(row.id, state, error); });
 }
 
+// An object is marked before it is created: one that is there under a mark is ours, one that is there without is not.
+std::optional<std::string> claim_object(db::Connection& connection, SidecarLedger& ledger, const state::PostCopyRow& row) {
+  if (!is_object(row) || row.state == kCreating) return std::nullopt;
+  if (is_there(connection, row)) {
+    const std::string why = fmt::format("a {} of that name is on the target already, and is not of this workflow", row.kind);
+    mark(ledger, row, "failed", why);
+    return why;
+  }
+  mark(ledger, row, kCreating, "");
+  return std::nullopt;
+}
+
 constexpr unsigned kDuplicateKeyName = 1061;
 constexpr unsigned kDuplicateForeignKey = 1826;
 
 }  // namespace
 
+bool is_object(const state::PostCopyRow& row) {
+  return is_kind(row, catalog::PostCopyKind::view) || is_kind(row, catalog::PostCopyKind::procedure) ||
+         is_kind(row, catalog::PostCopyKind::function);
+}
+
 std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
                                          const state::PostCopyRow& row) {
   if (row.state == "done") return std::nullopt;
   failpoint(Fp::copy_keys_building);
+  if (auto why = claim_object(connection, ledger, row)) return why;
   try {
     if (!is_there(connection, row)) {
       connection.execute("USE " + sql::quote_identifier(row.schema_name));
-      if (!row.sql_mode.empty()) connection.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
+      // A routine keeps the mode it was written under, the empty one too. Each time: a statement that failed has left its own behind.
+      const bool is_routine = is_kind(row, catalog::PostCopyKind::procedure) || is_kind(row, catalog::PostCopyKind::function);
+      const bool has_mode = !row.sql_mode.empty() || is_routine;
+      connection.execute("SET SESSION sql_mode = " + quote_string(has_mode ? std::string_view(row.sql_mode) : kOwnMode));
       connection.execute(row.sql);
-      if (!row.sql_mode.empty()) {
-        connection.execute("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'");
-      }
     }
   } catch (const Error& error) {
     // A statement of a run that was killed went on in the server and has just ended: what it made is what we want.
@@ -88,9 +110,9 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
   return std::nullopt;
 }
 
-KeyBuilder::KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads)
-    : ledger_(ledger) {
-  for (std::size_t i = 0; i < threads; ++i) {
+KeyBuilder::KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, catalog::PostCopyKind kind)
+    : ledger_(ledger), kind_(kind) {
+  for (std::size_t i = 0; i < tuning.key_builders; ++i) {
     threads_.emplace_back([this, target, skip = tuning.writer.skip_binlog] { work(target, skip); });
   }
 }
@@ -103,6 +125,10 @@ KeyBuilder::~KeyBuilder() {
 }
 
 void KeyBuilder::add(const std::string& target_schema, const std::string& target_table) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!added_.emplace(target_schema, target_table).second) return;
+  }
   jobs_.push({target_schema, target_table}, 1);
 }
 
@@ -166,8 +192,7 @@ void KeyBuilder::build(db::Connection& connection, const Job& job) {
     tables = sidecar.tables(ledger_.stream());
   });
   for (const auto& row : rows) {
-    const bool is_key = is_kind(row, catalog::PostCopyKind::keys) || is_kind(row, catalog::PostCopyKind::unique_keys);
-    if (!is_key || row.schema_name != job.schema || row.object_name != job.table) continue;
+    if (!is_kind(row, kind_) || row.schema_name != job.schema || row.object_name != job.table) continue;
     if (const auto why = run_post_copy(connection, ledger_, row)) {
       std::lock_guard lock(mutex_);
       pending_.push_back({.kind = row.kind, .object = object, .error = *why});
@@ -178,7 +203,7 @@ void KeyBuilder::build(db::Connection& connection, const Job& job) {
     for (auto table : tables) {
       if (table.target_schema != job.schema || table.target_table != job.table) continue;
       table.state = "finished";
-      table.keys_ms = static_cast<std::uint64_t>(took.count());
+      table.keys_ms += static_cast<std::uint64_t>(took.count());
       sidecar.set_table_state(ledger_.stream(), table);
     }
   });

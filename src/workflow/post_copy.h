@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "godwit/state/sidecar.h"
@@ -15,6 +18,12 @@
 
 namespace godwit::workflow {
 
+// A schema that this workflow created: a row of post_copy too, for cancel.
+inline constexpr std::string_view kSchemaKind = "schema";
+
+// Views and routines: not part of a table of ours, so that one that is there already may be somebody else's.
+bool is_object(const state::PostCopyRow& row);
+
 // Runs one statement where it is not done yet. Returns nothing, or why it must wait. One thread per connection.
 std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedger& ledger,
                                          const state::PostCopyRow& row);
@@ -22,9 +31,11 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
 // Builds keys while other tables are still being copied. add() from any thread; finish() waits and rethrows.
 class KeyBuilder {
  public:
-  KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, std::size_t threads);
+  // kind: keys, while rows still arrive; unique_keys, past the overlap only: until then two rows may hold one value.
+  KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, SidecarLedger& ledger, catalog::PostCopyKind kind);
   ~KeyBuilder();
 
+  // A table may be added again: it is built once.
   void add(const std::string& target_schema, const std::string& target_table);
   void finish();
   std::vector<PendingStatement> pending();
@@ -40,8 +51,10 @@ class KeyBuilder {
   void build(db::Connection& connection, const Job& job);
 
   SidecarLedger& ledger_;
+  const catalog::PostCopyKind kind_;
   BoundedQueue<Job> jobs_{1U << 20};
   std::mutex mutex_;
+  std::set<std::pair<std::string, std::string>> added_;
   std::vector<std::string> at_work_;
   std::vector<PendingStatement> pending_;
   std::exception_ptr failure_;

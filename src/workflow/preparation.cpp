@@ -57,6 +57,7 @@ check::Request check_request(const Definition& definition, const CopyTuning& tun
           .skip_target_binlog = tuning.writer.skip_binlog,
           .collation_map = collation_map_of(definition),
           .skipped = tuning.skipped_checks,
+          .accounts = tuning.accounts,
           .workflow = definition.name};
 }
 
@@ -77,6 +78,14 @@ Preparation prepare(const Definition& definition, db::Connection& source, db::Co
   result.objects = catalog::target_objects(result.source, result.ddl);
   result.issues.insert(result.issues.end(), result.objects.issues.begin(), result.objects.issues.end());
   return result;
+}
+
+void require_same_server(const state::StreamRow& stream, const db::Server& server) {
+  if (server.identity == stream.source_identity) return;
+  throw Error(Code::server_changed,
+              {.object = fmt::format("workflow {}", stream.key.workflow),
+               .cause = fmt::format("it follows source {}, this one is {}", stream.source_identity, server.identity),
+               .remedy = "after a fail-over: godwit replicate with --source for the new server and --source-moved"});
 }
 
 std::string definition_hash(const catalog::Table& table) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "godwit/state/sidecar.h"
 #include "godwit/workflow/copy.h"
 
 namespace godwit::workflow {
@@ -22,6 +23,9 @@ struct Preparation {
 };
 
 Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target);
+
+// Throws Error(server_changed) when the server is not the one that the stream's position belongs to.
+void require_same_server(const state::StreamRow& stream, const db::Server& server);
 
 // Of the source's definition, without the AUTO_INCREMENT counter: what DDL changes and writes do not.
 std::string definition_hash(const catalog::Table& table);

@@ -18,9 +18,9 @@ void copy_and_compare(const std::string& source_name, const std::string& target_
   Client from = source.client();
   load_fidelity(from, source.flavour());
   if (source.is_mariadb() != target.is_mariadb()) drop_what_the_other_flavour_lacks(from, source.flavour());
-  if (target.flavour() == "mariadb-10.11" || target.flavour() == "mysql-9.7") {
-    if (source.flavour() == "mariadb-11.8" && target.is_mariadb()) from.execute("DROP TABLE fidelity.vectors");
-  }
+  if (source.flavour() == "mariadb-11.8" && target.is_mariadb()) from.execute("DROP TABLE fidelity.vectors");
+  // A MariaDB of today stores 0 where -0 is written, by whatever statement: nothing can carry it there.
+  if (target.is_mariadb()) from.execute("UPDATE fidelity.numbers SET f = 0, fd = 0 WHERE id = 8");
   std::vector<std::string> options{"--allow-no-key", "--chunk-size", "2KiB"};
   options.insert(options.end(), more.begin(), more.end());
   const Outcome outcome = migration.run("copy", options);

@@ -1,6 +1,11 @@
 #include "godwit/util/text.h"
 
 #include "catch.h"
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "godwit/db/dsn.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
@@ -65,4 +70,32 @@ TEST_CASE("error codes are unique, and each has an exit status of its reaction",
     CHECK(code.id.size() == 6);
     CHECK(exit_status(code.reaction) != 0);
   }
+}
+
+TEST_CASE("an ssl-ca without an ssl-mode is asked", "[dsn]") {
+  CHECK(db::parse_dsn("mysql://h/d?ssl-ca=/c.pem", "--source").ssl_mode == db::SslMode::verify_ca);
+  CHECK(db::parse_dsn("mysql://h/d?ssl-ca=/c.pem&ssl-mode=required", "--source").ssl_mode == db::SslMode::required);
+  const std::string text = "mysql://h:3306/d?ssl-mode=preferred&ssl-ca=/c.pem";
+  CHECK(db::to_string(db::parse_dsn(text, "--source")) == text);
+}
+
+TEST_CASE("what the DSN names wins over the defaults file", "[dsn]") {
+  const std::string path = "/tmp/godwit-unit-defaults-" + std::to_string(::getpid());
+  std::ofstream(path) << "[mysqld]\nuser=daemon\n[client]\nuser = filed\npassword=\"of file\"\nhost=elsewhere\nport=4000\n"
+                         "ssl_mode=disabled\nssl-ca=/file.pem\nsocket=/s\n";
+  auto dsn = db::parse_dsn("mysql://named@h/d?ssl-mode=required", "--source");
+  db::apply_defaults_file(dsn, path);
+  CHECK(dsn.user == "named");
+  CHECK(dsn.password == "of file");
+  CHECK(dsn.host == "h");
+  CHECK(dsn.socket == "");
+  CHECK(dsn.port == 4000);
+  CHECK(dsn.ssl_mode == db::SslMode::required);
+  CHECK(dsn.ssl_ca == "/file.pem");
+  auto bare = db::parse_dsn("mysql:///d", "--source");
+  db::apply_defaults_file(bare, path);
+  CHECK(bare.user == "filed");
+  CHECK(bare.socket == "/s");
+  CHECK(bare.ssl_mode == db::SslMode::disabled);
+  std::filesystem::remove(path);
 }

@@ -24,7 +24,7 @@ struct Issue {
   std::string remedy;
 };
 
-enum class PostCopyKind { keys, unique_keys, foreign_keys, view, routine, trigger, event };
+enum class PostCopyKind { keys, unique_keys, foreign_keys, view, procedure, function, trigger, event };
 std::string_view to_string(PostCopyKind kind);
 
 // One statement to be run after the rows are there. keys: one ALTER per table with all its non-unique secondary keys;

@@ -37,6 +37,7 @@ struct Request {
   bool skip_target_binlog = false;
   std::map<std::string, std::string> collation_map;
   std::set<std::string> skipped;  // --skip NAME
+  std::vector<std::string> accounts;  // --accounts
   std::string workflow;           // target_empty accepts tables this workflow is copying
 };
 

@@ -32,6 +32,7 @@ struct TableTask {
   std::uint64_t rows_estimate = 0;
   std::uint64_t bytes_estimate = 0;
   std::uint64_t row_bytes_avg = 0;
+  bool overwrites = false;  // rows of chunks not yet copied may be there: the stream was applied between two cycles
 };
 
 struct CopyLimits {
@@ -63,7 +64,7 @@ class Copier {
   Copier(db::Endpoint target, WriterOptions writer, CopyLimits limits, Ledger& ledger, Throttle& throttle,
          const Stop& stop);
 
-  // `planner`: a session with the source outside the snapshot. progress has one entry per task. on_table_copied is
+  // `planner`: a session of its own with the source, in a consistent snapshot (any) and Encoding::bytes, as the readers are. progress has one entry per task. on_table_copied is
   // called from a lane's thread as soon as a table is proved complete. Throws the first error that cannot be retried.
   CycleEnd copy_from(db::Snapshot& snapshot, db::Connection& planner, const std::vector<TableTask>& tasks,
                      std::vector<TableProgress>& progress,

@@ -17,7 +17,7 @@ enum class KeyKind {
   number,    // 1.50 (decimal), BIT as a number
   text,      // _latin1 X'6162', under the column's own collation
   bytes,     // X'00FF'
-  quoted,    // '2020-01-01 00:00:00', UUID, INET6: compared in the column's type
+  quoted,    // _latin1'2020-01-01 00:00:00', UUID, INET6: compared in the column's type
   ordinal,   // ENUM and SET: by index, `c`+0
 };
 
@@ -53,6 +53,8 @@ KeySpec key_spec(const catalog::Table& table, const catalog::Key& key);
 
 // `a` > 1 or (`a` = 1 and `b` > 2) …, or "" for the whole table. Never row constructors (TRAPS 13).
 std::string predicate(const KeySpec& key, const KeyRange& range);
+// `a` = 1 AND `b` = 2: the one row of a bound.
+std::string equality(const KeySpec& key, const Bound& bound);
 std::string order_by(const KeySpec& key);
 // Select expressions, one per key column, whose values are the literals of a bound.
 std::string literal_expressions(const KeySpec& key);

@@ -45,6 +45,7 @@ struct Endpoint {
   Dsn dsn;
   std::chrono::seconds connect_timeout{10};
   std::chrono::seconds read_timeout{0};  // none; a session that reads the stream sets its own
+  bool is_applier = false;  // takes many statements at once, and counts rows found instead of rows changed
 };
 // "source 127.0.0.1:3306"
 std::string describe(const Endpoint& endpoint);
@@ -99,6 +100,7 @@ struct Executed {
   std::uint64_t affected_rows = 0;
   std::uint64_t warnings = 0;
   std::string message;  // "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0"
+  std::optional<std::string> scalar;  // of execute_many: the first cell, where the statement was a query
 };
 
 // Gives the bytes of a LOAD DATA LOCAL INFILE: fills at most `size`, returns how many, 0 at the end. May throw: the load
@@ -120,6 +122,10 @@ class Connection {
   Executed execute(std::string_view sql);
   Rows query(std::string_view sql);
   RowStream stream(std::string_view sql);
+  // Statements joined by ';', in one round trip; an answer each. Only on a session of an applier. The first that fails ends them; its
+  // Error is thrown, and how many succeeded before it is statements_done().
+  std::vector<Executed> execute_many(std::string_view sql);
+  std::size_t statements_done() const;
   Executed load_data(std::string_view sql, const InfileReader& reader);
   // The first SHOW WARNINGS lines of the statement just run, for messages.
   std::string warnings_text();

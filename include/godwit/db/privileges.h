@@ -9,6 +9,9 @@
 
 namespace godwit::db {
 
+// The grant tables' LIKE: % and _ match, a backslash takes the next character as it is.
+bool matches_grant(std::string_view pattern, std::string_view name);
+
 class Privileges {
  public:
   static Privileges read(Connection& connection);

@@ -30,6 +30,9 @@ struct Snapshot {
 
 Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, const Stop& stop);
 
+// One session's consistent state from here on, without positions.
+void begin_snapshot(Connection& reader);
+
 // The end of the server's binlog now: not earlier than anything any session can have seen.
 gtid::Position end_of_binlog(Connection& connection);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,7 +56,7 @@ struct PostCopyRow {
   std::string sql;
   std::string sql_mode;  // to be set before it is run; "" for the session's own
   std::string creates;  // JSON array
-  std::string state;    // "pending", "done", "switch" (only the switch runs it), "failed"
+  std::string state;    // "pending", "done", "creating" (an object, from before its statement on), "switch" (only the switch runs it), "failed"
   std::string error;
 };
 
@@ -72,6 +73,18 @@ struct TableRow {  // one per table of a stream, in copy_table
   std::uint64_t keys_ms = 0;
 };
 
+// The statements that guard and move a stream, for those who put them into transactions of their own. guard: gives the epoch, locked
+// shared. update: affects one row while the epoch holds, none when it is over.
+std::string guard_statement(std::uint64_t stream);
+std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
+[[noreturn]] void throw_fenced(std::uint64_t stream, std::uint64_t epoch);
+
+struct AccountRow {  // an account or role that this stream created on the target: recorded before it is there
+  std::string user;
+  std::string host;
+  bool is_role = false;
+};
+
 class Sidecar {
  public:
   explicit Sidecar(db::Connection& connection) : db_(connection) {}
@@ -81,6 +94,11 @@ class Sidecar {
   void create();
   // DROP, only of what godwit created.
   void drop();
+  // On a source: the heartbeat's table alone. drop_heartbeat leaves the schema where it holds more.
+  static void create_heartbeat(db::Connection& source);
+  static bool drop_heartbeat(db::Connection& source);
+  // What a create() that was killed has left: no `meta` yet, and nothing of anybody else.
+  void drop_begun();
 
   // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
   // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs.
@@ -88,7 +106,9 @@ class Sidecar {
                   const std::string& source_version);
   std::optional<StreamRow> find(const StreamKey& key);
   std::vector<StreamRow> streams();
-  void forget(std::uint64_t stream);  // with its tables, chunks and statements
+  // Another server takes the source's place. Raises the epoch.
+  void move_source(std::uint64_t stream, const std::string& source_identity, const std::string& source_version);
+  void forget(std::uint64_t stream);  // with its tables, chunks, statements and accounts
 
   // Within the caller's transaction; each throws Error(stream_fenced) when the row's epoch is not `epoch` (I3).
   void guard(std::uint64_t stream, std::uint64_t epoch);
@@ -98,6 +118,8 @@ class Sidecar {
   void set_error(std::uint64_t stream, std::uint64_t epoch, std::string_view error);
 
   std::vector<TableRow> tables(std::uint64_t stream);
+  // Those of which at least one chunk is stored: source schema and table.
+  std::set<std::pair<std::string, std::string>> begun_tables(std::uint64_t stream);
   void add_table(std::uint64_t stream, const TableRow& table);  // ignored when it is there
   void set_table_state(std::uint64_t stream, const TableRow& table);  // by source schema and table
 
@@ -114,6 +136,10 @@ class Sidecar {
   std::vector<PostCopyRow> post_copy(std::uint64_t stream);
   void add_post_copy(std::uint64_t stream, const PostCopyRow& row);  // ignored when (kind, schema, object) is there
   void set_post_copy_state(std::uint64_t id, std::string_view state, std::string_view error);
+
+  std::vector<AccountRow> accounts(std::uint64_t stream);
+  void add_account(std::uint64_t stream, const AccountRow& account);  // ignored when it is there
+  void forget_account(std::uint64_t stream, const AccountRow& account);  // it could not be created
 
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);

@@ -1,6 +1,6 @@
 // The local SQLite file: definitions of workflows, the journal, the event log, reports. Never positions (I1). One
 // process may hold it open several times; every call is one transaction. Any thread, one at a time per object.
-// Format: docs/state.md; migrations by PRAGMA user_version.
+// Format: docs/state-file.md; migrations by PRAGMA user_version.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +55,8 @@ class StateFile {
   std::vector<Workflow> workflows();
   // Throws Error(workflow_differs), naming every option that differs, when one of that name is recorded otherwise.
   void record_workflow(std::string_view name, const std::map<std::string, std::string>& definition);
+  // The one option that may change: after a fail-over the source has another address.
+  void move_source(std::string_view name, const std::string& source);
   void set_phase(std::string_view name, std::string_view phase);
   void forget_workflow(std::string_view name);  // with its journal and events
 

@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog.
+// 07 positions and the binlog, 08 streams.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -44,6 +44,9 @@
   X(0308, source_filters_binlog, precondition, "the source's binlog lacks some schemas")           \
   X(0309, packet_too_small, precondition, "max_allowed_packet of the target is smaller")           \
   X(0310, values_collide, precondition, "different values are equal under the target's collation") \
+  X(0311, reference_not_copied, precondition, "a foreign key refers to a table that is not copied") \
+  X(0312, cascades_not_logged, precondition, "the source's binlog lacks what cascades change")     \
+  X(0313, disk_too_small, precondition, "the target's disk may not hold the copy")                 \
   X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
   X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
   X(0403, state_busy, retryable, "the state file is locked")                                       \
@@ -65,6 +68,8 @@
   X(0509, position_unavailable, precondition, "the server gives no usable binlog position")        \
   X(0510, replicas_attached, precondition, "the target has replicas that would miss the copy")     \
   X(0601, account_not_portable, precondition, "the account's password hash cannot be carried")     \
+  X(0602, no_such_account, usage, "the source has no such account")                                \
+  X(0603, account_missing, precondition, "the target lacks an account of the source")                     \
   X(0701, gtid_unreadable, usage, "the text is no GTID or position of that flavour")               \
   X(0702, position_purged, precondition, "the server's binlog no longer holds the position")       \
   X(0703, event_corrupt, corrupt, "a binlog event is not what it says it is")                      \
@@ -74,7 +79,15 @@
   X(0707, binlog_file_unreadable, precondition, "the file is no binlog that can be read")          \
   X(0708, position_foreign, precondition, "the position is not of the server's history")           \
   X(0709, dump_refused, precondition, "the server does not send its binlog")                       \
-  X(0710, dump_displaced, retryable, "another reader of the binlog uses the same server id")
+  X(0710, dump_displaced, retryable, "another reader of the binlog uses the same server id")                    \
+  X(0801, schema_misfit, precondition, "the binlog describes a table otherwise than its definition does") \
+  X(0802, statement_format, precondition, "a change was logged as a statement, not as rows")       \
+  X(0803, row_image_incomplete, precondition, "a row event lacks a column that is needed")         \
+  X(0804, ddl_met, precondition, "the stream met a statement that changes a migrated table")       \
+  X(0805, drift, diverged, "the target differs from what the stream implies")                      \
+  X(0806, stream_not_ready, precondition, "the stream cannot run in its present state")            \
+  X(0807, source_behind, precondition, "the server lacks transactions that the stream has behind it") \
+  X(0808, xa_unknown, precondition, "the outcome of an XA transaction whose rows were never seen")
 
 namespace godwit {
 

@@ -37,7 +37,15 @@ struct Failpoint {
   X(copy_cycle_ended, "copy.cycle_ended", "the snapshots of a cycle are closed; its end is not recorded") \
   X(copy_objects_creating, "copy.objects_creating", "tables are finished; views and routines are not created") \
   X(copy_object_created, "copy.object_created", "a view or routine is created; not marked done")        \
-  X(copy_finished, "copy.finished", "the stream row says copied; the state file does not know yet")
+  X(copy_finished, "copy.finished", "the stream row says copied; the state file does not know yet")      \
+  X(apply_window_taken, "apply.window_taken", "transactions are read; nothing of them is on the target")  \
+  X(apply_end_recorded, "apply.end_recorded", "the end of a window is recorded; no job of it has begun")  \
+  X(apply_job_written, "apply.job_written", "a job's rows are on the target; not committed")              \
+  X(apply_job_committed, "apply.job_committed", "a job of several is committed; others are not")          \
+  X(apply_jobs_done, "apply.jobs_done", "all jobs of a window are committed; the position has not moved") \
+  X(apply_position_moved, "apply.position_moved", "rows and position are committed; nobody has heard of it yet") \
+  X(apply_statement_run, "apply.statement_run", "a DDL statement has run on the target; the position has not moved") \
+  X(apply_xa_stored, "apply.xa_stored", "an XA transaction's rows are stored; not committed")
 
 #define GODWIT_FAILPOINT_ENUM(identifier, name, where) identifier,
 enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };

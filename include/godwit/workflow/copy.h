@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "godwit/apply/applier.h"
 #include "godwit/catalog/ddl.h"
 #include "godwit/check/check.h"
 #include "godwit/copy/copier.h"
@@ -43,6 +44,8 @@ struct CopyTuning {
   copy::WriterOptions writer;
   std::string throttle_replica;        // DSN; its account is the source's
   std::set<std::string> skipped_checks;
+  apply::ApplyOptions apply;
+  std::vector<std::string> accounts;   // --accounts: "all", "app", "app@10.%"
 };
 
 struct CopiedTable {
@@ -60,16 +63,27 @@ struct PendingStatement {  // what could not be run yet, and why
   std::string error;
 };
 
+struct CarriedAccount {
+  std::string account;
+  std::string state;  // "created", "there_already", "by_hand" (its password cannot go), "failed", "planned"
+  std::string why;    // by hand, or what failed
+  std::vector<std::string> statements;  // what is still to be run; of a plan: what will be. Hashes are left out
+  std::vector<std::string> left_out;    // grants and options that do not go along, and why
+};
+
 struct CopyReport {
   std::vector<CopiedTable> tables;
-  std::string low;   // where the stream goes on from
-  std::string high;  // up to here changes may already be in the rows
+  std::string low;       // not later than any row that was read
+  std::string high;      // not earlier
+  std::string position;  // the target is the source at this position; the stream goes on from here
+  std::uint64_t transactions = 0;  // applied to get there
   unsigned cycles = 0;
   std::chrono::microseconds writes_held{0};
   std::chrono::milliseconds duration{0};
   std::vector<PendingStatement> pending;
   std::vector<catalog::Issue> issues;
   std::vector<std::string> created_objects;
+  std::vector<CarriedAccount> accounts;
   bool was_done_before = false;
 };
 
@@ -79,6 +93,7 @@ struct CopyPlan {
   std::vector<std::string> statements;  // on the target, in order
   std::vector<CopiedTable> tables;      // rows and bytes are estimates
   std::vector<catalog::Issue> issues;
+  std::vector<CarriedAccount> accounts;
 };
 
 std::vector<check::Finding> check_workflow(const Definition& definition, const CopyTuning& tuning);

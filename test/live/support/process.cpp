@@ -129,6 +129,12 @@ Outcome Migration::run(const std::string& command, const std::vector<std::string
   return start(command, more, environment).wait();
 }
 
+Outcome Migration::run_plain(const std::vector<std::string>& command_and_options) const {
+  std::vector<std::string> all{godwit_binary()};
+  all.insert(all.end(), command_and_options.begin(), command_and_options.end());
+  return Process(all, {}).wait();
+}
+
 void Migration::clean() const {
   source_.client().execute("DROP DATABASE IF EXISTS `" + schema_ + "`");
   target_.client().execute("DROP DATABASE IF EXISTS `" + target_schema_ + "`");

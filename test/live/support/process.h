@@ -46,6 +46,8 @@ class Migration {
                 const std::map<std::string, std::string>& environment = {}) const;
   Outcome run(const std::string& command, const std::vector<std::string>& more = {},
               const std::map<std::string, std::string>& environment = {}) const;
+  // A command that is about no migration: its arguments are all there is.
+  Outcome run_plain(const std::vector<std::string>& command_and_options) const;
   // Cancels and drops both schemas, whatever is there.
   void clean() const;
 

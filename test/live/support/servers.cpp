@@ -48,6 +48,7 @@ std::vector<Cells> Client::query(const std::string& sql) {
   MYSQL_RES* result = mysql_store_result(handle_.get());
   if (result == nullptr) {
     if (mysql_field_count(handle_.get()) != 0) fail();
+    affected_rows_ = mysql_affected_rows(handle_.get());
     return rows;
   }
   const unsigned count = mysql_num_fields(result);
@@ -66,6 +67,15 @@ std::vector<Cells> Client::query(const std::string& sql) {
 std::string Client::scalar(const std::string& sql) {
   const auto rows = query(sql);
   return rows.empty() ? "" : rows[0][0].value_or("");
+}
+
+std::string Client::commit() {
+  execute("COMMIT");
+  if (mariadb_connection(handle_.get()) != 0) return scalar("SELECT @@last_gtid");
+  const char* data = nullptr;
+  std::size_t size = 0;
+  if (mysql_session_track_get_first(handle_.get(), SESSION_TRACK_GTIDS, &data, &size) != 0) throw std::runtime_error("the server told no GTID");
+  return {data, size};
 }
 
 void Client::script(const std::string& sql) {

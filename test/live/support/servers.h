@@ -4,6 +4,7 @@
 
 #include <mysql.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,10 @@ class Client {
   std::vector<Cells> query(const std::string& sql);
   void execute(const std::string& sql) { query(sql); }
   std::string scalar(const std::string& sql);
+  std::uint64_t affected_rows() const { return affected_rows_; }  // by the last statement
+  // Commits a transaction that has changed something, and gives its GTID as the server tells this session alone: @@last_gtid, or
+  // the session tracker (session_track_gtids = OWN_GTID).
+  std::string commit();
   // Statements that end with ";\n".
   void script(const std::string& sql);
 
@@ -28,6 +33,7 @@ class Client {
     void operator()(MYSQL* handle) const { mysql_close(handle); }
   };
   std::unique_ptr<MYSQL, Close> handle_;
+  std::uint64_t affected_rows_ = 0;
 };
 
 class Server {

@@ -1,0 +1,92 @@
+// Follows one source's binlog and applies it to one target. A reader thread decodes and renders; the calling thread cuts what has come into
+// windows; W workers write them. Caught up, a window is one transaction, applied 1:1 with its position; behind, it is many.
+//
+//   reader: binlog → assembler → Inbox (bounded) ─ window → plan → jobs → sessions: START; rows; guard or position; COMMIT
+//
+// Why a kill between any two statements loses and doubles nothing:
+//   one job        rows and position commit together (I1).
+//   several jobs   first the window's end is recorded (overlap_end), then the jobs run, then the position moves to that end. Killed in
+//                  between, the stream goes on from the old position, and up to the recorded end every change is applied in its
+//                  idempotent form, which leads to the same rows (DESIGN section 6).
+//   every one of these transactions checks the epoch (I3).
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "godwit/apply/binding.h"
+#include "godwit/apply/checkpoint.h"
+#include "godwit/db/connection.h"
+#include "godwit/gtid/set.h"
+#include "godwit/util/stop.h"
+
+namespace godwit::apply {
+
+enum class OnDdl { stop, ignore, exec };
+
+struct ApplyOptions {
+  std::size_t workers = 4;
+  bool squash = true;
+  OnDdl on_ddl = OnDdl::stop;
+  std::set<std::string> skipped_gtids;         // statements of these are not applied, as if with OnDdl::ignore
+  bool takes_new_tables = true;
+  std::size_t window_bytes_max = 8U << 20;     // of changes; two of them are held at most
+  std::size_t window_transactions_max = 20'000;
+  std::size_t xa_bytes_max = 64U << 20;
+  std::chrono::seconds stream_deadline{30};    // silence of the source that counts as its loss
+  unsigned attempts_max = 0;                   // failures in a row before giving up; 0: never
+  std::chrono::milliseconds backoff_max{10'000};
+};
+
+// Written by the applier, read by anyone.
+struct ApplyProgress {
+  std::atomic<std::uint64_t> transactions{0};
+  std::atomic<std::uint64_t> rows{0};
+  std::atomic<std::uint64_t> target_transactions{0};
+  std::atomic<std::uint64_t> bytes_read{0};
+  std::atomic<std::uint64_t> applied_source_us{0};   // commit time, on the source's clock, of the newest applied transaction
+  std::atomic<std::uint64_t> heartbeat_us{0};        // newest heartbeat row that arrived on the target
+  std::atomic<std::uint64_t> heartbeat_seen_us{0};   // our clock when it did
+  std::atomic<bool> is_caught_up{false};             // the source said that there is no more
+  std::atomic<std::uint64_t> caught_up_us{0};        // our clock when it last said so
+  std::atomic<std::uint64_t> retries{0};
+  std::atomic<std::uint64_t> inbox_bytes{0};
+};
+
+enum class ApplyEnd { reached, stopped, definitions_changed };
+
+class Applier {
+ public:
+  Applier(db::Endpoint source, db::Endpoint target, const std::vector<TableBinding>& bindings, ApplyOptions options, Checkpoint& checkpoint,
+          ApplyProgress& progress, const Stop& stop);
+
+  // Called before the stream is read and at every reconnect, with the source's session: throws when it is not the right server.
+  std::function<void(const db::Server&)> on_connected;
+  // Called now and then from the applying thread while it runs; may wait (throttle).
+  std::function<void()> on_window;
+
+  // Until the position contains `until` (nothing beyond it is applied), or without it until a stop is requested. Retries what passes by itself;
+  // throws the first error that does not: drift, ddl_met, position_purged, stream_fenced …
+  ApplyEnd run(const std::optional<gtid::Set>& until);
+
+ private:
+  class Run;
+
+  db::Endpoint source_;
+  db::Endpoint target_;
+  const std::vector<TableBinding>& bindings_;
+  ApplyOptions options_;
+  Checkpoint& checkpoint_;
+  ApplyProgress& progress_;
+  const Stop& stop_;
+};
+
+std::uint64_t now_us();  // since 1970, UTC
+
+}  // namespace godwit::apply

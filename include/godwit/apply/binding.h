@@ -1,0 +1,73 @@
+// How the rows of one source table become statements on its target table: columns by position, literals by type, the key rows
+// are found by. Made once per stream from both catalogs; immutable; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "godwit/binlog/rows.h"
+#include "godwit/binlog/value.h"
+#include "godwit/catalog/catalog.h"
+#include "godwit/catalog/ddl.h"
+
+namespace godwit::apply {
+
+// How a value's text is written into a statement that runs under SET NAMES binary.
+enum class LiteralKind {
+  bare,    // 42, -1.50: integers, decimals, BIT, YEAR, and ENUM and SET by number
+  quoted,  // '…': bytes as they are; the column's charset is the source's
+};
+
+struct BoundColumn {
+  std::size_t index = 0;         // in the row image
+  std::string name;              // quoted
+  LiteralKind literal = LiteralKind::quoted;
+  std::string before;            // around the literal: "CONVERT(" and " USING utf8mb4)"
+  std::string after;
+  std::string key_introducer;    // "_utf8mb4" where the column is compared in a key
+  std::string match;             // left of <=> where a row without a key is looked for: byte for byte, as far as SQL can
+  std::string match_introducer;
+};
+
+struct TableBinding {
+  std::string source_schema;
+  std::string source_table;
+  std::string target;                      // `schema`.`table`
+  std::size_t image_columns = 0;           // of a whole row image, generated columns included
+  std::vector<std::string> column_names;   // of the image, to be held against the table map's
+  std::vector<binlog::ColumnFacts> facts;  // likewise
+  std::vector<BoundColumn> columns;        // those that are written
+  std::string column_list;                 // "`a`, `b`"
+  std::string on_duplicate;                // "`b` = VALUES(`b`)", in the target's words
+  std::string row_alias;                   // " AS godwit_new" on MySQL
+  std::vector<std::size_t> key;            // indexes into `columns`; empty: the table has no key
+  std::vector<std::vector<std::size_t>> other_uniques;  // further unique keys, indexes into `columns`
+  bool is_key_exact = false;               // two keys are equal only if their literals are: not so for collated text
+  bool is_key_integer = false;             // one integer column
+  bool fires_cascades = false;             // the source changes other rows by foreign keys to this table, and does not log it
+  std::vector<std::size_t> cascade_columns;  // with it: the referenced columns, indexes into `columns`
+  // The rest is the copy's state, not the table's nature.
+  bool is_ignored = false;                 // no row of it is copied yet: the next snapshot holds every change so far
+  bool is_partial = false;                 // some of its rows are copied: changes are idempotent, later chunks overwrite
+
+  bool has_key() const { return !key.empty(); }
+};
+
+// Throws Error(no_usable_key) for a key whose type cannot be compared exactly.
+TableBinding bind(const catalog::Table& source, const catalog::Table& target, const std::vector<catalog::Transfer>& transfers,
+                  const db::Server& target_server);
+
+// Throws Error(schema_misfit) unless the table map describes the bound table (I6).
+void require_fit(const TableBinding& binding, const binlog::TableMap& map);
+
+// Appends a cell as a literal; absent cells are a programmer's mistake. `before` is the same column's cell in the before image, needed for
+// JSON diffs; nullptr where there is none.
+void append_literal(std::string& out, const BoundColumn& column, const binlog::ColumnLayout& layout, const binlog::Cell& cell,
+                    const binlog::Cell* before);
+// Likewise, as the right side of a comparison; `introducer` is the column's for keys or for matching.
+void append_comparand(std::string& out, const BoundColumn& column, std::string_view introducer, const binlog::ColumnLayout& layout,
+                      const binlog::Cell& cell);
+
+}  // namespace godwit::apply

@@ -1,0 +1,64 @@
+// Changes of rows as rendered pieces of SQL, and the transactions they come in. Plain data; movable between threads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "godwit/apply/binding.h"
+#include "godwit/gtid/gtid.h"
+
+namespace godwit::apply {
+
+enum class ChangeKind : std::uint8_t { insert, update, erase };
+
+// One row's change. Texts are SQL: literals in the order of the binding's columns, and key locators: the literal of a key of one
+// column ("1"), or "(`a` = 1 AND `b` = 2)".
+struct Change {
+  const TableBinding* table = nullptr;
+  ChangeKind kind = ChangeKind::insert;
+  bool is_full = true;        // the after image has every written column
+  bool moves_key = false;     // update: the row gets another key
+  bool moves_unique = false;  // update: a value of another unique key changes
+  bool fires_cascades = false;  // the source changed other rows with it by foreign keys, and did not log them
+  std::string old_key;        // locator; empty for inserts and for tables without a key
+  std::string new_key;        // empty for deletes
+  std::string values;         // "1, 'a', NULL": the after image's present columns
+  std::string columns;        // which they are, where is_full is false
+  std::string assignments;    // update: "`b` = 2" for what differs
+  std::string old_row;        // without a key: "`a` <=> 1 AND `b` <=> NULL"
+
+  std::size_t bytes() const {
+    return sizeof(Change) + old_key.size() + new_key.size() + values.size() + columns.size() + assignments.size() + old_row.size();
+  }
+};
+
+// A statement that the source logged as such: DDL, mostly.
+struct LoggedStatement {
+  std::string schema;  // default schema
+  std::string sql;
+  std::optional<std::uint64_t> sql_mode;
+};
+
+enum class TransactionKind : std::uint8_t {
+  rows,         // changes, maybe none that concerns us
+  part,         // changes of a transaction that is too large to be held: more of it follows
+  statement,    // a LoggedStatement that may concern the migrated tables
+  xa_prepared,  // rows whose outcome comes later, by xid
+  xa_commit,
+  xa_rollback,
+};
+
+struct Transaction {
+  TransactionKind kind = TransactionKind::rows;
+  gtid::Gtid gtid;
+  std::uint64_t committed_us = 0;  // on the source's clock, since 1970; whole seconds on MariaDB; 0: unknown
+  std::vector<Change> changes;
+  std::size_t bytes = 0;           // of changes
+  LoggedStatement statement;
+  std::string xid;                 // as it stands in XA statements
+  std::uint64_t heartbeat_us = 0;  // it wrote godwit's heartbeat: the source's time then
+};
+
+}  // namespace godwit::apply

@@ -1,0 +1,36 @@
+// Where a stream keeps its position, as statements that the applier puts into its own transactions (I1), so that apply knows nothing of
+// the sidecar. Implemented by workflow. load() from the applier's thread; the statements are made by any.
+#pragma once
+
+#include <string>
+
+#include "godwit/db/connection.h"
+#include "godwit/gtid/set.h"
+
+namespace godwit::apply {
+
+class Checkpoint {
+ public:
+  struct State {
+    gtid::Set position;     // these transactions are on the target
+    gtid::Set overlap_end;  // up to here changes may be on it already
+  };
+
+  virtual ~Checkpoint() = default;
+  // Throws Error(stream_fenced) when another process owns the stream.
+  virtual State load(db::Connection& target) = 0;
+  // A SELECT that locks the stream's row shared and gives its epoch: in the transactions that do not move the position (I3).
+  virtual std::string guard_statement() const = 0;
+  virtual bool is_own_epoch(const std::string& epoch) const = 0;
+  // An UPDATE of exactly one row while the epoch is ours, of none when it is over.
+  virtual std::string advance_statement(const gtid::Set& position) const = 0;
+  virtual std::string overlap_statement(const gtid::Set& end) const = 0;
+  [[noreturn]] virtual void throw_fenced() const = 0;
+
+  // Rows of XA transactions that are prepared and not yet decided.
+  virtual std::string store_prepared_statement(const std::string& xid, std::string_view changes) const = 0;
+  virtual std::string select_prepared_statement(const std::string& xid) const = 0;  // no row: was never stored
+  virtual std::string erase_prepared_statement(const std::string& xid) const = 0;
+};
+
+}  // namespace godwit::apply

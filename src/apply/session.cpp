@@ -1,0 +1,199 @@
+#include "session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+
+namespace godwit::apply {
+namespace {
+
+constexpr std::size_t kPackBytes = 128U << 10;     // statements sent at once
+constexpr unsigned kContentionAttemptsMax = 100;  // of one job
+constexpr unsigned kDuplicateEntry = 1062;
+constexpr unsigned kTruncated = 1265;
+
+// A statement's answer is not what it must be: the transaction is begun anew, row by row, to name the row.
+struct LookCloser {
+  std::string cause;
+};
+
+db::Endpoint as_applier(db::Endpoint target) {
+  target.is_applier = true;
+  return target;
+}
+
+StatementLimits limits_for(const db::Server& server) {
+  StatementLimits limits;
+  limits.bytes_max = std::min<std::size_t>(limits.bytes_max, server.max_allowed_packet / 4);
+  return limits;
+}
+
+[[noreturn]] void drift(const Operation& operation, std::string cause) {
+  throw Error(Code::drift,
+              {.object = describe(operation),
+               .cause = std::move(cause),
+               .remedy = "compare the row on both sides; mend it on the target (it may be a write that did not come through godwit), then run the "
+                         "same command again"});
+}
+
+std::string_view wanted(Op op) {
+  switch (op) {
+    case Op::insert:
+      return "it was inserted on the source, and is on the target already";
+    case Op::rewrite:
+    case Op::update:
+      return "it was updated on the source, and is not on the target";
+    case Op::erase:
+      return "it was deleted on the source, and is not on the target";
+    case Op::upsert:
+    case Op::update_if_there:
+    case Op::erase_if_there:
+      return "";
+  }
+  return "";
+}
+
+bool needs_foreign_key_checks(const Job& job) {
+  return std::any_of(job.operations.begin(), job.operations.end(), [](const Operation& it) { return it.fires_cascades; });
+}
+
+}  // namespace
+
+Session::Session(const db::Endpoint& target, const Checkpoint& checkpoint, const Stop& stop)
+    : connection_(db::Connection::open(as_applier(target), db::Encoding::bytes)), checkpoint_(checkpoint), stop_(stop) {
+  // Rows are named by key: no gap needs protection, and deadlocks are fewer.
+  connection_.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+  connection_.execute("SET SESSION innodb_lock_wait_timeout = 10");
+}
+
+void Session::apply(const Job& job, const std::string& position_statement) {
+  for (unsigned attempts = 1;; ++attempts) {
+    try {
+      attempt(job, position_statement);
+      return;
+    } catch (const LookCloser& why) {
+      log::debug("a statement's answer is looked at closer: {}", why.cause);
+      connection_.execute("ROLLBACK");
+      connection_.execute("START TRANSACTION");
+      write_row_by_row(job);
+      close_transaction(position_statement);
+      return;
+    } catch (const Error& error) {
+      if (error.code() != Code::lock_contention || attempts >= kContentionAttemptsMax) throw;
+      connection_.execute("ROLLBACK");
+      if (!stop_.sleep_for(std::chrono::milliseconds(std::min(attempts, 50U)))) stop_.throw_if_requested();
+    }
+  }
+}
+
+void Session::attempt(const Job& job, const std::string& position_statement) {
+  if (needs_foreign_key_checks(job)) {
+    connection_.execute("START TRANSACTION");
+    write_row_by_row(job);
+    close_transaction(position_statement);
+    return;
+  }
+  const auto batch = statements(job.operations, limits_for(connection_.server()));
+  std::string pack = "START TRANSACTION";
+  std::vector<Statement> in_pack;
+  std::size_t leading = 1;
+  for (const auto& statement : batch) {
+    if (!pack.empty() && pack.size() + statement.sql.size() > kPackBytes) {
+      run_pack(pack, in_pack, leading);
+      pack.clear();
+      in_pack.clear();
+      leading = 0;
+    }
+    if (!pack.empty()) pack += ";";
+    pack += statement.sql;
+    in_pack.push_back({.sql = {}, .expect = statement.expect, .first = statement.first, .count = statement.count});
+  }
+  // The position goes with the last rows: one round trip less.
+  if (!pack.empty()) pack += ";";
+  pack += position_statement.empty() ? checkpoint_.guard_statement() : position_statement;
+  in_pack.push_back({.sql = position_statement.empty() ? "guard" : "position", .count = 1});
+  run_pack(pack, in_pack, leading);
+  failpoint(Fp::apply_job_written);
+  connection_.execute("COMMIT");
+}
+
+void Session::run_pack(const std::string& pack, const std::vector<Statement>& batch, std::size_t leading) {
+  std::vector<db::Executed> answers;
+  try {
+    answers = connection_.execute_many(pack);
+  } catch (const Error& error) {
+    const bool is_of_the_row = error.code() == Code::duplicate_key || error.code() == Code::bad_data;
+    if (is_of_the_row) throw LookCloser{error.cause()};
+    throw;
+  }
+  GODWIT_CHECK(answers.size() == batch.size() + leading);
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const Statement& statement = batch[i];
+    const db::Executed& answer = answers[i + leading];
+    if (statement.sql == "guard") {
+      if (!checkpoint_.is_own_epoch(answer.scalar.value_or(""))) checkpoint_.throw_fenced();
+      continue;
+    }
+    if (statement.sql == "position") {
+      if (answer.affected_rows != 1) checkpoint_.throw_fenced();
+      continue;
+    }
+    if (answer.warnings != 0) throw LookCloser{fmt::format("{} warnings", answer.warnings)};
+    const std::uint64_t must_be = statement.expect == Expect::two_each ? 2 * statement.count : statement.count;
+    if (statement.expect != Expect::anything && answer.affected_rows != must_be) {
+      throw LookCloser{fmt::format("{} rows were affected, not {}", answer.affected_rows, must_be)};
+    }
+  }
+}
+
+void Session::write_row_by_row(const Job& job) {
+  for (const auto& operation : job.operations) {
+    if (operation.op == Op::rewrite && connection_.scalar(count_statement(operation)) != "1") drift(operation, std::string(wanted(operation.op)));
+    const auto single = statements(std::span(&operation, 1), StatementLimits{});
+    if (operation.fires_cascades) connection_.execute("SET SESSION foreign_key_checks = 1");
+    db::Executed answer;
+    try {
+      answer = connection_.execute(single[0].sql);
+    } catch (const Error& error) {
+      if (error.code() != Code::duplicate_key && error.code() != Code::bad_data) throw;
+      const bool is_strict = single[0].expect != Expect::anything;
+      if (is_strict && connection_.last_errno() == kDuplicateEntry) drift(operation, fmt::format("{} ({})", wanted(Op::insert), error.cause()));
+      throw error.in(describe(operation));
+    }
+    if (answer.warnings != 0) check_warnings(operation);
+    if (single[0].expect == Expect::one_each && answer.affected_rows != 1) drift(operation, std::string(wanted(operation.op)));
+    if (operation.fires_cascades) connection_.execute("SET SESSION foreign_key_checks = 0");
+  }
+}
+
+// The session is not strict, so that zero dates and error members can be stored: what else is made to fit is seen here.
+void Session::check_warnings(const Operation& operation) {
+  const db::Rows rows = connection_.query("SHOW WARNINGS");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows.text(i, "Level") == "Note") continue;
+    const bool has_members = std::any_of(operation.table->facts.begin(), operation.table->facts.end(), [](const auto& facts) { return facts.data_type == "enum"; });
+    if (rows.u64(i, "Code") == kTruncated && has_members) continue;  // ENUM's error value 0, as it is on the source
+    throw Error(Code::bad_data,
+                {.object = describe(operation),
+                 .cause = fmt::format("the target changed a value: {} {}", rows.text(i, "Code"), rows.text(i, "Message")),
+                 .remedy = "widen the target's column; godwit check lists what does not fit"});
+  }
+}
+
+void Session::close_transaction(const std::string& position_statement) {
+  const auto answers = connection_.execute_many(position_statement.empty() ? checkpoint_.guard_statement() : position_statement);
+  const bool is_ours = position_statement.empty() ? checkpoint_.is_own_epoch(answers.at(0).scalar.value_or("")) : answers.at(0).affected_rows == 1;
+  if (!is_ours) checkpoint_.throw_fenced();
+  failpoint(Fp::apply_job_written);
+  connection_.execute("COMMIT");
+}
+
+void Session::begin() { connection_.execute("START TRANSACTION"); }
+void Session::apply_part(const Job& job) { write_row_by_row(job); }
+void Session::finish(const std::string& position_statement) { close_transaction(position_statement); }
+
+}  // namespace godwit::apply

@@ -1,0 +1,53 @@
+#include "godwit/metrics/server.h"
+
+#include <fmt/format.h>
+#include <httplib.h>
+
+#include <thread>
+
+#include "godwit/util/error.h"
+#include "godwit/util/text.h"
+
+namespace godwit::metrics {
+
+struct Server::Impl {
+  httplib::Server http;
+  std::string host;
+  int port = 0;
+  std::thread thread;
+};
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& address, std::string cause) {
+  throw Error(Code::bad_usage, {.object = "--metrics " + address, .cause = std::move(cause), .remedy = "--metrics 127.0.0.1:9306"});
+}
+
+}  // namespace
+
+Server::Server(const std::string& address, std::function<std::string()> text) : impl_(std::make_unique<Impl>()) {
+  const auto colon = address.rfind(':');
+  const auto port = colon == std::string::npos ? std::nullopt : parse_u64(address.substr(colon + 1));
+  if (!port || *port > 65535 || colon == 0) refuse(address, "it is no address and port");
+  impl_->host = address.substr(0, colon);
+  impl_->port = static_cast<int>(*port);
+  impl_->http.Get("/metrics", [text = std::move(text)](const httplib::Request&, httplib::Response& response) {
+    response.set_content(text(), "text/plain; version=0.0.4; charset=utf-8");
+  });
+  if (impl_->port == 0) {
+    impl_->port = impl_->http.bind_to_any_port(impl_->host);
+    if (impl_->port < 0) refuse(address, "it cannot be listened at");
+  } else if (!impl_->http.bind_to_port(impl_->host, impl_->port)) {
+    refuse(address, "it cannot be listened at: is the port taken?");
+  }
+  impl_->thread = std::thread([this] { impl_->http.listen_after_bind(); });
+}
+
+Server::~Server() {
+  impl_->http.stop();
+  impl_->thread.join();
+}
+
+std::string Server::address() const { return fmt::format("{}:{}", impl_->host, impl_->port); }
+
+}  // namespace godwit::metrics

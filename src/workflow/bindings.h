@@ -1,0 +1,19 @@
+// The tables of a stream as apply needs them, made from both catalogs and from how far the copy is. One thread.
+#pragma once
+
+#include <vector>
+
+#include "godwit/apply/binding.h"
+#include "godwit/state/sidecar.h"
+#include "preparation.h"
+
+namespace godwit::workflow {
+
+// Whether rows that foreign keys change are in the binlog (measured: MySQL from 9.6 on logs them unless InnoDB does the cascades itself;
+// MariaDB does not).
+bool logs_cascades(db::Connection& source);
+
+// Of each table that the sidecar lists, in its order. Throws Error(no_such_table) for one that either side lacks.
+std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream);
+
+}  // namespace godwit::workflow

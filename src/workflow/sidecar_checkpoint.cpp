@@ -1,0 +1,42 @@
+#include "sidecar_checkpoint.h"
+
+#include "godwit/sql/quote.h"
+
+namespace godwit::workflow {
+namespace {
+
+std::string table(std::string_view name) { return sql::quote_table(state::kSidecarSchema, name); }
+
+}  // namespace
+
+apply::Checkpoint::State SidecarCheckpoint::load(db::Connection& target) {
+  const db::Rows rows = target.query(fmt::format("SELECT epoch, position, overlap_end FROM {} WHERE id = {}", table("stream"), stream_));
+  if (rows.empty() || rows.u64(0, "epoch") != epoch_) throw_fenced();
+  return {.position = gtid::Set::parse(flavour_, rows.text(0, "position")), .overlap_end = gtid::Set::parse(flavour_, rows.text(0, "overlap_end"))};
+}
+
+std::string SidecarCheckpoint::advance_statement(const gtid::Set& position) const {
+  return state::update_statement(stream_, epoch_, "position = " + sql::quote_string(position.to_string()));
+}
+
+std::string SidecarCheckpoint::overlap_statement(const gtid::Set& end) const {
+  return state::update_statement(stream_, epoch_, "overlap_end = " + sql::quote_string(end.to_string()));
+}
+
+std::string SidecarCheckpoint::store_prepared_statement(const std::string& xid, std::string_view changes) const {
+  return fmt::format("INSERT INTO {} (stream, xid, changes, created) VALUES ({}, {}, {}, UTC_TIMESTAMP(3))",
+                     table("prepared_xa"),
+                     stream_,
+                     sql::quote_string(xid),
+                     sql::quote_string(changes));
+}
+
+std::string SidecarCheckpoint::select_prepared_statement(const std::string& xid) const {
+  return fmt::format("SELECT changes FROM {} WHERE stream = {} AND xid = {}", table("prepared_xa"), stream_, sql::quote_string(xid));
+}
+
+std::string SidecarCheckpoint::erase_prepared_statement(const std::string& xid) const {
+  return fmt::format("DELETE FROM {} WHERE stream = {} AND xid = {}", table("prepared_xa"), stream_, sql::quote_string(xid));
+}
+
+}  // namespace godwit::workflow

@@ -1,0 +1,32 @@
+// apply's checkpoint over the sidecar's stream row. Statements may be made by any thread.
+#pragma once
+
+#include <fmt/format.h>
+
+#include "godwit/apply/checkpoint.h"
+#include "godwit/state/sidecar.h"
+
+namespace godwit::workflow {
+
+class SidecarCheckpoint : public apply::Checkpoint {
+ public:
+  SidecarCheckpoint(gtid::Flavour source_flavour, std::uint64_t stream, std::uint64_t epoch)
+      : flavour_(source_flavour), stream_(stream), epoch_(epoch) {}
+
+  State load(db::Connection& target) override;
+  std::string guard_statement() const override { return state::guard_statement(stream_); }
+  bool is_own_epoch(const std::string& epoch) const override { return epoch == fmt::format("{}", epoch_); }
+  std::string advance_statement(const gtid::Set& position) const override;
+  std::string overlap_statement(const gtid::Set& end) const override;
+  [[noreturn]] void throw_fenced() const override { state::throw_fenced(stream_, epoch_); }
+  std::string store_prepared_statement(const std::string& xid, std::string_view changes) const override;
+  std::string select_prepared_statement(const std::string& xid) const override;
+  std::string erase_prepared_statement(const std::string& xid) const override;
+
+ private:
+  const gtid::Flavour flavour_;
+  const std::uint64_t stream_;
+  const std::uint64_t epoch_;
+};
+
+}  // namespace godwit::workflow

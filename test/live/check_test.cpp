@@ -1,0 +1,256 @@
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1
+// Every check, provoked on real servers: verdict, code, cause and remedy; and each of them ok where all is well.
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "catch.h"
+#include "live/support/process.h"
+
+using namespace godwit::test;
+using nlohmann::json;
+
+namespace {
+
+struct Provoked {
+  std::string check;
+  std::string source;
+  std::string target;
+  std::vector<std::string> on_source;  // statements, before
+  std::vector<std::string> on_target;
+  std::vector<std::string> undo_source;
+  std::vector<std::string> undo_target;
+  std::string verdict;
+  std::string code;
+  std::string cause;   // a part of it
+  std::string remedy;  // likewise
+  std::vector<std::string> options;
+};
+
+void run_all(const Server& server, const std::vector<std::string>& statements) {
+  Client client = server.client();
+  for (const auto& statement : statements) client.execute(statement);
+}
+
+// The first finding of that check with that verdict.
+json finding_of(const json& document, const std::string& check, const std::string& verdict) {
+  for (const auto& finding : document["findings"]) {
+    if (finding["check"] == check && finding["verdict"] == verdict) return finding;
+  }
+  return nullptr;
+}
+
+void provoke(const Provoked& it) {
+  const Server source(it.source);
+  const Server target(it.target);
+  INFO(it.check << " " << source.flavour() << " -> " << target.flavour());
+  const Migration migration(source, target, "chk");
+  migration.clean();
+  run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY, v VARCHAR(20))", "INSERT INTO chk.t VALUES (1, 'one')"});
+  run_all(source, it.on_source);
+  run_all(target, it.on_target);
+  std::vector<std::string> options = it.options;
+  options.emplace_back("--json");
+  const Outcome outcome = migration.run("check", options);
+  run_all(source, it.undo_source);
+  run_all(target, it.undo_target);
+  INFO(outcome.out << outcome.err);
+  REQUIRE(!outcome.out.empty());
+  const json document = json::parse(outcome.out);
+  const json finding = finding_of(document, it.check, it.verdict);
+  REQUIRE(finding != nullptr);
+  CHECK(finding.value("code", "") == it.code);
+  CHECK(finding["cause"].get<std::string>().find(it.cause) != std::string::npos);
+  CHECK(finding.value("remedy", "").find(it.remedy) != std::string::npos);
+  CHECK((outcome.status == 3) == (it.verdict == "blocker"));
+  migration.clean();
+}
+
+}  // namespace
+
+TEST_CASE("where all is well every check says ok", "[check]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    const Server source(from);
+    const Server target(to);
+    const Migration migration(source, target, "chk");
+    migration.clean();
+    run_all(source, {"SET GLOBAL sync_binlog = 1", "CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY)"});
+    const Outcome outcome = migration.run("check", {"--json"});
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    std::set<std::string> seen;
+    const json document = json::parse(outcome.out);
+    for (const auto& finding : document["findings"]) {
+      INFO(finding.dump());
+      CHECK(finding["verdict"] == "ok");
+      CHECK(finding["cause"] != "");
+      seen.insert(finding["check"].get<std::string>());
+    }
+    const json known = json::parse(Process({std::getenv("GODWIT_BIN"), "inspect", "checks", "--json"}, {}).wait().out);
+    for (const auto& check : known["checks"]) CHECK(seen.count(check["name"]) == 1);
+    run_all(source, {"SET GLOBAL sync_binlog = 0"});
+    migration.clean();
+  }
+}
+
+TEST_CASE("the source's binlog is asked for all that a copy needs of it", "[check]") {
+  provoke({"source_binlog", "g", "b", {}, {}, {}, {}, "blocker", "GW0302", "log_bin is OFF", "--log-bin"});
+  provoke({"source_binlog_format", "a", "b", {"SET GLOBAL binlog_format = 'MIXED'"}, {}, {"SET GLOBAL binlog_format = 'ROW'"}, {}, "blocker", "GW0303", "MIXED", "SET GLOBAL binlog_format = 'ROW'"});
+  for (const char* name : {"a", "c"}) {
+    provoke({"source_row_image", name, "b", {"SET GLOBAL binlog_row_image = 'MINIMAL'"}, {}, {"SET GLOBAL binlog_row_image = 'FULL'"}, {}, "blocker", "GW0303", "MINIMAL", "SET GLOBAL binlog_row_image"});
+    provoke({"source_binlog_retention", name, "b", {"SET GLOBAL binlog_expire_logs_seconds = 60"}, {}, {"SET GLOBAL binlog_expire_logs_seconds = 0"}, {}, "warning", "GW0302", "kept 1 m", "SET GLOBAL binlog_expire_logs_seconds = 3600"});
+    provoke({"source_sync_binlog", name, "b", {"SET GLOBAL sync_binlog = 0"}, {}, {}, {}, "warning", "GW0302", "sync_binlog is 0", "SET GLOBAL sync_binlog = 1"});
+  }
+  provoke({"source_commit_order", "c", "d", {"SET GLOBAL binlog_order_commits = OFF"}, {}, {"SET GLOBAL binlog_order_commits = ON"}, {}, "blocker", "GW0304", "binlog_order_commits is OFF", "SET GLOBAL binlog_order_commits = ON"});
+  provoke({"source_gtid", "c", "d", {"SET GLOBAL gtid_mode = ON_PERMISSIVE"}, {}, {"SET GLOBAL gtid_mode = ON"}, {}, "blocker", "GW0305", "ON_PERMISSIVE", "gtid_mode step by step"});
+  provoke({"source_gtid", "a", "b", {"SET GLOBAL gtid_strict_mode = OFF"}, {}, {"SET GLOBAL gtid_strict_mode = ON"}, {}, "warning", "GW0305", "gtid_strict_mode is OFF", "SET GLOBAL gtid_strict_mode = ON"});
+  provoke({"source_binlog_filters", "h", "b", {}, {}, {}, {}, "blocker", "GW0308", "Binlog_Ignore_DB is junk", "remove the filter"});
+  provoke({"source_is_replica", "h", "b", {"CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'x'"}, {}, {"RESET SLAVE ALL"}, {}, "blocker", "GW0302", "does not log what it applies", "--log-replica-updates"});
+}
+
+TEST_CASE("a prepared XA transaction is seen", "[check]") {
+  for (const char* name : {"a", "c"}) {
+    provoke({"source_prepared_xa", name, "b", {"XA START 'x'", "INSERT INTO chk.t VALUES (9, 'x')", "XA END 'x'", "XA PREPARE 'x'"}, {}, {"XA ROLLBACK 'x'"}, {}, "warning", "GW0505", "1 XA", "XA COMMIT or XA ROLLBACK"});
+  }
+}
+
+TEST_CASE("a transaction that has been open for a minute is named", "[check]") {
+  if (std::getenv("GODWIT_LONG") == nullptr) return;  // it takes that minute
+  Client holder = Server("a").client();
+  holder.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT");
+  holder.execute("DO SLEEP(61)");
+  provoke({"source_long_transactions", "a", "b", {}, {}, {}, {}, "warning", "GW0505", "has had a transaction open for 6", "KILL " + holder.scalar("SELECT CONNECTION_ID()")});
+}
+
+TEST_CASE("the target is asked whether it can take the copy", "[check]") {
+  provoke({"not_the_same", "a", "a", {}, {}, {}, {}, "blocker", "GW0306", "same server and the same tables", "--map"});
+  for (const char* name : {"b", "d"}) {
+    provoke({"target_writable", "a", name, {}, {"SET GLOBAL read_only = ON"}, {}, {"SET GLOBAL read_only = OFF"}, "blocker", "GW0110", "read_only is ON", "SET GLOBAL read_only = OFF"});
+    provoke({"target_local_infile", "a", name, {}, {"SET GLOBAL local_infile = OFF"}, {}, {"SET GLOBAL local_infile = ON"}, "warning", "GW0108", "local_infile is OFF", "SET GLOBAL local_infile = ON"});
+    provoke({"target_max_packet", "a", name, {}, {"SET GLOBAL max_allowed_packet = 1048576"}, {}, {"SET GLOBAL max_allowed_packet = 67108864"}, "warning", "GW0309", "1.0 MiB, on the source 64.0 MiB", "SET GLOBAL max_allowed_packet = 67108864"});
+    provoke({"target_empty", "a", name, {}, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT)"}, {}, {}, "blocker", "GW0501", "on the target already", "DROP TABLE `chk`.`t`"});
+    provoke({"target_empty", "a", name, {}, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY, v VARCHAR(20))", "INSERT INTO chk.t VALUES (5, 'x')"}, {}, {}, "blocker", "GW0501", "holds rows", "TRUNCATE TABLE", {"--schema", "existing"}});
+    provoke({"target_empty", "a", name, {}, {"CREATE DATABASE chk"}, {}, {}, "blocker", "GW0201", "has no such table", "--schema create", {"--schema", "existing"}});
+    provoke({"time_zones", "a", name, {}, {"SET GLOBAL time_zone = '+03:00'"}, {}, {"SET GLOBAL time_zone = SYSTEM"}, "warning", "GW0206", "+03:00", "SET GLOBAL time_zone"});
+    provoke({"sql_modes", "a", name, {}, {"SET GLOBAL sql_mode = 'ANSI_QUOTES'"}, {}, {"SET GLOBAL sql_mode = DEFAULT"}, "warning", "GW0206", "ANSI_QUOTES", "compare them"});
+  }
+  provoke({"target_binlog", "a", "g", {}, {}, {}, {}, "warning", "GW0302", "no way back", "--log-bin"});
+  provoke({"names_case", "a", "h", {}, {}, {}, {}, "warning", "GW0307", "0 on the source, 1 on the target", "names"});
+  provoke({"names_case", "a", "h", {"CREATE TABLE chk.Upper (id INT PRIMARY KEY)"}, {}, {}, {}, "blocker", "GW0307", "upper-case", "--map"});
+}
+
+TEST_CASE("a table larger than the target's disk is a warning", "[check]") {
+  provoke({"target_disk", "c", "d",
+           {"ANALYZE TABLE chk.t", "UPDATE mysql.innodb_table_stats SET n_rows = 1000000000, clustered_index_size = 10000000000 WHERE database_name = 'chk'", "FLUSH TABLES"}, {}, {}, {},
+           "warning", "GW0313", "free", "make room"});
+}
+
+TEST_CASE("missing privileges are named with their GRANT", "[check]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    const Server source(from);
+    const Server target(to);
+    Migration migration(source, target, "chk");
+    migration.clean();
+    run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT)", "CREATE VIEW chk.v AS SELECT 1"});
+    for (const auto* server : {&source, &target}) {
+      run_all(*server, {"DROP USER IF EXISTS chk_poor@'%'", "CREATE USER chk_poor@'%' IDENTIFIED BY 'godwit'", "GRANT SELECT ON chk.* TO chk_poor@'%'"});
+    }
+    for (auto* dsn : {&migration.source_dsn, &migration.target_dsn}) dsn->replace(dsn->find("godwit@"), 6, "chk_poor");
+    const Outcome outcome = migration.run("check", {"--json", "--allow-no-key", "--skip-target-binlog"});
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 3);
+    const json document = json::parse(outcome.out);
+    std::set<std::string> remedies;
+    for (const auto& finding : document["findings"]) {
+      if (finding["verdict"] == "blocker" || finding["verdict"] == "warning") remedies.insert(finding["remedy"].get<std::string>());
+    }
+    const std::string monitor = source.is_mariadb() ? "BINLOG MONITOR" : "REPLICATION CLIENT";
+    const std::string no_binlog = source.is_mariadb() ? "BINLOG ADMIN" : "SYSTEM_VARIABLES_ADMIN";
+    for (const std::string& remedy :
+         {"GRANT " + monitor + " ON *.* TO 'chk_poor'@'%'", std::string("GRANT REPLICATION SLAVE ON *.* TO 'chk_poor'@'%'"), std::string("GRANT LOCK TABLES ON `chk`.* TO 'chk_poor'@'%'"),
+          std::string("GRANT SHOW VIEW ON `chk`.* TO 'chk_poor'@'%'"), std::string("GRANT PROCESS ON *.* TO 'chk_poor'@'%'"), std::string("GRANT SELECT ON mysql.* TO 'chk_poor'@'%'"),
+          "GRANT " + no_binlog + " ON *.* TO 'chk_poor'@'%'; or without --skip-target-binlog",
+          std::string("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, CREATE VIEW, CREATE ROUTINE, ALTER ROUTINE, TRIGGER, EVENT ON `_godwit`.* TO 'chk_poor'@'%'")}) {
+      INFO(remedy);
+      CHECK(remedies.count(remedy) == 1);
+    }
+    // The statements are what they say: run, they leave no blocker.
+    for (const auto& finding : document["findings"]) {
+      if (finding["verdict"] != "blocker" && finding["verdict"] != "warning") continue;
+      std::string remedy = finding["remedy"];
+      remedy = remedy.substr(0, remedy.find(';'));
+      if (remedy.rfind("GRANT ", 0) != 0 || remedy.find("TO 'chk_poor'") == std::string::npos) continue;
+      run_all(finding["object"].get<std::string>().rfind("target", 0) == 0 ? target : source, {remedy});
+    }
+    const Outcome after = migration.run("copy", {"--allow-no-key", "--skip-target-binlog"});
+    INFO(after.out << after.err);
+    CHECK(after.status == 0);
+    migration.run("cancel");
+    for (const auto* server : {&source, &target}) run_all(*server, {"DROP USER chk_poor@'%'"});
+    migration.clean();
+  }
+}
+
+TEST_CASE("tables and columns that do not fit are named", "[check]") {
+  provoke({"table_keys", "a", "b", {"CREATE TABLE chk.heap (v INT)"}, {}, {}, {}, "blocker", "GW0502", "neither a primary key", "ADD PRIMARY KEY"});
+  provoke({"table_keys", "a", "b", {"CREATE TABLE chk.heap (v INT)"}, {}, {}, {}, "warning", "GW0502", "neither a primary key", "ADD PRIMARY KEY", {"--allow-no-key"}});
+  provoke({"definitions", "a", "b", {"CREATE TABLE chk.isam (id INT PRIMARY KEY) ENGINE = MyISAM"}, {}, {}, {}, "blocker", "GW0204", "MyISAM", "InnoDB"});
+  provoke({"definitions", "c", "a", {"CREATE TABLE chk.embedding (id INT PRIMARY KEY, v VECTOR(3))"}, {}, {}, {}, "blocker", "GW0202", "VECTOR", "--exclude-tables"});
+  provoke({"definitions", "c", "a", {"CREATE TABLE chk.kanji (id INT PRIMARY KEY, v VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs)"}, {}, {}, {}, "blocker", "GW0203", "utf8mb4_ja_0900_as_cs", "--collation-map"});
+  provoke({"foreign_keys", "a", "b", {"CREATE TABLE chk.child (id INT PRIMARY KEY, t INT, FOREIGN KEY to_t (t) REFERENCES chk.t (id))"}, {}, {}, {}, "blocker", "GW0311", "`chk`.`t`, which is not copied", "--tables", {"--tables", "child"}});
+  provoke({"online_schema_change", "a", "b", {"CREATE TABLE chk._t_gho (id INT PRIMARY KEY)"}, {}, {}, {}, "warning", "GW0504", "online schema change", "--exclude-tables"});
+}
+
+TEST_CASE("cascades are said to be in the binlog where they are, and not where they are not", "[check]") {
+  const std::vector<std::string> child{"CREATE TABLE chk.child (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES chk.t (id) ON DELETE CASCADE)"};
+  provoke({"cascades", "a", "b", child, {}, {}, {}, "warning", "GW0312", "does not log what it changes", "keep the constraint"});
+  provoke({"cascades", "c", "d", child, {}, {}, {}, "ok", "", "logs what it changes", ""});
+  provoke({"cascades", "a", "b", {"CREATE TABLE chk.child (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES chk.t (id))"}, {}, {}, {}, "ok", "", "no foreign key changes other rows", ""});
+}
+
+TEST_CASE("values that become equal under the target's collation are found, others are not", "[check]") {
+  const auto table = [](const std::string& collation, const std::string& more = "") {
+    return "CREATE TABLE chk.words (id INT PRIMARY KEY, w VARCHAR(20) COLLATE " + collation + " NULL, n INT, UNIQUE KEY by_word (w" + more + "))";
+  };
+  const std::string padded = "INSERT INTO chk.words VALUES (1, 'a', 1), (2, 'a ', 1), (3, NULL, 1), (4, NULL, 1)";
+  const std::string accents = "INSERT INTO chk.words VALUES (1, 'e', 1), (2, 'é', 1)";
+  // 0900 does not pad, general_ci does.
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_ai_ci"), padded}, {}, {}, {}, "blocker", "GW0310", "by_word would have duplicates", "--collation-map", {"--collation-map", "utf8mb4_0900_ai_ci=utf8mb4_general_ci"}});
+  // Its built-in counterpart does not pad either; the source cannot ask that one, and its stand-in pads.
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_ai_ci"), padded}, {}, {}, {}, "ok", "", "stay unique", ""});
+  // A collation that only the target knows, and that holds the two equal.
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs"), accents}, {}, {}, {}, "blocker", "GW0310", "uca1400_ai_ci", "--collation-map", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_uca1400_ai_ci"}});
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs"), accents}, {}, {}, {}, "ok", "", "stay unique", ""});
+  // The other column of the key tells them apart; a prefix does not.
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs", ", n"), "INSERT INTO chk.words VALUES (1, 'e', 1), (2, 'é', 2)"}, {}, {}, {}, "ok", "", "stay unique", "", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_general_ci"}});
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs", "(1)"), "INSERT INTO chk.words VALUES (1, 'ex', 1), (2, 'éy', 2)"}, {}, {}, {}, "blocker", "GW0310", "by_word", "--collation-map", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_general_ci"}});
+  provoke({"unique_values", "a", "b", {table("utf8mb4_general_ci"), "INSERT INTO chk.words VALUES (1, 'a', 1), (2, 'b', 1)"}, {}, {}, {}, "ok", "", "stay unique", ""});
+}
+
+TEST_CASE("triggers, events and definers are named", "[check]") {
+  provoke({"triggers_and_events", "a", "b", {"CREATE TRIGGER chk.before_t BEFORE INSERT ON chk.t FOR EACH ROW SET NEW.v = 'x'"}, {}, {}, {}, "ok", "", "trigger `chk`.`before_t` is created by the switch", ""});
+  provoke({"triggers_and_events", "c", "d", {"CREATE EVENT chk.nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM chk.t"}, {}, {}, {}, "ok", "", "event `chk`.`nightly` is created by the switch", ""});
+  provoke({"triggers_and_events", "a", "b", {"CREATE SEQUENCE chk.s"}, {}, {}, {}, "warning", "GW0205", "is not carried", "by hand"});
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    provoke({"definers", from, to, {"CREATE DEFINER = 'gone'@'%' VIEW chk.v AS SELECT 1"}, {}, {}, {}, "warning", "GW0603", "view `chk`.`v` is defined by", "--accounts gone@%"});
+  }
+}
+
+TEST_CASE("--skip leaves a check out, and takes no other name", "[check]") {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "chk");
+  migration.clean();
+  run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (v INT)"});
+  const Outcome skipped = migration.run("check", {"--skip", "table_keys", "--json"});
+  INFO(skipped.out << skipped.err);
+  CHECK(skipped.status == 0);
+  CHECK(finding_of(json::parse(skipped.out), "table_keys", "skipped") != nullptr);
+  const Outcome unknown = migration.run("check", {"--skip", "table_key", "--json"});
+  CHECK(unknown.status == 2);
+  CHECK(json::parse(unknown.out)["error"]["object"] == "--skip table_key");
+  const Outcome text = migration.run("check");
+  CHECK(text.status == 3);
+  CHECK(text.out.find("blocker  table_keys") != std::string::npos);
+  CHECK(text.out.find("1 blockers") != std::string::npos);
+  migration.clean();
+}

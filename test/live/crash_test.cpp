@@ -1,0 +1,279 @@
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7
+// `godwit copy` dies or fails at every failpoint it has, and at random moments, while writers keep writing; the same command
+// then goes on. Judged by the writers' own history: every row is as it was between low and high, each chunk was copied once, each
+// key is there. The list of failpoints is godwit's own, so that a new one is walked through without anybody adding it here.
+#include <signal.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "catch.h"
+#include "live/support/compare.h"
+#include "live/support/history.h"
+#include "live/support/process.h"
+
+using namespace godwit::test;
+using nlohmann::json;
+
+namespace {
+
+const std::vector<std::string> kOptions{"--json", "--allow-no-key", "--chunk-size", "4KiB", "--readers", "3"};
+
+// A pair of servers with writers on the source, for as long as one test case.
+class Stage {
+ public:
+  Stage(const std::string& source_name, const std::string& target_name)
+      : source_(source_name), target_(target_name), migration_(source_, target_, "crash"), from_(source_.client()), to_(target_.client()) {
+    migration_.clean();
+    create_stamped(from_, "crash", history_);
+    writers_ = std::make_unique<Writers>(source_, "crash", history_, WriterOptions{});
+  }
+  ~Stage() {
+    writers_.reset();
+    migration_.clean();
+  }
+
+  const Migration& migration() const { return migration_; }
+
+  void forget_target() {
+    to_.execute("DROP DATABASE IF EXISTS crash");
+    to_.execute("DROP DATABASE IF EXISTS _godwit");
+    for (const char* suffix : {"", "-wal", "-shm"}) std::remove((migration_.state + suffix).c_str());
+  }
+
+  Outcome copy(const std::string& failpoints = "") {
+    return migration_.run("copy", kOptions, failpoints.empty() ? std::map<std::string, std::string>{} : std::map<std::string, std::string>{{"GODWIT_FAILPOINTS", failpoints}});
+  }
+
+  // What is on the target after a run was stopped: none of it may be copied again.
+  void remember() {
+    before_.clear();
+    const auto there = tables_of(to_, "crash");
+    for (const auto& table : there) before_[table] = read_stamped(to_, "crash", table);
+  }
+
+  // "" when the copy that ended with this outcome is right in every respect.
+  std::string fault(const Outcome& outcome) {
+    if (outcome.status != 0) return "exit status " + std::to_string(outcome.status);
+    const WritersAtRest rest(*writers_);
+    return fault_of(json::parse(outcome.out));
+  }
+
+  // "" when cancel leaves nothing of the workflow.
+  std::string fault_of_cancel() {
+    const Outcome outcome = migration_.run("cancel");
+    if (outcome.status != 0) return "cancel: exit status " + std::to_string(outcome.status) + ": " + outcome.err;
+    const auto left = to_.query(
+        "SELECT CONCAT('schema ', SCHEMA_NAME) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME IN ('crash', '_godwit') UNION "
+        "SELECT CONCAT('table ', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('crash', '_godwit') UNION "
+        "SELECT CONCAT('routine ', ROUTINE_NAME) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'crash'");
+    std::string text;
+    for (const auto& row : left) text += "left behind: " + row[0].value() + "\n";
+    const Outcome status = migration_.run_plain({"status", "--json", "--state", migration_.state});
+    if (!json::parse(status.out)["workflows"].empty()) text += "the state file still knows the workflow";
+    return text;
+  }
+
+ private:
+  std::string fault_of(const json& report) {
+    if (!report["pending"].empty()) return "statements wait: " + report["pending"].dump();
+    for (const auto& table : stamped_tables()) {
+      const Rows rows = read_stamped(to_, "crash", table);
+      const std::string judgement = history_.judge(table, rows, report["low"], report["high"]);
+      if (!judgement.empty()) return judgement;
+      if (const auto torn = torn_rows(to_, "crash", table); torn != 0) return table + ": " + std::to_string(torn) + " rows are torn";
+      if (const auto lost = changed_since(before_[table], rows); !lost.empty()) return table + ": " + lost;
+      if (const auto count = miscounted(report, table, std::max(rows.stamps.size(), rows.log.size())); !count.empty()) return count;
+    }
+    if (definitions(from_, "crash") != definitions(to_, "crash")) return "keys or objects differ:\n" + definitions(from_, "crash") + "against\n" + definitions(to_, "crash");
+    const std::string open = to_.scalar("SELECT COUNT(*) FROM _godwit.copy_chunk WHERE state <> 'done' OR lower_bound <> '' OR upper_bound <> ''");
+    if (open != "0") return open + " chunks are not merged into the proof of their table";
+    const std::string unfinished = to_.scalar("SELECT GROUP_CONCAT(source_table, ' ', state) FROM _godwit.copy_table WHERE state <> 'finished'");
+    return unfinished.empty() ? "" : "not finished: " + unfinished;
+  }
+
+  // A chunk that was committed before the crash was not copied again: its rows are the ones of then.
+  static std::string changed_since(const Rows& before, const Rows& now) {
+    for (const auto& [key, stamp] : before.stamps) {
+      const auto found = now.stamps.find(key);
+      if (found == now.stamps.end()) return "key " + key + " was copied, and is gone";
+      if (found->second != stamp) return "key " + key + " was copied twice: stamp " + stamp + ", then " + found->second;
+    }
+    return "";
+  }
+
+  // Rows counted chunk by chunk, over all runs, are the rows that are there.
+  static std::string miscounted(const json& report, const std::string& table, std::size_t rows) {
+    for (const auto& one : report["tables"]) {
+      if (one["source"] != "crash." + table) continue;
+      const auto counted = one["rows"].get<std::size_t>();
+      return counted == rows ? "" : table + ": its chunks count " + std::to_string(counted) + " rows, there are " + std::to_string(rows);
+    }
+    return table + ": not in the report";
+  }
+
+  Server source_;
+  Server target_;
+  Migration migration_;
+  Client from_;
+  Client to_;
+  History history_;
+  std::unique_ptr<Writers> writers_;
+  std::map<std::string, Rows> before_;
+};
+
+std::vector<std::string> failpoints_of_copy(const Migration& migration) {
+  const json document = json::parse(migration.run_plain({"inspect", "failpoints", "--json"}).out);
+  std::vector<std::string> names;
+  for (const auto& point : document["failpoints"]) {
+    const std::string name = point["name"];
+    if (name.rfind("copy.", 0) == 0) names.push_back(name);
+  }
+  return names;
+}
+
+bool was_hit(const Outcome& outcome, const std::string& point, const std::string& action) {
+  if (action == "kill") return outcome.status == 128 + SIGKILL;
+  return outcome.err.find(point) != std::string::npos;  // its error, logged: the run may have gone on
+}
+
+struct Walk {
+  std::vector<std::string> actions;
+  std::vector<unsigned> hits;
+};
+
+void walk(Stage& stage, const Walk& plan) {
+  const auto points = failpoints_of_copy(stage.migration());
+  REQUIRE(points.size() >= 20);
+  std::set<std::string> hit_again;
+  for (const auto& point : points) {
+    for (const auto& action : plan.actions) {
+      for (const unsigned hit : plan.hits) {
+        const std::string armed = point + "=" + action + "@" + std::to_string(hit);
+        stage.forget_target();
+        const Outcome stopped = stage.copy(armed);
+        INFO(armed << ": " << stopped.status << "\n" << stopped.out << stopped.err);
+        const bool is_hit = was_hit(stopped, point, action);
+        if (hit == 1) REQUIRE(is_hit);
+        if (hit == 1 || is_hit) CHECK(stopped.status != 2);
+        if (hit > 1 && is_hit) hit_again.insert(point);
+        stage.remember();
+        const Outcome resumed = stage.copy();
+        INFO("then " << resumed.status << "\n" << resumed.out << resumed.err);
+        CHECK(stage.fault(resumed) == "");
+      }
+    }
+  }
+  for (const auto& point : {"copy.table_created", "copy.chunks_planned", "copy.chunk_read", "copy.chunk_loaded", "copy.chunk_recorded", "copy.chunk_committed", "copy.table_copied",
+                            "copy.table_proved", "copy.keys_building", "copy.keys_built"}) {
+    INFO(point);
+    if (plan.hits.size() > 1) CHECK(hit_again.count(point) == 1);
+  }
+}
+
+std::uint64_t seed_of_this_run() {
+  const char* given = std::getenv("GODWIT_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+}
+
+// Stops the copy again and again at random moments until it ends by itself.
+void interrupt_at_random(Stage& stage, int signal_number, unsigned copies) {
+  const std::uint64_t seed = seed_of_this_run();
+  INFO("GODWIT_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  unsigned interrupted = 0;
+  for (unsigned i = 0; i < copies; ++i) {
+    stage.forget_target();
+    std::string story;
+    Outcome outcome;
+    for (unsigned run = 0; run < 20; ++run) {
+      // The more runs, the longer they live, so that each copy ends.
+      const auto life = std::chrono::milliseconds(random() % (300 + 150 * run));
+      stage.remember();
+      Process process = stage.migration().start("copy", kOptions);
+      const auto end = std::chrono::steady_clock::now() + life;
+      while (process.is_running() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      process.signal(signal_number);
+      outcome = process.wait(std::chrono::seconds(20));
+      story += std::to_string(life.count()) + " ms: " + std::to_string(outcome.status) + "\n";
+      if (outcome.status == 0) break;
+      ++interrupted;
+      INFO(story << outcome.out << outcome.err);
+      // A signal before main() is ready for it ends the process in the ordinary way.
+      const bool is_expected = signal_number == SIGKILL ? outcome.status == 128 + SIGKILL : (outcome.status == 130 || outcome.status == 128 + SIGTERM);
+      REQUIRE(is_expected);
+    }
+    INFO(story << outcome.out << outcome.err);
+    CHECK(stage.fault(outcome) == "");
+  }
+  CHECK(interrupted >= copies);
+}
+
+}  // namespace
+
+TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MariaDB", "[crash]") {
+  Stage stage("a", "b");
+  walk(stage, {.actions = {"kill"}, .hits = {1, 3}});
+}
+
+TEST_CASE("failing once at each failpoint, copy goes on: MariaDB", "[crash]") {
+  Stage stage("a", "b");
+  walk(stage, {.actions = {"error"}, .hits = {1}});
+}
+
+TEST_CASE("failing for good at each failpoint, copy goes on: MariaDB", "[crash]") {
+  Stage stage("a", "b");
+  walk(stage, {.actions = {"fatal"}, .hits = {2}});
+}
+
+TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MySQL", "[crash]") {
+  Stage stage("c", "d");
+  walk(stage, {.actions = {"kill"}, .hits = {1}});
+}
+
+TEST_CASE("killed at each failpoint, cancel leaves nothing behind", "[crash]") {
+  Stage stage("a", "b");
+  for (const auto& point : failpoints_of_copy(stage.migration())) {
+    // Keys are built in one place, objects too: the ninth time it is a view or a routine.
+    const bool is_repeated = point.rfind("copy.keys_", 0) == 0;
+    for (const unsigned hit : is_repeated ? std::vector<unsigned>{1, 7, 9} : std::vector<unsigned>{1}) {
+      stage.forget_target();
+      const Outcome stopped = stage.copy(point + "=kill@" + std::to_string(hit));
+      INFO(point << "@" << hit << "\n" << stopped.err);
+      if (hit == 1) REQUIRE(stopped.status == 128 + SIGKILL);
+      CHECK(stage.fault_of_cancel() == "");
+    }
+  }
+}
+
+TEST_CASE("a view that somebody else made on the target is neither taken for a copied one nor dropped by cancel", "[crash]") {
+  Stage stage("a", "b");
+  Client to = Server("b").client();
+  to.execute("CREATE DATABASE crash");
+  to.execute("CREATE VIEW crash.upon AS SELECT 42 AS mine");
+  const json report = json::parse(stage.copy().out);
+  INFO(report.dump());
+  REQUIRE(report["pending"].size() == 2);  // and the view upon it
+  REQUIRE(stage.migration().run("cancel").status == 0);
+  CHECK(to.scalar("SELECT mine FROM crash.upon") == "42");
+  CHECK(to.scalar("SELECT GROUP_CONCAT(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'crash'") == "upon");
+}
+
+TEST_CASE("killed at random moments, copy goes on and loses nothing: MariaDB", "[crash]") {
+  Stage stage("a", "b");
+  interrupt_at_random(stage, SIGKILL, 6);
+}
+
+TEST_CASE("asked to stop at random moments, copy ends with 130 and goes on: MariaDB", "[crash]") {
+  Stage stage("a", "b");
+  interrupt_at_random(stage, SIGTERM, 6);
+}
+
+TEST_CASE("killed at random moments, copy goes on and loses nothing: MySQL", "[crash]") {
+  Stage stage("c", "d");
+  interrupt_at_random(stage, SIGKILL, 4);
+}
