@@ -63,8 +63,11 @@ bool read_variable(Query& query, Bytes& in) {
   switch (in.u8()) {
     case 0: query.flags2 = in.u32(); return true;
     case 1: query.sql_mode = in.u64(); return true;
-    case 2: in.short_text(); in.u8(); return true;               // catalog, with its end
-    case 3: in.u32(); return true;                               // auto_increment increment and offset
+    case 2:
+      in.short_text();
+      in.u8();
+      return true;                  // catalog, with its end
+    case 3: in.u32(); return true;  // auto_increment increment and offset
     case 4: {
       Query::Charset charset;
       charset.client = in.u16();
@@ -74,12 +77,15 @@ bool read_variable(Query& query, Bytes& in) {
       return true;
     }
     case 5: query.time_zone = in.short_text(); return true;
-    case 6: in.short_text(); return true;                        // catalog
-    case 7: in.u16(); return true;                               // lc_time_names
+    case 6: in.short_text(); return true;  // catalog
+    case 7: in.u16(); return true;         // lc_time_names
     case 8: query.schema_collation = in.u16(); return true;
-    case 9: in.u64(); return true;                               // tables of a multi-table update
-    case 10: in.u32(); return true;                              // bytes written on the first source
-    case 11: in.short_text(); in.short_text(); return true;      // invoker: user, host
+    case 9: in.u64(); return true;   // tables of a multi-table update
+    case 10: in.u32(); return true;  // bytes written on the first source
+    case 11:
+      in.short_text();
+      in.short_text();
+      return true;  // invoker: user, host
     case 12: {
       const std::size_t count = in.u8();
       if (count >= kUpdatedSchemasMax) return true;
@@ -91,17 +97,17 @@ bool read_variable(Query& query, Bytes& in) {
       }
       return true;
     }
-    case 13: in.u24(); return true;                              // microseconds
-    case 14: in.u64(); return true;                              // commit time stamps of another server family
+    case 13: in.u24(); return true;  // microseconds
+    case 14: in.u64(); return true;  // commit time stamps of another server family
     case 15: in.take(16); return true;
-    case 16: in.u8(); return true;                               // explicit_defaults_for_timestamp
-    case 17: in.u64(); return true;                              // XID of DDL
+    case 16: in.u8(); return true;   // explicit_defaults_for_timestamp
+    case 17: in.u64(); return true;  // XID of DDL
     case 18: query.default_utf8mb4_collation = in.u16(); return true;
-    case 19: in.u8(); return true;                               // sql_require_primary_key
-    case 20: in.u8(); return true;                               // default_table_encryption
-    case 128: in.u24(); return true;                             // MariaDB: microseconds
-    case 129: in.u64(); return true;                             // MariaDB: XID of DDL
-    case 130: {                                                  // MariaDB: halves of an ALTER
+    case 19: in.u8(); return true;    // sql_require_primary_key
+    case 20: in.u8(); return true;    // default_table_encryption
+    case 128: in.u24(); return true;  // MariaDB: microseconds
+    case 129: in.u64(); return true;  // MariaDB: XID of DDL
+    case 130: {                       // MariaDB: halves of an ALTER
       const std::uint16_t flags = in.u16();
       constexpr unsigned kCommitOrRollbackAlter = 0x06;
       if ((flags & kCommitOrRollbackAlter) != 0) in.u64();
@@ -156,7 +162,8 @@ LoadData decode_load_data(EventType type, std::string_view body) {
   LoadData load;
   if (type == EventType::execute_load_query) {
     constexpr std::size_t kQueryHeadBytes = 13;
-    constexpr std::size_t kLoadBytes = 13;  // file id u32, name's begin u32 and end u32 in the statement, duplicates u8
+    constexpr std::size_t kLoadBytes =
+        13;  // file id u32, name's begin u32 and end u32 in the statement, duplicates u8
     Bytes head(body);
     head.take(kQueryHeadBytes);
     load.file_id = head.u32();
@@ -213,7 +220,8 @@ Gtid decode_gtid_untagged(bool is_anonymous, Bytes in) {
   if (in.is_at_end()) return event;
   const std::uint32_t version = in.u32();
   event.immediate_server_version = version & ~kHasOriginalVersion;
-  event.original_server_version = (version & kHasOriginalVersion) != 0 ? in.u32() : event.immediate_server_version;
+  event.original_server_version =
+      (version & kHasOriginalVersion) != 0 ? in.u32() : event.immediate_server_version;
   return event;
 }
 
@@ -257,12 +265,16 @@ Gtid decode_gtid_tagged(Bytes in) {
   Gtid event;
   const std::size_t whole = in.size();
   if (in.varint() != 1) {
-    throw Error(Code::event_unsupported, {.object = "tagged GTID event", .cause = "its serialization is not version 1", .remedy = "this godwit is older than the server"});
+    throw Error(Code::event_unsupported,
+                {.object = "tagged GTID event",
+                 .cause = "its serialization is not version 1",
+                 .remedy = "this godwit is older than the server"});
   }
   const std::uint64_t message_bytes = in.varint();
   const std::uint64_t last_required = in.varint();
   const std::size_t head_bytes = whole - in.size();
-  if (message_bytes < head_bytes || message_bytes > whole) fail_corrupt("its message is not as long as it says");
+  if (message_bytes < head_bytes || message_bytes > whole)
+    fail_corrupt("its message is not as long as it says");
   Bytes fields(in.take(static_cast<std::size_t>(message_bytes) - head_bytes));
   while (!fields.is_at_end()) {
     const std::uint64_t id = fields.varint();
@@ -271,7 +283,8 @@ Gtid decode_gtid_tagged(Bytes in) {
     break;  // of a newer server, and the rest may be ignored
   }
   if (event.original_commit_us == 0) event.original_commit_us = event.immediate_commit_us;
-  if (event.original_server_version == 0) event.original_server_version = event.immediate_server_version;
+  if (event.original_server_version == 0)
+    event.original_server_version = event.immediate_server_version;
   check_number(event);
   return event;
 }
@@ -341,7 +354,8 @@ XaPrepare decode_xa_prepare(std::string_view body) {
   event.id.format = static_cast<std::int32_t>(in.u32());
   const std::uint32_t global_bytes = in.u32();
   const std::uint32_t branch_bytes = in.u32();
-  if (global_bytes > kPartBytesMax || branch_bytes > kPartBytesMax) fail_corrupt("an XA id that is too long");
+  if (global_bytes > kPartBytesMax || branch_bytes > kPartBytesMax)
+    fail_corrupt("an XA id that is too long");
   event.id.global = in.take(global_bytes);
   event.id.branch = in.take(branch_bytes);
   return event;
@@ -358,6 +372,31 @@ Heartbeat decode_heartbeat_v2(std::string_view body) {
     if (field == 1) event.file = value.take_rest();
     if (field == 2) event.offset = value.packed();
   }
+  return event;
+}
+
+Rotate decode_rotate(std::string_view body) {
+  Bytes in(body);
+  Rotate event;
+  event.offset = in.u64();
+  event.file = in.take_rest();
+  return event;
+}
+
+Intvar decode_intvar(std::string_view body) {
+  constexpr std::uint8_t kInsertId = 2;
+  Bytes in(body);
+  Intvar event;
+  event.is_insert_id = in.u8() == kInsertId;
+  event.value = in.u64();
+  return event;
+}
+
+Rand decode_rand(std::string_view body) {
+  Bytes in(body);
+  Rand event;
+  event.seed1 = in.u64();
+  event.seed2 = in.u64();
   return event;
 }
 

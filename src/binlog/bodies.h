@@ -24,6 +24,9 @@ GtidMariadb decode_gtid_mariadb(std::string_view body, std::uint32_t server_id);
 GtidList decode_gtid_list(std::string_view body);
 XaPrepare decode_xa_prepare(std::string_view body);
 Heartbeat decode_heartbeat_v2(std::string_view body);
+Rotate decode_rotate(std::string_view body);
+Intvar decode_intvar(std::string_view body);
+Rand decode_rand(std::string_view body);
 Incident decode_incident(std::string_view body);
 UserVar decode_user_var(std::string_view body);
 

@@ -10,7 +10,8 @@ void fail_corrupt(std::string cause) {
   throw Error(Code::event_corrupt,
               {.object = "binlog",
                .cause = std::move(cause),
-               .remedy = "godwit inspect binlog shows the events before it; compare with the server's own reader"});
+               .remedy = "godwit inspect binlog shows the events before it; compare with the "
+                         "server's own reader"});
 }
 
 void fail_short() { fail_corrupt("it ends in the middle of a field"); }

@@ -13,22 +13,28 @@ namespace godwit::binlog {
 [[noreturn]] void fail_corrupt(std::string cause);
 [[noreturn]] void fail_short();
 
-inline std::uint8_t byte_at(std::string_view bytes, std::size_t at) { return static_cast<std::uint8_t>(bytes[at]); }
+inline std::uint8_t byte_at(std::string_view bytes, std::size_t at) {
+  return static_cast<std::uint8_t>(bytes[at]);
+}
 
 // Whether bit `at` of a bitmap is set, lowest bit first. The caller knows that it is inside.
-inline bool bit_at(std::string_view bitmap, std::size_t at) { return (byte_at(bitmap, at / 8) >> (at % 8) & 1U) != 0; }
+inline bool bit_at(std::string_view bitmap, std::size_t at) {
+  return (byte_at(bitmap, at / 8) >> (at % 8) & 1U) != 0;
+}
 
 template <typename T>
 T little_endian(std::string_view bytes) {
   T value = 0;
-  for (std::size_t i = bytes.size(); i-- > 0;) value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | byte_at(bytes, i));
+  for (std::size_t i = bytes.size(); i-- > 0;)
+    value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | byte_at(bytes, i));
   return value;
 }
 
 template <typename T>
 T big_endian(std::string_view bytes) {
   T value = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | byte_at(bytes, i));
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | byte_at(bytes, i));
   return value;
 }
 

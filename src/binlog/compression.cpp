@@ -11,7 +11,8 @@
 namespace godwit::binlog {
 namespace {
 
-constexpr std::size_t kStepBytes = std::size_t{1} << 20;  // memory is taken in such steps, whatever was declared
+constexpr std::size_t kStepBytes = std::size_t{1}
+                                   << 20;  // memory is taken in such steps, whatever was declared
 
 class Inflater {
  public:
@@ -43,7 +44,10 @@ class Inflater {
 
 }  // namespace
 
-void append_inflated(std::string& out, std::string_view compressed, std::size_t bytes, bool has_wrap) {
+void append_inflated(std::string& out,
+                     std::string_view compressed,
+                     std::size_t bytes,
+                     bool has_wrap) {
   Inflater inflater(compressed, has_wrap);
   std::size_t left = bytes;
   while (left > 0) {
@@ -64,7 +68,8 @@ void append_uncompressed(std::string& out, std::string_view bytes, std::size_t b
   Bytes in(bytes);
   const std::uint8_t head = in.u8();
   const std::size_t length_bytes = head & 0x07U;
-  if ((head & 0xf0U) != 0x80U || length_bytes == 0 || length_bytes > 4) fail_corrupt("its compression is not known");
+  if ((head & 0xf0U) != 0x80U || length_bytes == 0 || length_bytes > 4)
+    fail_corrupt("its compression is not known");
   const auto size = big_endian<std::size_t>(in.take(length_bytes));
   if (size > bytes_max) fail_corrupt("it is larger than the limit after decompression");
   append_inflated(out, in.rest(), size, true);
@@ -74,7 +79,7 @@ void append_uncompressed(std::string& out, std::string_view bytes, std::size_t b
 
 struct PayloadStream::Impl {
   struct Free {
-    void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+    void operator()(ZSTD_DStream* freed) const { ZSTD_freeDStream(freed); }
   };
   std::unique_ptr<ZSTD_DStream, Free> stream;  // none: the bytes are plain
   ZSTD_inBuffer in{};
@@ -93,7 +98,8 @@ struct PayloadStream::Impl {
       if (in.pos == in.size && is_frame_ended) return 0;
       const std::size_t consumed_before = in.pos;
       const std::size_t hint = ZSTD_decompressStream(stream.get(), &piece, &in);
-      if (ZSTD_isError(hint) != 0) fail_corrupt(std::string("its payload is no zstd frame: ") + ZSTD_getErrorName(hint));
+      if (ZSTD_isError(hint) != 0)
+        fail_corrupt(std::string("its payload is no zstd frame: ") + ZSTD_getErrorName(hint));
       is_frame_ended = hint == 0;
       const bool is_stuck = piece.pos == 0 && in.pos == consumed_before;
       if (is_stuck && !is_frame_ended) fail_corrupt("its payload ends early");
@@ -103,7 +109,8 @@ struct PayloadStream::Impl {
   }
 };
 
-PayloadStream::PayloadStream(std::string_view bytes, bool is_compressed) : impl_(std::make_unique<Impl>()) {
+PayloadStream::PayloadStream(std::string_view bytes, bool is_compressed)
+    : impl_(std::make_unique<Impl>()) {
   impl_->in = {bytes.data(), bytes.size(), 0};
   if (!is_compressed) return;
   impl_->stream.reset(ZSTD_createDStream());

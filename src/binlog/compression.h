@@ -9,7 +9,10 @@
 namespace godwit::binlog {
 
 // Appends what a zlib stream (raw deflate when has_wrap is false) holds. Throws Error(event_corrupt) unless it is `bytes` bytes.
-void append_inflated(std::string& out, std::string_view compressed, std::size_t bytes, bool has_wrap);
+void append_inflated(std::string& out,
+                     std::string_view compressed,
+                     std::size_t bytes,
+                     bool has_wrap);
 
 // MariaDB's binlog compression: one byte (0x80 | algorithm << 4 | bytes of the length), the length big-endian, a zlib stream.
 void append_uncompressed(std::string& out, std::string_view bytes, std::size_t bytes_max);

@@ -12,9 +12,12 @@ namespace {
 constexpr unsigned kGroupDigits = 9;
 constexpr std::size_t kGroupBytes = 4;
 constexpr std::array<std::size_t, 10> kBytesOfDigits{0, 1, 1, 2, 2, 3, 3, 4, 4, 4};
-constexpr std::array<std::uint32_t, 10> kPowersOfTen{1, 10, 100, 1000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
+constexpr std::array<std::uint32_t, 10> kPowersOfTen{
+    1, 10, 100, 1000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
 
-std::size_t bytes_of(unsigned digits) { return digits / kGroupDigits * kGroupBytes + kBytesOfDigits[digits % kGroupDigits]; }
+std::size_t bytes_of(unsigned digits) {
+  return digits / kGroupDigits * kGroupBytes + kBytesOfDigits[digits % kGroupDigits];
+}
 
 class Groups {
  public:
@@ -44,7 +47,9 @@ bool is_decimal_form(unsigned precision, unsigned scale) {
   return precision >= 1 && precision <= kPrecisionMax && scale <= kScaleMax && scale <= precision;
 }
 
-std::size_t decimal_bytes(unsigned precision, unsigned scale) { return bytes_of(precision - scale) + bytes_of(scale); }
+std::size_t decimal_bytes(unsigned precision, unsigned scale) {
+  return bytes_of(precision - scale) + bytes_of(scale);
+}
 
 void append_decimal(std::string& out, std::string_view bytes, unsigned precision, unsigned scale) {
   const bool is_negative = (byte_at(bytes, 0) & 0x80U) == 0;
@@ -66,7 +71,8 @@ void append_decimal(std::string& out, std::string_view bytes, unsigned precision
 
   if (scale == 0) return;
   out.push_back('.');
-  for (; scale >= kGroupDigits; scale -= kGroupDigits) append_padded(out, groups.next(kGroupDigits), kGroupDigits);
+  for (; scale >= kGroupDigits; scale -= kGroupDigits)
+    append_padded(out, groups.next(kGroupDigits), kGroupDigits);
   if (scale > 0) append_padded(out, groups.next(scale), scale);
 }
 

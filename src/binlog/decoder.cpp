@@ -19,7 +19,8 @@ constexpr std::size_t kChecksumBytes = 4;
 constexpr std::uint64_t kNoTable = 0x00ffffff;  // of a rows event that only ends a statement
 
 std::uint32_t crc_of(std::uint32_t crc, std::string_view bytes) {
-  return static_cast<std::uint32_t>(::crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  return static_cast<std::uint32_t>(
+      ::crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 bool has_right_checksum(std::string_view event, bool is_format_description) {
@@ -32,7 +33,16 @@ bool has_right_checksum(std::string_view event, bool is_format_description) {
   std::array<char, Header::kBytes> header{};
   covered.copy(header.data(), header.size());
   header[kFlagsAt] = static_cast<char>(byte_at(covered, kFlagsAt) & ~kInUse);
-  return crc_of(crc_of(0, {header.data(), header.size()}), covered.substr(Header::kBytes)) == expected;
+  return crc_of(crc_of(0, {header.data(), header.size()}), covered.substr(Header::kBytes)) ==
+         expected;
+}
+
+[[noreturn]] void fail_too_large(std::size_t bytes, std::size_t bytes_max) {
+  throw Error(Code::event_unsupported,
+              {.object = "binlog",
+               .cause = fmt::format("an event of {} bytes; {} are the limit", bytes, bytes_max),
+               .remedy = "change such rows in smaller statements (binlog_row_event_max_size limits "
+                         "what several rows take together)"});
 }
 
 // What a rows event of each type is.
@@ -76,7 +86,9 @@ TransactionPayload decode_payload_head(Bytes& in) {
   }
   if (algorithm != kZstd && algorithm != kNone) {
     throw Error(Code::event_unsupported,
-                {.object = fmt::format("transaction payload with compression {}", algorithm), .cause = "it is not known", .remedy = "SET GLOBAL binlog_transaction_compression = OFF on the source"});
+                {.object = fmt::format("transaction payload with compression {}", algorithm),
+                 .cause = "it is not known",
+                 .remedy = "SET GLOBAL binlog_transaction_compression = OFF on the source"});
   }
   if (payload.compressed_bytes != in.size()) fail_corrupt("its payload is not as long as it says");
   payload.is_compressed = algorithm == kZstd;
@@ -109,8 +121,9 @@ struct Decoder::Impl {
   DecoderLimits limits;
   Format format;
   bool has_format = false;
+  bool has_negative_zero = true;
   std::unordered_map<std::uint64_t, Known> tables;
-  std::size_t table_bytes = 0;  // of all descriptions since they were last forgotten
+  std::size_t table_bytes = 0;     // of all descriptions since they were last forgotten
   bool is_statement_open = false;  // a table map came, and no end of its statement yet
   std::string_view fed;
   std::optional<PayloadStream> payload;
@@ -154,7 +167,7 @@ struct Decoder::Impl {
     inner.clear();
     if (!payload->append(inner, Header::kBytes)) return false;
     const Header header = decode_header(inner);
-    if (header.size > limits.event_bytes_max) fail_corrupt("an event in a payload is larger than the limit");
+    if (header.size > limits.event_bytes_max) fail_too_large(header.size, limits.event_bytes_max);
     const std::size_t rest = header.size - Header::kBytes;
     if (rest > 0 && !payload->append(inner, rest)) fail_corrupt("its payload ends inside an event");
     decode(inner, true);
@@ -166,10 +179,12 @@ struct Decoder::Impl {
     event.is_inside_payload = is_inside_payload;
     event.body = Unknown{};
     try {
-      if (event.header.size != bytes.size()) fail_corrupt(fmt::format("it says {} bytes and has {}", event.header.size, bytes.size()));
+      if (event.header.size != bytes.size())
+        fail_corrupt(fmt::format("it says {} bytes and has {}", event.header.size, bytes.size()));
       event.body = decode_body(event.header, body_of(bytes, is_inside_payload));
     } catch (const Error& error) {
-      throw error.in(fmt::format("{} event that ends at {}", type_name(event.header.type), event.header.end_offset));
+      throw error.in(fmt::format(
+          "{} event that ends at {}", type_name(event.header.type), event.header.end_offset));
     }
   }
 
@@ -205,7 +220,8 @@ struct Decoder::Impl {
     throw Error(Code::event_checksum_wrong,
                 {.object = "binlog",
                  .cause = "its bytes do not have the checksum that stands behind them",
-                 .remedy = "if it is so at each attempt, the server's binlog file is damaged: begin anew from a later position"});
+                 .remedy = "if it is so at each attempt, the server's binlog file is damaged: "
+                           "begin anew from a later position"});
   }
 
   Body decode_body(const Header& header, std::string_view body) {
@@ -213,15 +229,11 @@ struct Decoder::Impl {
     Bytes in(body);
     switch (header.type) {
       case EventType::format_description: return new_format(body);
-      case EventType::rotate: {
-        Rotate rotate;
-        rotate.offset = in.u64();
-        rotate.file = in.take_rest();
-        return rotate;
-      }
+      case EventType::rotate: return decode_rotate(body);
       case EventType::stop: return Stop{};
       case EventType::query: return decode_query(body);
-      case EventType::query_compressed: return decode_query_compressed(body, uncompressed, limits.event_bytes_max);
+      case EventType::query_compressed:
+        return decode_query_compressed(body, uncompressed, limits.event_bytes_max);
       case EventType::xid: return Xid{.id = in.u64()};
       case EventType::xa_prepare: return decode_xa_prepare(body);
       case EventType::gtid:
@@ -235,19 +247,11 @@ struct Decoder::Impl {
       case EventType::binlog_checkpoint: return BinlogCheckpoint{.file = in.take(in.u32())};
       case EventType::start_encryption: return StartEncryption{};
       case EventType::annotate_rows: return Annotate{.sql = body};
-      case EventType::rows_query: in.u8(); return Annotate{.sql = in.take_rest()};  // its length byte holds 255 at most
-      case EventType::intvar: {
-        Intvar intvar;
-        intvar.is_insert_id = in.u8() == 2;
-        intvar.value = in.u64();
-        return intvar;
-      }
-      case EventType::rand: {
-        Rand rand;
-        rand.seed1 = in.u64();
-        rand.seed2 = in.u64();
-        return rand;
-      }
+      case EventType::rows_query:
+        in.u8();
+        return Annotate{.sql = in.take_rest()};  // its length byte holds 255 at most
+      case EventType::intvar: return decode_intvar(body);
+      case EventType::rand: return decode_rand(body);
       case EventType::user_var: return decode_user_var(body);
       case EventType::begin_load_query:
       case EventType::append_block:
@@ -300,7 +304,9 @@ struct Decoder::Impl {
     return head;
   }
 
-  std::uint64_t read_table_id(Bytes& in) const { return format.table_id_bytes == 4 ? in.u32() : in.u48(); }
+  std::uint64_t read_table_id(Bytes& in) const {
+    return format.table_id_bytes == 4 ? in.u32() : in.u48();
+  }
 
   std::shared_ptr<const TableMap> decode_table(Bytes in) {
     const std::uint64_t id = read_table_id(in);
@@ -310,7 +316,8 @@ struct Decoder::Impl {
       is_statement_open = true;
       return known->second.table;
     }
-    auto table = decode_table_map(id, format.flavour, in);
+    auto table = decode_table_map(
+        {.id = id, .flavour = format.flavour, .has_negative_zero = has_negative_zero}, in);
     if (table_bytes + in.size() > limits.table_bytes_max) make_room_for_tables();
     is_statement_open = true;
     table_bytes += in.size();
@@ -351,11 +358,14 @@ struct Decoder::Impl {
     const auto known = tables.find(rows.table_id);
     if (known != tables.end()) {
       rows.table = known->second.table;
-      if (rows.column_count != rows.table->columns.size()) fail_corrupt("it has other columns than its table map");
+      if (rows.column_count != rows.table->columns.size())
+        fail_corrupt("it has other columns than its table map");
       return;
     }
     const bool only_ends_statement = rows.table_id == kNoTable && rows.rows.empty();
-    if (!only_ends_statement) fail_corrupt(fmt::format("rows of table id {} without a table map before them", rows.table_id));
+    if (!only_ends_statement)
+      fail_corrupt(
+          fmt::format("rows of table id {} without a table map before them", rows.table_id));
   }
 };
 
@@ -368,11 +378,13 @@ void Decoder::feed(std::string_view event) {
   GODWIT_CHECK(impl_->fed.empty());
   impl_->payload.reset();
   if (event.size() < Header::kBytes) fail_corrupt("an event shorter than a header");
-  if (event.size() > impl_->limits.event_bytes_max) fail_corrupt("an event larger than the limit");
+  if (event.size() > impl_->limits.event_bytes_max)
+    fail_too_large(event.size(), impl_->limits.event_bytes_max);
   impl_->fed = event;
 }
 
 const Event* Decoder::next() { return impl_->next(); }
+void Decoder::have_no_negative_zero() { impl_->has_negative_zero = false; }
 void Decoder::reset() { impl_->start_anew(); }
 
 }  // namespace godwit::binlog

@@ -14,16 +14,19 @@
 namespace godwit::binlog {
 namespace {
 
-constexpr std::string_view kMagic("\xfe"
-                                  "bin",
-                                  4);
-constexpr std::string_view kEncryptedMagic("\xfd"
-                                           "bin",
-                                           4);
+constexpr std::string_view kMagic(
+    "\xfe"
+    "bin",
+    4);
+constexpr std::string_view kEncryptedMagic(
+    "\xfd"
+    "bin",
+    4);
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 
 [[noreturn]] void fail_unreadable(const std::string& path, std::string cause, std::string remedy) {
-  throw Error(Code::binlog_file_unreadable, {.object = path, .cause = std::move(cause), .remedy = std::move(remedy)});
+  throw Error(Code::binlog_file_unreadable,
+              {.object = path, .cause = std::move(cause), .remedy = std::move(remedy)});
 }
 
 struct CloseFile {
@@ -46,25 +49,33 @@ struct FileReader::Impl {
   void open() {
     path = paths[path_at];
     file.reset(std::fopen(path.c_str(), "rb"));
-    if (!file) fail_unreadable(path, std::strerror(errno), "name a binlog file that this account may read");
+    if (!file)
+      fail_unreadable(path, std::strerror(errno), "name a binlog file that this account may read");
     std::setvbuf(file.get(), nullptr, _IOFBF, kBufferBytes);
     std::string magic(kMagic.size(), '\0');
     magic.resize(read(magic.data(), magic.size()));
     if (magic == kEncryptedMagic) {
-      fail_unreadable(path, "it is encrypted (binlog_encryption)", "read it from the server: godwit inspect binlog mysql://…");
+      fail_unreadable(path,
+                      "it is encrypted (binlog_encryption)",
+                      "read it from the server: godwit inspect binlog mysql://…");
     }
-    if (magic != kMagic) fail_unreadable(path, "it does not begin as a binlog does", "name a binlog file, not its index");
+    if (magic != kMagic)
+      fail_unreadable(
+          path, "it does not begin as a binlog does", "name a binlog file, not its index");
     next_offset = kMagic.size();
     decoder.reset();
   }
 
   std::size_t read(char* out, std::size_t size) {
     const std::size_t count = std::fread(out, 1, size, file.get());
-    if (count < size && std::ferror(file.get()) != 0) fail_unreadable(path, std::strerror(errno), "is the disk sound?");
+    if (count < size && std::ferror(file.get()) != 0)
+      fail_unreadable(path, std::strerror(errno), "is the disk sound?");
     return count;
   }
 
-  [[noreturn]] void fail_truncated() const { fail_corrupt(fmt::format("{} ends inside the event at {}", path, next_offset)); }
+  [[noreturn]] void fail_truncated() const {
+    fail_corrupt(fmt::format("{} ends inside the event at {}", path, next_offset));
+  }
 
   // False at the file's end.
   bool read_event() {
@@ -73,7 +84,8 @@ struct FileReader::Impl {
     if (count == 0) return false;
     if (count < event.size()) fail_truncated();
     const std::size_t size = decode_header(event).size;
-    if (size > limits.event_bytes_max) fail_corrupt(fmt::format("{}: the event at {} is larger than the limit", path, next_offset));
+    if (size > limits.event_bytes_max)
+      fail_corrupt(fmt::format("{}: the event at {} is larger than the limit", path, next_offset));
     // Piece by piece: memory follows what is there, not what a damaged header says.
     while (event.size() < size) {
       const std::size_t begin = event.size();
@@ -110,7 +122,9 @@ struct FileReader::Impl {
 
   const Event* refuse_encrypted(const Event* decoded) const {
     if (decoded->as<StartEncryption>() == nullptr) return decoded;
-    fail_unreadable(path, "it is encrypted (encrypt_binlog)", "read it from the server: godwit inspect binlog mysql://…");
+    fail_unreadable(path,
+                    "it is encrypted (encrypt_binlog)",
+                    "read it from the server: godwit inspect binlog mysql://…");
   }
 };
 

@@ -23,10 +23,12 @@ constexpr unsigned kDepthMax = 100;  // of the server
 constexpr std::size_t kTextPerByteMax = 16;
 constexpr std::size_t kTextBytesMin = 4096;
 
+// clang-format off
 enum class Kind : std::uint8_t {
   small_object = 0, large_object = 1, small_array = 2, large_array = 3, literal = 4, int16 = 5, uint16 = 6, int32 = 7, uint32 = 8,
   int64 = 9, uint64 = 10, double_number = 11, string = 12, opaque = 15
 };
+// clang-format on
 
 // Lengths of strings: seven bits a byte, the lowest first.
 std::size_t variable_length(Bytes& in) {
@@ -40,19 +42,21 @@ std::size_t variable_length(Bytes& in) {
   fail_corrupt("a JSON string whose length does not end");
 }
 
-// RFC 4648, with a line break after 76 characters, as the server's base64_encode makes them.
+// RFC 4648, with a line break after 76 characters, as the server's base64_encode makes them; it is quoted then, as in any string.
 void append_base64(std::string& out, std::string_view bytes) {
   constexpr std::size_t kLineCharacters = 76;
-  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr char kAlphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::size_t in_line = 0;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     if (in_line == kLineCharacters) {
-      out.push_back('\n');
+      out.append("\\n");
       in_line = 0;
     }
     const auto three = bytes.substr(i, 3);
     const std::uint32_t bits = big_endian<std::uint32_t>(three) << (8 * (3 - three.size()));
-    for (std::size_t k = 0; k < 4; ++k) out.push_back(k > three.size() ? '=' : kAlphabet[bits >> (18 - 6 * k) & 63]);
+    for (std::size_t k = 0; k < 4; ++k)
+      out.push_back(k > three.size() ? '=' : kAlphabet[bits >> (18 - 6 * k) & 63]);
     in_line += 4;
   }
 }
@@ -66,7 +70,8 @@ void append_json_double(std::string& out, double value) {
 
 class Walker {
  public:
-  Walker(std::size_t document_bytes, std::size_t already) : text_bytes_max_(already + kTextBytesMin + kTextPerByteMax * document_bytes) {}
+  Walker(std::size_t document_bytes, std::size_t already)
+      : text_bytes_max_(already + kTextBytesMin + kTextPerByteMax * document_bytes) {}
 
   // `body` begins at the value and ends where its container ends.
   void append(std::string& out, Kind kind, std::string_view body, unsigned depth) const {
@@ -88,7 +93,8 @@ class Walker {
         const std::uint64_t bits = in.u64();
         double value;
         static_assert(sizeof value == sizeof bits);
-        std::copy_n(reinterpret_cast<const char*>(&bits), sizeof bits, reinterpret_cast<char*>(&value));
+        std::copy_n(
+            reinterpret_cast<const char*>(&bits), sizeof bits, reinterpret_cast<char*>(&value));
         return append_json_double(out, value);
       }
       case Kind::string: return append_json_string(out, in.take(variable_length(in)));
@@ -105,7 +111,8 @@ class Walker {
   // A container's parts, seen once.
   class Container {
    public:
-    Container(std::string_view body, bool is_large, bool has_keys) : body_(body), is_large_(is_large) {
+    Container(std::string_view body, bool is_large, bool has_keys)
+        : body_(body), is_large_(is_large) {
       Bytes in(body);
       count_ = number(in);
       const std::size_t size = number(in);

@@ -105,15 +105,20 @@ class PathReader {
   Bytes in_;
 };
 
-[[noreturn]] void fail_unmatched() { fail_corrupt("a JSON diff that finds nothing at its path in the old document"); }
+[[noreturn]] void fail_unmatched() {
+  fail_corrupt("a JSON diff that finds nothing at its path in the old document");
+}
 
-bool is_key_before(const std::string& a, const std::string& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; }
+bool is_key_before(const std::string& a, const std::string& b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
 
 // Where the leg's child is, or would be.
 std::size_t place_of(const JsonNode& parent, const Leg& leg) {
   if (leg.key) {
     if (parent.kind != JsonNode::Kind::object) fail_unmatched();
-    const auto at = std::lower_bound(parent.keys.begin(), parent.keys.end(), *leg.key, is_key_before);
+    const auto at =
+        std::lower_bound(parent.keys.begin(), parent.keys.end(), *leg.key, is_key_before);
     return static_cast<std::size_t>(at - parent.keys.begin());
   }
   if (parent.kind != JsonNode::Kind::array) fail_unmatched();
@@ -157,7 +162,9 @@ void apply(JsonNode& root, const JsonDiff& diff) {
   JsonNode* parent = &root;
   for (std::size_t i = 0; i + 1 < legs.size(); ++i) parent = &child_at(*parent, legs[i]);
   switch (diff.operation) {
-    case JsonDiff::Operation::replace: child_at(*parent, legs.back()) = json_node(diff.value); return;
+    case JsonDiff::Operation::replace:
+      child_at(*parent, legs.back()) = json_node(diff.value);
+      return;
     case JsonDiff::Operation::insert: return insert(*parent, legs.back(), json_node(diff.value));
     case JsonDiff::Operation::remove: return remove(*parent, legs.back());
   }
@@ -183,7 +190,9 @@ void append_node(std::string& out, const JsonNode& node) {
 
 }  // namespace
 
-void append_json_after(std::string& out, std::string_view document, const std::vector<JsonDiff>& diffs) {
+void append_json_after(std::string& out,
+                       std::string_view document,
+                       const std::vector<JsonDiff>& diffs) {
   JsonNode root = json_node(document);
   for (const auto& diff : diffs) apply(root, diff);
   append_node(out, root);

@@ -10,8 +10,9 @@ namespace godwit::binlog {
 struct JsonNode {
   enum class Kind { scalar, array, object };
   Kind kind = Kind::scalar;
-  std::string text;                // of a scalar
-  std::vector<std::string> keys;   // of an object, one per child; by length, then by bytes, as the server keeps them
+  std::string text;  // of a scalar
+  std::vector<std::string>
+      keys;  // of an object, one per child; by length, then by bytes, as the server keeps them
   std::vector<JsonNode> children;
 };
 

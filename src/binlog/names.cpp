@@ -13,6 +13,7 @@ struct Named {
   const char* name;
 };
 
+// clang-format off
 constexpr std::array<Named, 55> kEvents{{
     {0, "unknown"}, {1, "start_v3"}, {2, "query"}, {3, "stop"}, {4, "rotate"}, {5, "intvar"}, {6, "load"}, {7, "slave"},
     {8, "create_file"}, {9, "append_block"}, {10, "exec_load"}, {11, "delete_file"}, {12, "new_load"}, {13, "rand"}, {14, "user_var"},
@@ -25,7 +26,9 @@ constexpr std::array<Named, 55> kEvents{{
     {163, "gtid_list"}, {164, "start_encryption"}, {165, "query_compressed"}, {166, "write_rows_compressed_v1"},
     {167, "update_rows_compressed_v1"}, {168, "delete_rows_compressed_v1"}, {169, "write_rows_compressed"}, {170, "update_rows_compressed"}, {171, "delete_rows_compressed"},
 }};
+// clang-format on
 
+// clang-format off
 constexpr std::array<Named, 35> kColumns{{
     {0, "decimal_old"}, {1, "tiny"}, {2, "short"}, {3, "long"}, {4, "float"}, {5, "double"}, {6, "null"}, {7, "timestamp"},
     {8, "longlong"}, {9, "int24"}, {10, "date"}, {11, "time"}, {12, "datetime"}, {13, "year"}, {14, "newdate"}, {15, "varchar"},
@@ -33,10 +36,12 @@ constexpr std::array<Named, 35> kColumns{{
     {141, "varchar_compressed"}, {242, "vector"}, {245, "json"}, {246, "newdecimal"}, {247, "enum"}, {248, "set"}, {249, "tiny_blob"},
     {250, "medium_blob"}, {251, "long_blob"}, {252, "blob"}, {253, "var_string"}, {254, "string"}, {255, "geometry"},
 }};
+// clang-format on
 
 template <typename Table>
 const char* find(const Table& table, int number) {
-  const auto found = std::find_if(table.begin(), table.end(), [&](const Named& named) { return named.number == number; });
+  const auto found = std::find_if(
+      table.begin(), table.end(), [&](const Named& named) { return named.number == number; });
   return found == table.end() ? nullptr : found->name;
 }
 

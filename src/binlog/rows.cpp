@@ -37,8 +37,10 @@ std::size_t bits_set(std::string_view bitmap, std::size_t bits) {
 
 }  // namespace
 
-RowReader::RowReader(const Layout& layout, const Rows& rows) : layout_(layout), event_(rows), rest_(rows.rows) {
-  if (rows.column_count != layout.columns.size() && !rows.rows.empty()) fail_corrupt("rows of another number of columns");
+RowReader::RowReader(const Layout& layout, const Rows& rows)
+    : layout_(layout), event_(rows), rest_(rows.rows) {
+  if (rows.column_count != layout.columns.size() && !rows.rows.empty())
+    fail_corrupt("rows of another number of columns");
   if (rows.kind != RowsKind::insert) before_.resize(layout.columns.size());
   if (rows.kind != RowsKind::erase) after_.resize(layout.columns.size());
 }
@@ -47,7 +49,8 @@ bool RowReader::next(Row& row) {
   if (rest_.empty()) return false;
   Cursor in(rest_);
   if (event_.kind != RowsKind::insert) read_image(in, event_.present_before, before_, false);
-  if (event_.kind != RowsKind::erase) read_image(in, event_.present_after, after_, event_.is_partial);
+  if (event_.kind != RowsKind::erase)
+    read_image(in, event_.present_after, after_, event_.is_partial);
   // A row of no columns takes no bytes: without this there would be no end of them.
   if (in.size() == rest_.size()) fail_corrupt("a row of no bytes");
   rest_ = in.rest();
@@ -56,10 +59,14 @@ bool RowReader::next(Row& row) {
 }
 
 // [options packed, partial: bitmap over the JSON columns] · null: bitmap over the columns present · their values
-void RowReader::read_image(Cursor& in, std::string_view present, std::vector<Cell>& cells, bool may_hold_diffs) const {
+void RowReader::read_image(Cursor& in,
+                           std::string_view present,
+                           std::vector<Cell>& cells,
+                           bool may_hold_diffs) const {
   constexpr std::uint64_t kPartialJson = 1;
   std::string_view partial;
-  if (may_hold_diffs && (in.packed() & kPartialJson) != 0) partial = in.bitmap(layout_.json_columns);
+  if (may_hold_diffs && (in.packed() & kPartialJson) != 0)
+    partial = in.bitmap(layout_.json_columns);
   const std::size_t count = cells.size();
   const std::string_view nulls = in.bitmap(bits_set(present, count));
   std::size_t at = 0;
@@ -76,7 +83,8 @@ void RowReader::read_image(Cursor& in, std::string_view present, std::vector<Cel
       cells[i] = {.state = Cell::State::null, .bytes = {}};
       continue;
     }
-    cells[i] = {.state = is_diff ? Cell::State::json_diff : Cell::State::value, .bytes = in.value(column)};
+    cells[i] = {.state = is_diff ? Cell::State::json_diff : Cell::State::value,
+                .bytes = in.value(column)};
   }
 }
 

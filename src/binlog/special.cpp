@@ -13,7 +13,9 @@ template <std::size_t Size>
 std::array<std::uint8_t, Size> whole(std::string_view bytes) {
   if (bytes.size() > Size) fail_corrupt("more bytes than the column takes");
   std::array<std::uint8_t, Size> result{};
-  std::transform(bytes.begin(), bytes.end(), result.begin(), [](char c) { return static_cast<std::uint8_t>(c); });
+  std::transform(bytes.begin(), bytes.end(), result.begin(), [](char c) {
+    return static_cast<std::uint8_t>(c);
+  });
   return result;
 }
 
@@ -40,7 +42,7 @@ struct Gap {
   std::size_t size = 0;
 };
 
-// The longest run of zero words, the first of several; one word alone is none.
+// The longest run of zero words, the first of several. One alone is a run too, against RFC 5952: so the server prints it.
 Gap longest_gap(const std::array<std::uint16_t, 8>& words) {
   Gap best;
   std::size_t begin = 0;
@@ -49,7 +51,7 @@ Gap longest_gap(const std::array<std::uint16_t, 8>& words) {
     if (i - begin > best.size) best = {.begin = begin, .size = i - begin};
     begin = i + 1;
   }
-  return best.size > 1 ? best : Gap{};
+  return best;
 }
 
 }  // namespace
@@ -57,7 +59,8 @@ Gap longest_gap(const std::array<std::uint16_t, 8>& words) {
 // In the record, the parts of a UUID of versions 1 to 5 stand in reverse order, so that those made one after another sort together
 // (plugin/type_uuid/sql_type_uuid.h); the test for it is the server's.
 void append_uuid_record(std::string& out, std::string_view bytes) {
-  constexpr std::array<std::size_t, 16> kSwapped{12, 13, 14, 15, 10, 11, 8, 9, 6, 7, 0, 1, 2, 3, 4, 5};
+  constexpr std::array<std::size_t, 16> kSwapped{
+      12, 13, 14, 15, 10, 11, 8, 9, 6, 7, 0, 1, 2, 3, 4, 5};
   const auto record = whole<16>(bytes);
   const bool is_swapped = (record[6] & 0x80U) != 0 && record[8] != 0 && record[8] <= 0x80;
   for (std::size_t i = 0; i < record.size(); ++i) {
@@ -68,12 +71,15 @@ void append_uuid_record(std::string& out, std::string_view bytes) {
   }
 }
 
-void append_inet4(std::string& out, std::string_view bytes) { append_dotted(out, whole<4>(bytes).data()); }
+void append_inet4(std::string& out, std::string_view bytes) {
+  append_dotted(out, whole<4>(bytes).data());
+}
 
 void append_inet6(std::string& out, std::string_view bytes) {
   const auto raw = whole<16>(bytes);
   std::array<std::uint16_t, 8> words{};
-  for (std::size_t i = 0; i < words.size(); ++i) words[i] = static_cast<std::uint16_t>(raw[2 * i] << 8 | raw[2 * i + 1]);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    words[i] = static_cast<std::uint16_t>(raw[2 * i] << 8 | raw[2 * i + 1]);
   const Gap gap = longest_gap(words);
   // IPv4-compatible (::1.2.3.4) and IPv4-mapped (::ffff:1.2.3.4) addresses end in dots.
   const bool is_v4 = gap.begin == 0 && (gap.size == 6 || (gap.size == 5 && words[5] == 0xffff));

@@ -15,10 +15,11 @@ namespace {
 
 constexpr std::uint8_t kBinlogDump = 0x12;
 constexpr std::uint8_t kBinlogDumpGtid = 0x1e;
-constexpr std::uint16_t kFlagEndAtEnd = 1;      // BINLOG_DUMP_NON_BLOCK
-constexpr std::uint16_t kFlagAnnotate = 2;      // MariaDB: BINLOG_SEND_ANNOTATE_ROWS_EVENT
-constexpr std::uint64_t kFirstOffset = 4;       // behind a file's magic
-constexpr unsigned kErrnoBinlogFatal = 1236;    // ER_SOURCE_FATAL_ERROR_READING_BINLOG
+constexpr std::uint16_t kFlagEndAtEnd = 1;    // BINLOG_DUMP_NON_BLOCK
+constexpr std::uint16_t kFlagAnnotate = 2;    // MariaDB: BINLOG_SEND_ANNOTATE_ROWS_EVENT
+constexpr std::uint64_t kFirstOffset = 4;     // behind a file's magic
+constexpr unsigned kErrnoBinlogFatal = 1236;  // ER_SOURCE_FATAL_ERROR_READING_BINLOG
+constexpr unsigned kErrnoSameId = 4052;       // MariaDB: ER_SLAVE_SAME_ID
 
 // Small ids are what people give their servers: ours are from the upper half.
 std::uint32_t random_server_id() {
@@ -38,23 +39,32 @@ void append(std::string& out, Integer value) {
   for (std::size_t i = 0; i < sizeof value; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
 }
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 // What the server's words for 1236 mean; both flavours put every reason under the one number.
 Code code_of_refusal(std::string_view cause) {
-  if (has(cause, "same server_uuid/server_id") || has(cause, "same server_id") || has(cause, "same UUID")) return Code::dump_displaced;
-  if (has(cause, "purged") || has(cause, "Could not find first log") || has(cause, "Could not find GTID state")) return Code::position_purged;
-  const bool is_ahead = has(cause, "more GTIDs") || has(cause, "not in the master's binlog") || has(cause, "not in the source's binlog");
+  if (has(cause, "same server_uuid/server_id") || has(cause, "same server_id") ||
+      has(cause, "same UUID"))
+    return Code::dump_displaced;
+  if (has(cause, "purged") || has(cause, "Could not find first log") ||
+      has(cause, "Could not find GTID state"))
+    return Code::position_purged;
+  const bool is_ahead = has(cause, "more GTIDs") || has(cause, "not in the master's binlog") ||
+                        has(cause, "not in the source's binlog");
   return is_ahead ? Code::position_foreign : Code::dump_refused;
 }
 
 std::string remedy_of_refusal(Code code) {
   if (code == Code::position_purged) {
-    return "the changes in between are gone from this server: restore its older binlog files, read from a replica that still has them, "
+    return "the changes in between are gone from this server: restore its older binlog files, read "
+           "from a replica that still has them, "
            "or copy anew; and keep binlogs for longer (binlog_expire_logs_seconds)";
   }
   if (code == Code::position_foreign) {
-    return "is it the server the stream began with? It may have lost its newest transactions in a crash or failover (godwit vdiff shows what differs)";
+    return "is it the server the stream began with? It may have lost its newest transactions in a "
+           "crash or failover (godwit vdiff shows what differs)";
   }
   if (code == Code::dump_displaced) return "it is tried again with another server id";
   return {};
@@ -69,16 +79,22 @@ struct Stream::Impl {
   bool has_begun = false;
   bool has_ended = false;
 
-  Impl(const db::Endpoint& endpoint, const StreamOptions& o) : options(o), connection(db::Connection::open(endpoint)), decoder(o.limits) {
+  Impl(const db::Endpoint& endpoint, const StreamOptions& o)
+      : options(o), connection(db::Connection::open(endpoint)), decoder(o.limits) {
     if (options.server_id == 0) options.server_id = random_server_id();
+    if (connection.scalar("SELECT -0e0*1") != "-0") decoder.have_no_negative_zero();
   }
 
   void begin() {
     has_begun = true;
     // In the same words for both: a server looks only at those that it knows.
-    const auto heartbeat_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(options.heartbeat).count();
-    connection.execute("SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum");
-    connection.execute(fmt::format("SET @master_heartbeat_period = {0}, @source_heartbeat_period = {0}", heartbeat_ns));
+    const auto heartbeat_ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(options.heartbeat).count();
+    connection.execute(
+        "SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = "
+        "@@GLOBAL.binlog_checksum");
+    connection.execute(fmt::format(
+        "SET @master_heartbeat_period = {0}, @source_heartbeat_period = {0}", heartbeat_ns));
     // A reader that is busy applying must not be cut off by the server (TRAPS 55).
     connection.execute("SET SESSION net_write_timeout = 3600");
     if (connection.server().is_mariadb()) {
@@ -112,7 +128,8 @@ struct Stream::Impl {
     connection.execute("SET @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0");
     std::string arguments;
     append(arguments, static_cast<std::uint32_t>(kFirstOffset));
-    append(arguments, static_cast<std::uint16_t>(flags() | (options.has_statements ? kFlagAnnotate : 0U)));
+    append(arguments,
+           static_cast<std::uint16_t>(flags() | (options.has_statements ? kFlagAnnotate : 0U)));
     append(arguments, options.server_id);
     connection.begin_dump(kBinlogDump, arguments);
   }
@@ -135,9 +152,12 @@ struct Stream::Impl {
     try {
       return connection.next_packet();
     } catch (const Error& error) {
-      if (connection.last_errno() != kErrnoBinlogFatal) throw;
+      const unsigned number = connection.last_errno();
+      if (number != kErrnoBinlogFatal && number != kErrnoSameId) throw;
       const Code code = code_of_refusal(error.cause());
-      throw Error(code, {.object = error.object(), .cause = error.cause(), .remedy = remedy_of_refusal(code)});
+      throw Error(
+          code,
+          {.object = error.object(), .cause = error.cause(), .remedy = remedy_of_refusal(code)});
     }
   }
 };
@@ -157,7 +177,9 @@ Stream::Stream(const db::Endpoint& endpoint, const StreamOptions& options)
   if (is_same_flavour) return;
   throw Error(Code::position_foreign,
               {.object = describe(endpoint),
-               .cause = fmt::format("it is a {} server, the position is of a {} one", gtid::to_string(server().flavour), gtid::to_string(options.from.flavour)),
+               .cause = fmt::format("it is a {} server, the position is of a {} one",
+                                    gtid::to_string(server().flavour),
+                                    gtid::to_string(options.from.flavour)),
                .remedy = "is it the server the stream began with?"});
 }
 Stream::Stream(Stream&&) noexcept = default;

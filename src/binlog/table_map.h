@@ -8,7 +8,7 @@
 
 namespace godwit::binlog {
 
-// After the table id and the flags. Throws Error(event_corrupt).
-std::shared_ptr<const TableMap> decode_table_map(std::uint64_t id, gtid::Flavour flavour, Bytes in);
+// `known` holds what was read before or comes from elsewhere; `in` is behind the flags. Throws Error(event_corrupt).
+std::shared_ptr<const TableMap> decode_table_map(TableMap known, Bytes in);
 
 }  // namespace godwit::binlog

@@ -25,7 +25,8 @@ struct Clock {
 };
 
 void append_date(std::string& out, const Date& date) {
-  if (date.year > 9999 || date.month > 12 || date.day > 31) fail_corrupt("a date that no calendar has");
+  if (date.year > 9999 || date.month > 12 || date.day > 31)
+    fail_corrupt("a date that no calendar has");
   append_padded(out, date.year, 4);
   out.push_back('-');
   append_padded(out, date.month, 2);
@@ -34,7 +35,8 @@ void append_date(std::string& out, const Date& date) {
 }
 
 void append_clock(std::string& out, const Clock& clock, unsigned digits) {
-  const bool is_one = clock.hour <= 999 && clock.minute <= 59 && clock.second <= 59 && clock.microsecond < kMicrosecondsPerSecond;
+  const bool is_one = clock.hour <= 999 && clock.minute <= 59 && clock.second <= 59 &&
+                      clock.microsecond < kMicrosecondsPerSecond;
   if (!is_one) fail_corrupt("a time that no clock shows");
   append_padded(out, clock.hour, clock.hour > 99 ? 3 : 2);
   out.push_back(':');
@@ -62,7 +64,10 @@ std::uint64_t microseconds(std::uint64_t fraction, std::size_t bytes) {
 
 // hour 10 bits, minute 6, second 6
 Clock clock_of(std::uint64_t bits, std::uint64_t microsecond) {
-  return {.hour = bits >> 12 & 0x3ff, .minute = bits >> 6 & 0x3f, .second = bits & 0x3f, .microsecond = microsecond};
+  return {.hour = bits >> 12 & 0x3ff,
+          .minute = bits >> 6 & 0x3f,
+          .second = bits & 0x3f,
+          .microsecond = microsecond};
 }
 
 // year * 13 + month 17 bits, day 5, hour 5, minute 6, second 6
@@ -71,10 +76,13 @@ Date date_of(std::uint64_t bits) {
   const std::uint64_t months = day_bits >> 5;
   return {.year = months / 13, .month = months % 13, .day = day_bits & 31};
 }
-Clock clock_of_day(std::uint64_t bits, std::uint64_t microsecond) { return clock_of(bits & 0x1ffff, microsecond); }
+Clock clock_of_day(std::uint64_t bits, std::uint64_t microsecond) {
+  return clock_of(bits & 0x1ffff, microsecond);
+}
 
 std::uint64_t magnitude(std::int64_t value) {
-  return value < 0 ? std::uint64_t{0} - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  return value < 0 ? std::uint64_t{0} - static_cast<std::uint64_t>(value)
+                   : static_cast<std::uint64_t>(value);
 }
 
 void append_time(std::string& out, std::string_view bytes, unsigned digits) {
@@ -85,7 +93,8 @@ void append_time(std::string& out, std::string_view bytes, unsigned digits) {
   if (value < 0) out.push_back('-');
   const std::uint64_t size = magnitude(value);
   const std::uint64_t fraction = size & ((std::uint64_t{1} << fraction_bits) - 1);
-  append_clock(out, clock_of(size >> fraction_bits, microseconds(fraction, fraction_bytes)), digits);
+  append_clock(
+      out, clock_of(size >> fraction_bits, microseconds(fraction, fraction_bytes)), digits);
 }
 
 void append_datetime(std::string& out, std::string_view bytes, unsigned digits) {
@@ -94,7 +103,11 @@ void append_datetime(std::string& out, std::string_view bytes, unsigned digits) 
   if (whole < kOffset) fail_corrupt("a date before the year 0");
   const auto fraction = bytes.substr(5);
   const std::uint64_t bits = whole - kOffset;
-  append_moment(out, date_of(bits), clock_of_day(bits, microseconds(big_endian<std::uint64_t>(fraction), fraction.size())), digits);
+  append_moment(
+      out,
+      date_of(bits),
+      clock_of_day(bits, microseconds(big_endian<std::uint64_t>(fraction), fraction.size())),
+      digits);
 }
 
 // Days since 1970 as a date of the proleptic Gregorian calendar; eras of 400 years that begin in March.
@@ -104,8 +117,10 @@ Date civil_date(std::uint64_t days) {
   const std::uint64_t shifted = days + kDaysTo1970;
   const std::uint64_t era = shifted / kEraDays;
   const std::uint64_t day_of_era = shifted % kEraDays;
-  const std::uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-  const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::uint64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const std::uint64_t day_of_year =
+      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const std::uint64_t month = (5 * day_of_year + 2) / 153;
   const std::uint64_t is_after_december = month >= 10 ? 1 : 0;
   return {.year = era * 400 + year_of_era + is_after_december,
@@ -113,16 +128,26 @@ Date civil_date(std::uint64_t days) {
           .day = day_of_year - (153 * month + 2) / 5 + 1};
 }
 
-void append_seconds(std::string& out, std::uint64_t seconds, std::uint64_t microsecond, unsigned digits) {
-  if (seconds == 0 && microsecond == 0) return append_moment(out, {}, {}, digits);  // the zero moment
+void append_seconds(std::string& out,
+                    std::uint64_t seconds,
+                    std::uint64_t microsecond,
+                    unsigned digits) {
+  if (seconds == 0 && microsecond == 0)
+    return append_moment(out, {}, {}, digits);  // the zero moment
   const std::uint64_t in_day = seconds % 86'400;
-  const Clock clock{.hour = in_day / 3600, .minute = in_day / 60 % 60, .second = in_day % 60, .microsecond = microsecond};
+  const Clock clock{.hour = in_day / 3600,
+                    .minute = in_day / 60 % 60,
+                    .second = in_day % 60,
+                    .microsecond = microsecond};
   append_moment(out, civil_date(seconds / 86'400), clock, digits);
 }
 
 void append_timestamp(std::string& out, std::string_view bytes, unsigned digits) {
   const auto fraction = bytes.substr(4);
-  append_seconds(out, big_endian<std::uint32_t>(bytes.substr(0, 4)), microseconds(big_endian<std::uint64_t>(fraction), fraction.size()), digits);
+  append_seconds(out,
+                 big_endian<std::uint32_t>(bytes.substr(0, 4)),
+                 microseconds(big_endian<std::uint64_t>(fraction), fraction.size()),
+                 digits);
 }
 
 // --- Older forms --------------------------------------------------------------------------------------------------
@@ -134,7 +159,8 @@ void append_time_old(std::string& out, std::string_view bytes) {
   const std::int64_t value = raw >= kSign ? raw - 2 * kSign : raw;
   if (value < 0) out.push_back('-');
   const std::uint64_t digits = magnitude(value);
-  append_clock(out, {.hour = digits / 10'000, .minute = digits / 100 % 100, .second = digits % 100}, 0);
+  append_clock(
+      out, {.hour = digits / 10'000, .minute = digits / 100 % 100, .second = digits % 100}, 0);
 }
 
 // A number of digits yyyymmddhhmmss.
@@ -149,17 +175,23 @@ void append_datetime_old(std::string& out, std::string_view bytes) {
 }
 
 // MariaDB's hires forms are big-endian numbers of 10^-digits seconds.
-std::uint64_t to_microseconds(std::uint64_t value, unsigned digits) { return value * kPowersOfTen[kFractionDigitsMax - digits]; }
+std::uint64_t to_microseconds(std::uint64_t value, unsigned digits) {
+  return value * kPowersOfTen[kFractionDigitsMax - digits];
+}
 
 void append_time_hires(std::string& out, std::string_view bytes, unsigned digits) {
-  constexpr std::int64_t kSecondsMax = 838 * 3600 + 59 * 60 + 59 + 1;  // the offset, which makes negative ones sort first
+  constexpr std::int64_t kSecondsMax =
+      838 * 3600 + 59 * 60 + 59 + 1;  // the offset, which makes negative ones sort first
   const auto per_second = static_cast<std::int64_t>(kPowersOfTen[digits]);
   const std::int64_t value = big_endian<std::int64_t>(bytes) - kSecondsMax * per_second;
   if (value < 0) out.push_back('-');
   const std::uint64_t size = magnitude(value);
   const std::uint64_t seconds = size / kPowersOfTen[digits];
   append_clock(out,
-               {.hour = seconds / 3600, .minute = seconds / 60 % 60, .second = seconds % 60, .microsecond = to_microseconds(size % kPowersOfTen[digits], digits)},
+               {.hour = seconds / 3600,
+                .minute = seconds / 60 % 60,
+                .second = seconds % 60,
+                .microsecond = to_microseconds(size % kPowersOfTen[digits], digits)},
                digits);
 }
 
@@ -171,12 +203,16 @@ void append_datetime_hires(std::string& out, std::string_view bytes, unsigned di
   clock.minute = value / 60 % 60;
   clock.hour = value / 3600 % 24;
   value /= 86'400;
-  append_moment(out, {.year = value / 32 / 13, .month = value / 32 % 13, .day = value % 32}, clock, digits);
+  append_moment(
+      out, {.year = value / 32 / 13, .month = value / 32 % 13, .day = value % 32}, clock, digits);
 }
 
 void append_timestamp_hires(std::string& out, std::string_view bytes, unsigned digits) {
   const auto fraction = big_endian<std::uint64_t>(bytes.substr(4));
-  append_seconds(out, big_endian<std::uint32_t>(bytes.substr(0, 4)), to_microseconds(fraction, digits), digits);
+  append_seconds(out,
+                 big_endian<std::uint32_t>(bytes.substr(0, 4)),
+                 to_microseconds(fraction, digits),
+                 digits);
 }
 
 }  // namespace
@@ -193,10 +229,13 @@ void append_temporal(std::string& out, std::string_view bytes, const ColumnLayou
     case static_cast<int>(ValueKind::timestamp): return append_timestamp(out, bytes, digits);
     case static_cast<int>(ValueKind::time_old): return append_time_old(out, bytes);
     case static_cast<int>(ValueKind::datetime_old): return append_datetime_old(out, bytes);
-    case static_cast<int>(ValueKind::timestamp_old): return append_seconds(out, little_endian<std::uint32_t>(bytes), 0, 0);
+    case static_cast<int>(ValueKind::timestamp_old):
+      return append_seconds(out, little_endian<std::uint32_t>(bytes), 0, 0);
     case static_cast<int>(ValueKind::time_hires): return append_time_hires(out, bytes, digits);
-    case static_cast<int>(ValueKind::datetime_hires): return append_datetime_hires(out, bytes, digits);
-    case static_cast<int>(ValueKind::timestamp_hires): return append_timestamp_hires(out, bytes, digits);
+    case static_cast<int>(ValueKind::datetime_hires):
+      return append_datetime_hires(out, bytes, digits);
+    case static_cast<int>(ValueKind::timestamp_hires):
+      return append_timestamp_hires(out, bytes, digits);
     default: fail_corrupt("a value that is no temporal");
   }
 }
@@ -211,9 +250,12 @@ void append_packed_time(std::string& out, std::int64_t packed) {
 
 void append_packed_datetime(std::string& out, std::int64_t packed) {
   const std::uint64_t size = magnitude(packed);
-  append_moment(out, date_of(size >> 24), clock_of_day(size >> 24, size & 0xffffff), kFractionDigitsMax);
+  append_moment(
+      out, date_of(size >> 24), clock_of_day(size >> 24, size & 0xffffff), kFractionDigitsMax);
 }
 
-void append_packed_date(std::string& out, std::int64_t packed) { append_date(out, date_of(magnitude(packed) >> 24)); }
+void append_packed_date(std::string& out, std::int64_t packed) {
+  append_date(out, date_of(magnitude(packed) >> 24));
+}
 
 }  // namespace godwit::binlog

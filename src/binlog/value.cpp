@@ -22,12 +22,13 @@ void append_signed_integer(std::string& out, std::string_view bytes) {
 }
 
 template <typename Number, typename Bits>
-void append_float(std::string& out, std::string_view bytes) {
+void append_float(std::string& out, std::string_view bytes, const ColumnLayout& column) {
   const auto bits = little_endian<Bits>(bytes);
   Number value;
   static_assert(sizeof value == sizeof bits);
   std::memcpy(&value, &bits, sizeof value);
-  append_double(out, static_cast<double>(value));
+  const bool is_plain_zero = value == 0 && column.is_zero_unsigned;
+  append_double(out, is_plain_zero ? 0.0 : static_cast<double>(value));
 }
 
 void append_year(std::string& out, std::string_view bytes) {
@@ -51,7 +52,8 @@ bool ends_in_blank(std::string_view bytes, const ColumnLayout& column) {
 }
 
 void append_character(std::string& out, std::string_view bytes, const ColumnLayout& column) {
-  while (bytes.size() >= column.pad_bytes && ends_in_blank(bytes, column)) bytes.remove_suffix(column.pad_bytes);
+  while (bytes.size() >= column.pad_bytes && ends_in_blank(bytes, column))
+    bytes.remove_suffix(column.pad_bytes);
   out.append(bytes);
 }
 
@@ -67,7 +69,8 @@ void append_compressed(std::string& out, std::string_view bytes) {
     return;
   }
   const std::size_t length_bytes = head & 7U;
-  if (head >> 4 != kZlib || length_bytes == 0 || length_bytes > 4) fail_corrupt("a compressed column whose algorithm is not known");
+  if (head >> 4 != kZlib || length_bytes == 0 || length_bytes > 4)
+    fail_corrupt("a compressed column whose algorithm is not known");
   const auto size = big_endian<std::size_t>(in.take(length_bytes));
   append_inflated(out, in.rest(), size, (head & kNoWrap) == 0);
 }
@@ -76,7 +79,8 @@ void append_compressed(std::string& out, std::string_view bytes) {
   throw Error(Code::value_unreadable,
               {.object = "a column",
                .cause = column.trouble,
-               .remedy = "SET GLOBAL binlog_row_metadata = FULL on the source, convert the column, or leave the table out"});
+               .remedy = "SET GLOBAL binlog_row_metadata = FULL on the source, convert the column, "
+                         "or leave the table out"});
 }
 
 }  // namespace
@@ -86,9 +90,10 @@ void append_value(std::string& out, const Cell& cell, const ColumnLayout& column
   const auto bytes = cell.bytes;
   switch (column.kind) {
     case ValueKind::signed_integer: return append_signed_integer(out, bytes);
-    case ValueKind::unsigned_integer: return append_unsigned(out, little_endian<std::uint64_t>(bytes));
-    case ValueKind::float_number: return append_float<float, std::uint32_t>(out, bytes);
-    case ValueKind::double_number: return append_float<double, std::uint64_t>(out, bytes);
+    case ValueKind::unsigned_integer:
+      return append_unsigned(out, little_endian<std::uint64_t>(bytes));
+    case ValueKind::float_number: return append_float<float, std::uint32_t>(out, bytes, column);
+    case ValueKind::double_number: return append_float<double, std::uint64_t>(out, bytes, column);
     case ValueKind::decimal: return append_decimal(out, bytes, column.precision, column.scale);
     case ValueKind::bit: return append_unsigned(out, big_endian<std::uint64_t>(bytes));
     case ValueKind::member_number: return append_unsigned(out, little_endian<std::uint64_t>(bytes));
@@ -121,7 +126,8 @@ void append_value(std::string& out, const Cell& cell, const ColumnLayout& column
 void append_double(std::string& out, double value) {
   constexpr int kPointMax = 15;
   char buffer[40];
-  const auto end = std::to_chars(std::begin(buffer), std::end(buffer), value, std::chars_format::scientific).ptr;
+  const auto end =
+      std::to_chars(std::begin(buffer), std::end(buffer), value, std::chars_format::scientific).ptr;
   std::string_view text(std::begin(buffer), static_cast<std::size_t>(end - std::begin(buffer)));
   if (text.front() == '-') {
     out.push_back('-');

@@ -9,6 +9,7 @@
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/stop.h"
+#include "inspect_binlog.h"
 #include "options.h"
 #include "report.h"
 
@@ -18,6 +19,7 @@ namespace {
 struct Invocation {
   CommonOptions common;
   CopyArguments copy;
+  InspectBinlogArguments binlog;
   ReplicateArguments replicate;
   bool does_follow = false;
   bool with_history = false;
@@ -105,6 +107,23 @@ CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const 
   return command;
 }
 
+void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
+  auto* command = add_command(inspect, it, "binlog", "The events of binlog files, or of a server, with their rows",
+                              "godwit inspect binlog binlog.000042 --table shop.orders\n  godwit inspect binlog mysql://app@old --from 0-1-4711 --limit 20", [&] {
+    it.command = "inspect binlog";
+    inspect_binlog(it.binlog, it.common.is_json, stop_on_signals());
+    return 0;
+  });
+  auto& a = it.binlog;
+  command->add_option("input", a.inputs, "Files, or mysql://user@host:port (password: $GODWIT_SOURCE_PASSWORD)")->required();
+  command->add_option("--from", a.from, "A GTID set or position: what it holds is left out (default: from the beginning)");
+  command->add_option("--table", a.tables, "Only events of these: table or schema.table, with * and ?")->delimiter(',');
+  command->add_option("--limit", a.limit, "Stop after so many events");
+  command->add_option("--rows", a.rows_per_event, "Rows shown of one event; 0: all")->capture_default_str();
+  command->add_flag("--follow", a.is_following, "Wait for more at the end of a server's log");
+  command->add_option("--source-defaults-file", a.defaults_file, "A my.cnf-style file with the user and password");
+}
+
 void add_commands(CLI::App& app, Invocation& it) {
   auto* check = add_command(app, it, "check", "Say what stands in the way of a migration, each with its remedy",
                             "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
@@ -130,8 +149,9 @@ void add_commands(CLI::App& app, Invocation& it) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
 
-  auto* inspect = app.add_subcommand("inspect", "Look inside: failpoints, codes, checks");
+  auto* inspect = app.add_subcommand("inspect", "Look inside: binlog, failpoints, codes, checks");
   inspect->require_subcommand(1);
+  add_inspect_binlog(*inspect, it);
   add_command(*inspect, it, "failpoints", "Places where a test can stop godwit", "", [&] { print_failpoints(it.common.is_json); return 0; });
   add_command(*inspect, it, "codes", "Every error code, with its exit status", "", [&] { print_codes(it.common.is_json); return 0; });
   add_command(*inspect, it, "checks", "Every check, by the name that --skip takes", "", [&] { print_checks(it.common.is_json); return 0; });

@@ -13,15 +13,6 @@ namespace {
   throw Error(Code::bad_usage, {std::move(object), std::move(cause), std::move(remedy)});
 }
 
-void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag) {
-  if (!defaults_file.empty()) db::apply_defaults_file(dsn, defaults_file);
-  if (dsn.has_password) {
-    log::warning("{} holds a password, which other users of this machine can see: use {} or a defaults file", flag, variable);
-    return;
-  }
-  if (const char* password = std::getenv(variable); password != nullptr) dsn.password = password;
-}
-
 std::uint64_t bytes_of(const std::string& text, const char* flag) {
   const auto bytes = parse_bytes(text);
   if (!bytes || *bytes == 0) refuse(std::string(flag) + " " + text, "it is no size", std::string(flag) + " 16MiB");
@@ -35,6 +26,15 @@ std::chrono::milliseconds duration_of(const std::string& text, const char* flag)
 }
 
 }  // namespace
+
+void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag) {
+  if (!defaults_file.empty()) db::apply_defaults_file(dsn, defaults_file);
+  if (dsn.has_password) {
+    log::warning("{} holds a password, which other users of this machine can see: use {} or a defaults file", flag, variable);
+    return;
+  }
+  if (const char* password = std::getenv(variable); password != nullptr) dsn.password = password;
+}
 
 void add_common(CLI::App& app, CommonOptions& options) {
   app.add_option("--state", options.state, "State file (default: $GODWIT_STATE, else $XDG_STATE_HOME/godwit/godwit.db)");

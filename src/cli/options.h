@@ -72,6 +72,8 @@ void add_tuning(CLI::App& app, CopyArguments& arguments);
 void add_apply(CLI::App& app, ReplicateArguments& arguments);      // how a stream is applied
 void add_replicate(CLI::App& app, ReplicateArguments& arguments);  // how long, and who may look on
 
+// From the defaults file or the variable; a password in the DSN itself is used, with a warning.
+void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag);
 state::StateFile open_state(const CommonOptions& options);
 // From the arguments; where neither --source nor --target is given, from the state file. Passwords come from the environment
 // (GODWIT_SOURCE_PASSWORD, GODWIT_TARGET_PASSWORD), a defaults file, or the DSN, which warns.

@@ -42,8 +42,13 @@ std::string shortened(std::string_view sql) {
   throw Error(code, {.object = describe(endpoint), .cause = std::move(cause), .remedy = remedy_of(code)});
 }
 
+// Of a session that was established. Connector/C calls it a TLS error (2026) when such a one breaks or times out: it is
+// lost, and connecting again is what helps.
 [[noreturn]] void fail(const Endpoint& endpoint, MYSQL* handle, std::string_view sql = {}) {
-  fail(endpoint, mysql_errno(handle), mysql_error(handle), sql);
+  constexpr unsigned kTlsError = 2026;
+  constexpr unsigned kServerLost = 2013;
+  const unsigned number = mysql_errno(handle);
+  fail(endpoint, number == kTlsError ? kServerLost : number, mysql_error(handle), sql);
 }
 
 template <typename T>

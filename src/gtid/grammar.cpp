@@ -35,11 +35,13 @@ void append_uuid(std::string& out, const Uuid& uuid) {
 
 bool is_tag(std::string_view text) {
   const auto is_inner = [](char c) { return is_letter(c) || is_digit(c); };
-  return !text.empty() && text.size() <= kTagBytesMax && is_letter(text.front()) && std::all_of(text.begin(), text.end(), is_inner);
+  return !text.empty() && text.size() <= kTagBytesMax && is_letter(text.front()) &&
+         std::all_of(text.begin(), text.end(), is_inner);
 }
 
 void Grammar::skip_blanks() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || (text_[at_] >= '\t' && text_[at_] <= '\r'))) ++at_;
+  while (at_ < text_.size() && (text_[at_] == ' ' || (text_[at_] >= '\t' && text_[at_] <= '\r')))
+    ++at_;
 }
 
 bool Grammar::is_at_end() {
@@ -126,11 +128,14 @@ MariadbGtid Grammar::mariadb_gtid() {
 
 void Grammar::fail(const char* expected) const {
   const std::size_t begin = at_ > kShownBytes / 2 ? at_ - kShownBytes / 2 : 0;
-  throw Error(Code::gtid_unreadable,
-              {.object = fmt::format("{} position", gtid::to_string(flavour_)),
-               .cause = fmt::format("expected {} at byte {}, near \"{}\"", expected, at_, text_.substr(begin, kShownBytes)),
-               .remedy = flavour_ == Flavour::mysql ? "give it as @@gtid_executed prints it: uuid:1-5:7,uuid:tag:1-3"
-                                                    : "give it as @@gtid_binlog_pos prints it: 0-1-100,1-2-5"});
+  throw Error(
+      Code::gtid_unreadable,
+      {.object = fmt::format("{} position", gtid::to_string(flavour_)),
+       .cause = fmt::format(
+           "expected {} at byte {}, near \"{}\"", expected, at_, text_.substr(begin, kShownBytes)),
+       .remedy = flavour_ == Flavour::mysql
+                     ? "give it as @@gtid_executed prints it: uuid:1-5:7,uuid:tag:1-3"
+                     : "give it as @@gtid_binlog_pos prints it: 0-1-100,1-2-5"});
 }
 
 }  // namespace godwit::gtid

@@ -28,7 +28,9 @@ class Grammar {
   Uuid uuid();
   std::string tag();  // in lower case
   std::uint64_t number(std::uint64_t max, const char* what);
-  std::uint64_t transaction_number() { return positive(number(kNumberMax, "a transaction number")); }
+  std::uint64_t transaction_number() {
+    return positive(number(kNumberMax, "a transaction number"));
+  }
   MariadbGtid mariadb_gtid();
   [[noreturn]] void fail(const char* expected) const;
 

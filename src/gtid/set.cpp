@@ -22,7 +22,9 @@ Set::Set(Flavour flavour) {
   if (flavour == Flavour::mariadb) set_ = MariadbSet{};
 }
 
-Flavour Set::flavour() const { return std::holds_alternative<MysqlSet>(set_) ? Flavour::mysql : Flavour::mariadb; }
+Flavour Set::flavour() const {
+  return std::holds_alternative<MysqlSet>(set_) ? Flavour::mysql : Flavour::mariadb;
+}
 
 bool Set::is_empty() const {
   return std::visit([](const auto& set) { return set.empty(); }, set_);
@@ -159,7 +161,8 @@ bool Set::contains(const Gtid& gtid) const {
   GODWIT_CHECK(flavour_of(gtid) == flavour());
   if (const auto* wanted = std::get_if<MysqlGtid>(&gtid)) {
     const auto found = mysql().find({wanted->uuid, wanted->tag});
-    return found != mysql().end() && contains_interval(found->second, wanted->number, wanted->number);
+    return found != mysql().end() &&
+           contains_interval(found->second, wanted->number, wanted->number);
   }
   const auto& wanted = std::get<MariadbGtid>(gtid);
   const auto found = mariadb().find(wanted.domain);
@@ -169,7 +172,9 @@ bool Set::contains(const Gtid& gtid) const {
 bool Set::contains(const Set& other) const {
   GODWIT_CHECK(other.flavour() == flavour());
   if (flavour() == Flavour::mariadb) {
-    return std::all_of(other.mariadb().begin(), other.mariadb().end(), [&](const auto& item) { return contains(Gtid(item.second)); });
+    return std::all_of(other.mariadb().begin(), other.mariadb().end(), [&](const auto& item) {
+      return contains(Gtid(item.second));
+    });
   }
   for (const auto& [origin, intervals] : other.mysql()) {
     const auto found = mysql().find(origin);
@@ -184,7 +189,9 @@ bool Set::contains(const Set& other) const {
 bool Set::intersects(const Set& other) const {
   GODWIT_CHECK(other.flavour() == flavour());
   if (flavour() == Flavour::mariadb) {
-    return std::any_of(other.mariadb().begin(), other.mariadb().end(), [&](const auto& item) { return mariadb().count(item.first) != 0; });
+    return std::any_of(other.mariadb().begin(), other.mariadb().end(), [&](const auto& item) {
+      return mariadb().count(item.first) != 0;
+    });
   }
   for (const auto& [origin, intervals] : other.mysql()) {
     const auto found = mysql().find(origin);
@@ -201,7 +208,9 @@ bool Set::intersects(const Set& other) const {
 void Set::add(const Gtid& gtid) {
   GODWIT_CHECK(flavour_of(gtid) == flavour());
   if (const auto* mysql_gtid = std::get_if<MysqlGtid>(&gtid)) {
-    return add_interval(std::get<MysqlSet>(set_)[{mysql_gtid->uuid, mysql_gtid->tag}], mysql_gtid->number, mysql_gtid->number);
+    return add_interval(std::get<MysqlSet>(set_)[{mysql_gtid->uuid, mysql_gtid->tag}],
+                        mysql_gtid->number,
+                        mysql_gtid->number);
   }
   const auto& mariadb_gtid = std::get<MariadbGtid>(gtid);
   const auto [at, is_new] = std::get<MariadbSet>(set_).emplace(mariadb_gtid.domain, mariadb_gtid);
@@ -223,7 +232,8 @@ void Set::add(const Set& other) {
 void Set::subtract(const Set& other) {
   GODWIT_CHECK(other.flavour() == flavour());
   if (flavour() == Flavour::mariadb) {
-    std::erase_if(std::get<MariadbSet>(set_), [&](const auto& item) { return other.contains(Gtid(item.second)); });
+    std::erase_if(std::get<MariadbSet>(set_),
+                  [&](const auto& item) { return other.contains(Gtid(item.second)); });
     return;
   }
   auto& mine = std::get<MysqlSet>(set_);
@@ -268,7 +278,9 @@ class Reader {
   Uuid uuid() {
     Uuid uuid;
     const auto bytes = take(uuid.bytes.size());
-    std::transform(bytes.begin(), bytes.end(), uuid.bytes.begin(), [](char c) { return static_cast<std::uint8_t>(c); });
+    std::transform(bytes.begin(), bytes.end(), uuid.bytes.begin(), [](char c) {
+      return static_cast<std::uint8_t>(c);
+    });
     return uuid;
   }
   std::string tag() {
@@ -282,7 +294,8 @@ class Reader {
     if (!rest_.empty()) fail("bytes are left over");
   }
   [[noreturn]] static void fail(const char* cause) {
-    throw Error(Code::event_corrupt, {.object = "GTID set in binary form", .cause = cause, .remedy = {}});
+    throw Error(Code::event_corrupt,
+                {.object = "GTID set in binary form", .cause = cause, .remedy = {}});
   }
 
  private:
@@ -317,12 +330,14 @@ Set Set::decode(std::string_view bytes) {
 std::string Set::encode() const {
   GODWIT_CHECK(flavour() == Flavour::mysql);
   const auto& set = mysql();
-  const bool is_tagged = std::any_of(set.begin(), set.end(), [](const auto& item) { return !item.first.second.empty(); });
+  const bool is_tagged = std::any_of(
+      set.begin(), set.end(), [](const auto& item) { return !item.first.second.empty(); });
   std::string out;
   append_u64(out, is_tagged ? kTagged << kFormatShift | set.size() << 8 | kTagged : set.size());
   for (const auto& [origin, intervals] : set) {
     for (const std::uint8_t byte : origin.first.bytes) out.push_back(static_cast<char>(byte));
-    if (is_tagged) out.append(1, static_cast<char>(origin.second.size() << 1)).append(origin.second);
+    if (is_tagged)
+      out.append(1, static_cast<char>(origin.second.size() << 1)).append(origin.second);
     append_u64(out, intervals.size());
     for (const auto& [first, last] : intervals) {
       append_u64(out, first);

@@ -16,7 +16,9 @@ namespace godwit::binlog {
 
 struct DecoderLimits {
   std::size_t event_bytes_max = std::size_t{1} << 30;  // of one event after decompression
-  std::size_t table_bytes_max = std::size_t{256} << 20;  // of table maps remembered; beyond it they are forgotten between statements
+  std::size_t table_bytes_max =
+      std::size_t{256}
+      << 20;  // of table maps remembered; beyond it they are forgotten between statements
 };
 
 class Decoder {
@@ -31,6 +33,9 @@ class Decoder {
   void feed(std::string_view event);
   // The event fed, then those inside it (TRANSACTION_PAYLOAD), then nothing.
   const Event* next();
+
+  // The server prints -0e0 as 0 (newer MariaDB): its rows' negative zeros are then rendered likewise.
+  void have_no_negative_zero();
 
   // Tables, format and checksum start anew: for another connection or file. Files and connections do so by themselves with
   // their format description.

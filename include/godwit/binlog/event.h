@@ -16,6 +16,7 @@
 
 namespace godwit::binlog {
 
+// clang-format off
 enum class EventType : std::uint8_t {
   unknown = 0, start_v3 = 1, query = 2, stop = 3, rotate = 4, intvar = 5, load = 6, slave = 7, create_file = 8, append_block = 9,
   exec_load = 10, delete_file = 11, new_load = 12, rand = 13, user_var = 14, format_description = 15, xid = 16,
@@ -27,18 +28,22 @@ enum class EventType : std::uint8_t {
   gtid_list = 163, start_encryption = 164, query_compressed = 165, write_rows_compressed_v1 = 166, update_rows_compressed_v1 = 167,
   delete_rows_compressed_v1 = 168, write_rows_compressed = 169, update_rows_compressed = 170, delete_rows_compressed = 171
 };
+// clang-format on
 std::string type_name(EventType type);  // "write_rows"; "event 99" for one that is not known
 
 struct Header {
   static constexpr std::size_t kBytes = 19;
-  static constexpr std::uint16_t kArtificial = 0x20;  // made by the server for this reader; not in the file
-  static constexpr std::uint16_t kIgnorable = 0x80;   // who does not know the type may skip the event
+  static constexpr std::uint16_t kArtificial =
+      0x20;  // made by the server for this reader; not in the file
+  static constexpr std::uint16_t kIgnorable =
+      0x80;  // who does not know the type may skip the event
 
   std::uint32_t time_s = 0;  // seconds since 1970; 0 for artificial events
   EventType type = EventType::unknown;
   std::uint32_t server_id = 0;
-  std::uint32_t size = 0;        // with header and checksum
-  std::uint32_t end_offset = 0;  // 0 where the server does not know it (MariaDB from 11.4 on, inside transactions); wraps at 4 GiB
+  std::uint32_t size = 0;  // with header and checksum
+  std::uint32_t end_offset =
+      0;  // 0 where the server does not know it (MariaDB from 11.4 on, inside transactions); wraps at 4 GiB
   std::uint16_t flags = 0;
   bool is_artificial() const { return (flags & kArtificial) != 0; }
   bool is_ignorable() const { return (flags & kIgnorable) != 0; }
@@ -79,7 +84,8 @@ struct Query {
   std::optional<std::uint16_t> default_utf8mb4_collation;
   std::string_view time_zone;  // empty: not logged
   std::vector<std::string_view> updated_schemas;
-  bool are_all_variables_known = true;  // false: a status variable of a newer server ended the list early
+  bool are_all_variables_known =
+      true;  // false: a status variable of a newer server ended the list early
 
   bool is_begin() const { return sql == "BEGIN"; }
 };
@@ -128,8 +134,9 @@ struct GtidMariadb {
   gtid::MariadbGtid gtid;
   std::uint8_t flags = 0;
   std::uint64_t commit_id = 0;
-  std::optional<XaId> xa;          // with kPreparedXa or kCompletedXa
-  std::uint8_t flags_extra = 0;    // 2: start of an ALTER is elsewhere (COMMIT ALTER), 4: ROLLBACK ALTER, 8: START ALTER
+  std::optional<XaId> xa;  // with kPreparedXa or kCompletedXa
+  std::uint8_t flags_extra =
+      0;  // 2: start of an ALTER is elsewhere (COMMIT ALTER), 4: ROLLBACK ALTER, 8: START ALTER
   std::uint64_t alter_sequence = 0;
   bool is_standalone() const { return (flags & kStandalone) != 0; }
 };
@@ -148,7 +155,8 @@ struct BinlogCheckpoint {
   std::string_view file;
 };
 struct StartEncryption {};
-struct Annotate {  // MariaDB's ANNOTATE_ROWS and MySQL's ROWS_QUERY: the statement behind the row events that follow
+struct
+    Annotate {  // MariaDB's ANNOTATE_ROWS and MySQL's ROWS_QUERY: the statement behind the row events that follow
   std::string_view sql;
 };
 struct Intvar {
@@ -169,7 +177,7 @@ struct UserVar {
 // LOAD DATA in statement format: nothing here applies it, so that whoever meets one must stop.
 struct LoadData {
   std::uint32_t file_id = 0;
-  std::string_view block;         // of BEGIN_LOAD_QUERY and APPEND_BLOCK
+  std::string_view block;          // of BEGIN_LOAD_QUERY and APPEND_BLOCK
   std::optional<Query> execution;  // of EXECUTE_LOAD_QUERY
 };
 struct Incident {
@@ -188,7 +196,8 @@ struct GroupReplication {};
 struct Ignorable {};
 
 struct TableMapped {
-  std::shared_ptr<const TableMap> table;  // the same object as before while the description does not change
+  std::shared_ptr<const TableMap>
+      table;  // the same object as before while the description does not change
 };
 
 enum class RowsKind { insert, update, erase };
@@ -199,13 +208,15 @@ struct Rows {
   static constexpr std::uint16_t kNoForeignKeyChecks = 2;
   static constexpr std::uint16_t kRelaxedUniqueChecks = 4;
 
-  std::shared_ptr<const TableMap> table;  // nullptr: table id of a dummy event that only ends a statement
+  std::shared_ptr<const TableMap>
+      table;  // nullptr: table id of a dummy event that only ends a statement
   std::uint64_t table_id = 0;
   RowsKind kind = RowsKind::insert;
   std::uint16_t flags = 0;
   bool is_partial = false;  // PARTIAL_UPDATE_ROWS: after images may hold JSON diffs
   std::uint32_t column_count = 0;
-  std::string_view present_before;  // bitmaps, one bit per column, lowest bit first; empty where the kind has no such image
+  std::string_view
+      present_before;  // bitmaps, one bit per column, lowest bit first; empty where the kind has no such image
   std::string_view present_after;
   std::string_view rows;
   bool is_statement_end() const { return (flags & kStatementEnd) != 0; }
@@ -216,14 +227,37 @@ struct Unknown {
   std::string_view bytes;
 };
 
-using Body = std::variant<Unknown, FormatDescription, Rotate, Stop, Query, Xid, XaPrepare, Gtid, GtidMariadb, GtidList, PreviousGtids,
-                          Heartbeat, BinlogCheckpoint, StartEncryption, Annotate, Intvar, Rand, UserVar, LoadData, Incident,
-                          TransactionPayload, GroupReplication, Ignorable, TableMapped, Rows>;
+using Body = std::variant<Unknown,
+                          FormatDescription,
+                          Rotate,
+                          Stop,
+                          Query,
+                          Xid,
+                          XaPrepare,
+                          Gtid,
+                          GtidMariadb,
+                          GtidList,
+                          PreviousGtids,
+                          Heartbeat,
+                          BinlogCheckpoint,
+                          StartEncryption,
+                          Annotate,
+                          Intvar,
+                          Rand,
+                          UserVar,
+                          LoadData,
+                          Incident,
+                          TransactionPayload,
+                          GroupReplication,
+                          Ignorable,
+                          TableMapped,
+                          Rows>;
 
 struct Event {
   Header header;
   Body body;
-  bool is_inside_payload = false;  // it came out of a TRANSACTION_PAYLOAD: header.end_offset is of no use
+  bool is_inside_payload =
+      false;  // it came out of a TRANSACTION_PAYLOAD: header.end_offset is of no use
 
   template <typename T>
   const T* as() const {

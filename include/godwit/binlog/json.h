@@ -23,6 +23,8 @@ struct JsonDiff {
 std::vector<JsonDiff> decode_json_diffs(std::string_view bytes);
 
 // Appends the whole new document, made of the old one and the diffs. Throws Error(event_corrupt) when a diff finds nothing at its path.
-void append_json_after(std::string& out, std::string_view document, const std::vector<JsonDiff>& diffs);
+void append_json_after(std::string& out,
+                       std::string_view document,
+                       const std::vector<JsonDiff>& diffs);
 
 }  // namespace godwit::binlog

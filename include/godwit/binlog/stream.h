@@ -12,14 +12,16 @@
 namespace godwit::binlog {
 
 struct StreamOptions {
-  gtid::Position from;  // what is behind the reader; the first event it gets is of a transaction that is not in it
+  gtid::Position
+      from;  // what is behind the reader; the first event it gets is of a transaction that is not in it
   // Nothing at all within this time (heartbeats included) is connection_lost. A server that must read through much of its binlog
   // to find the position is silent meanwhile.
   std::chrono::seconds deadline{60};
   std::chrono::milliseconds heartbeat{1000};
-  bool is_endless = true;         // false: next() gives nothing at the end of the server's log, instead of waiting
-  bool has_statements = false;    // MariaDB: ask for ANNOTATE_ROWS events too
-  std::uint32_t server_id = 0;    // 0: random; servers end a reader when another comes with the same
+  bool is_endless =
+      true;  // false: next() gives nothing at the end of the server's log, instead of waiting
+  bool has_statements = false;  // MariaDB: ask for ANNOTATE_ROWS events too
+  std::uint32_t server_id = 0;  // 0: random; servers end a reader when another comes with the same
   DecoderLimits limits;
 };
 
@@ -33,7 +35,8 @@ class Stream {
   ~Stream();
 
   const db::Server& server() const;
-  // The next event, heartbeats included; valid until the next call. Throws Error: position_purged, position_foreign, dump_displaced,
+  // The next event, heartbeats included, so that it returns at least once per heartbeat and a caller may look whether to stop.
+  // Valid until the next call. Throws Error: position_purged, position_foreign, dump_displaced,
   // connection_lost, and what the decoder throws. After an error the stream is over: open another from the last position.
   const Event* next();
 

@@ -9,7 +9,8 @@ enum class Flavour { mysql, mariadb };
 
 struct Position {
   Flavour flavour = Flavour::mysql;
-  std::string text;  // as the server prints it, without white space; empty means the beginning of history
+  std::string
+      text;  // as the server prints it, without white space; empty means the beginning of history
 
   bool operator==(const Position&) const = default;
 };

@@ -55,7 +55,9 @@ class Set {
 
   static void add_interval(Intervals& intervals, std::uint64_t first, std::uint64_t last);
   static void remove_interval(Intervals& intervals, std::uint64_t first, std::uint64_t last);
-  static bool contains_interval(const Intervals& intervals, std::uint64_t first, std::uint64_t last);
+  static bool contains_interval(const Intervals& intervals,
+                                std::uint64_t first,
+                                std::uint64_t last);
   static MysqlSet parse_mysql(std::string_view text);
   static MariadbSet parse_mariadb(std::string_view text);
   static void append_mysql(std::string& out, const MysqlSet& set);

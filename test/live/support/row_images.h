@@ -13,7 +13,8 @@
 
 namespace godwit::test {
 
-using RowText = std::vector<std::string>;     // one text per writable column: "NULL", "(absent)", or "=" and the value's bytes
+using RowText = std::vector<
+    std::string>;  // one text per writable column: "NULL", "(absent)", or "=" and the value's bytes
 using TableRows = std::vector<RowText>;
 
 struct Changes {  // per table, in the order of the log
@@ -33,10 +34,15 @@ struct ReadOptions {
   bool has_statements = false;
 };
 // Everything the server logged in the schema from a position to the end of its log.
-Changes read_changes(const Server& server, const gtid::Position& from, const std::string& schema, const ReadOptions& options = {});
+Changes read_changes(const Server& server,
+                     const gtid::Position& from,
+                     const std::string& schema,
+                     const ReadOptions& options = {});
 
 // What the copy would select: catalog::transfers' expressions, under SET NAMES binary.
-TableRows selected(const Server& server, const std::string& schema, const std::string& table);
+std::map<std::string, TableRows> selected(const Server& server,
+                                          const std::string& schema,
+                                          const std::vector<std::string>& tables);
 
 TableRows sorted(TableRows rows);
 std::string shown(const RowText& row);
