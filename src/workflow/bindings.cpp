@@ -30,6 +30,18 @@ void mark_cascades(std::vector<apply::TableBinding>& bindings, const catalog::Ca
   }
 }
 
+void require_columns(const catalog::Table& source, const catalog::Table& target) {
+  for (const auto& column : source.columns) {
+    const bool is_there = std::any_of(target.columns.begin(), target.columns.end(), [&](const catalog::Column& c) { return equals_ignoring_case(c.name, column.name); });
+    if (is_there || !column.is_writable()) continue;
+    const std::string table = sql::quote_table(target.schema, target.name);
+    throw Error(Code::schema_misfit,
+                {.object = table,
+                 .cause = "the source's column " + sql::quote_identifier(column.name) + " is not on the target",
+                 .remedy = "ALTER TABLE " + table + " ADD COLUMN " + sql::quote_identifier(column.name) + " " + column.column_type + ", then run the same command again"});
+  }
+}
+
 }  // namespace
 
 bool logs_cascades(db::Connection& source) {
@@ -39,7 +51,8 @@ bool logs_cascades(db::Connection& source) {
   return !flagged.empty() && lower(flagged.text(0, "Value")) == "on";
 }
 
-std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream) {
+std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream,
+                                             Definitions definitions) {
   state::Sidecar sidecar(target);
   const auto rows = sidecar.tables(stream);
   const auto begun = sidecar.begun_tables(stream);
@@ -54,7 +67,14 @@ std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Co
                    .cause = "it belongs to the migration, and the source has it no more",
                    .remedy = "was it dropped or renamed? godwit cancel, and copy again"});
     }
+    if (definitions == Definitions::recorded && definition_hash(*table) != row.definition_hash) {
+      throw Error(Code::table_changed,
+                  {.object = sql::quote_table(row.source_schema, row.source_table),
+                   .cause = "its definition is not the one that the copy began with",
+                   .remedy = "godwit cancel and copy again; or undo the DDL, and go on with --on-ddl ignore where the stream meets it"});
+    }
     const catalog::Table there = catalog::read_table(target, row.target_schema, row.target_table);
+    require_columns(*table, there);
     bindings.push_back(apply::bind(*table, there, catalog::transfers(*table, there, prepared.ddl), target.server()));
     const bool is_copied = row.state != "pending";
     const bool is_begun = begun.count({row.source_schema, row.source_table}) != 0;

@@ -13,7 +13,12 @@ namespace godwit::workflow {
 // MariaDB does not).
 bool logs_cascades(db::Connection& source);
 
-// Of each table that the sidecar lists, in its order. Throws Error(no_such_table) for one that either side lacks.
-std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream);
+// Which definitions of the source's tables are accepted: those that the copy began with, or whatever they are now.
+enum class Definitions { recorded, present };
+
+// Of each table that the sidecar lists, in its order. Throws Error(no_such_table) for one that either side lacks, table_changed when its
+// definition is not the recorded one, schema_misfit when the target lacks a column.
+std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream,
+                                             Definitions definitions);
 
 }  // namespace godwit::workflow

@@ -83,7 +83,7 @@ class BinlogCatchUp : public CatchUp {
     db::Connection source = db::Connection::open(source_endpoint(definition_));
     db::Connection target = db::Connection::open(target_endpoint(definition_));
     const Preparation prepared = prepare(definition_, source, target);
-    const auto bindings = bind_tables(prepared, source, target, stream_.id);
+    const auto bindings = bind_tables(prepared, source, target, stream_.id, Definitions::recorded);
     SidecarCheckpoint checkpoint(source.server().flavour, stream_.id, stream_.epoch);
     apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), bindings, options_, checkpoint, progress, stop_);
     applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
@@ -207,7 +207,7 @@ void CopyRun::refuse_changed_table(const std::string& name) const {
   throw Error(Code::table_changed,
               {.object = name,
                .cause = "its definition is not the one that the copy began with",
-               .remedy = fmt::format("undo the DDL; or godwit cancel {} and copy again", definition_.name)});
+               .remedy = fmt::format("godwit cancel {} and copy again; or undo the DDL, and go on with --on-ddl ignore where the stream meets it", definition_.name)});
 }
 
 // Recorded before it is created, so that cancel knows which schemas are ours.
@@ -359,6 +359,7 @@ db::Snapshot CopyRun::next_snapshot() {
 // Position before rows (I2): with the first low stored, no change can fall between the snapshot and the stream.
 void CopyRun::store_positions(const db::Snapshot& snapshot) {
   failpoint(Fp::copy_snapshot_opened);
+  until_source_answers("answer", [&] { refuse_changed_tables(); });  // before the position is: what is undone by then is not in the stream
   ledger_->guarded([&](state::Sidecar& sidecar) {
     if (!stream_.position) sidecar.set_position(stream_.id, stream_.epoch, snapshot.low);
     sidecar.set_overlap_end(stream_.id, stream_.epoch, snapshot.high);
@@ -429,7 +430,6 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
     }
     if (report_.low.empty()) report_.low = snapshot.low.text;
     store_positions(snapshot);
-    until_source_answers("answer", [&] { refuse_changed_tables(); });
     db::Connection planner = until_source_answers("session", [&] {
       db::Connection session = db::Connection::open(source_endpoint_, db::Encoding::bytes);
       db::begin_snapshot(session);

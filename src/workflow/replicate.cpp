@@ -102,7 +102,7 @@ apply::ApplyEnd ReplicateRun::follow(const std::optional<gtid::Set>& until) {
   db::Connection source = db::Connection::open(source_endpoint(definition_));
   db::Connection target = db::Connection::open(target_endpoint(definition_));
   const Preparation prepared = prepare(definition_, source, target);
-  const auto bindings = bind_tables(prepared, source, target, stream_.id);
+  const auto bindings = bind_tables(prepared, source, target, stream_.id, Definitions::present);
   SidecarCheckpoint checkpoint(source.server().flavour, stream_.id, stream_.epoch);
   apply::ApplyOptions options = tuning_.apply;
   options.takes_new_tables = definition_.tables.empty();
