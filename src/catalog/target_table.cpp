@@ -117,11 +117,11 @@ TargetTable target_table(const Table& table, const DdlOptions& options) {
                                          sql::quote_table(table.schema, table.name))});
   }
   if (table.is_system_versioned && options.source.flavour == options.target.flavour) {
-    result.issues.push_back({Severity::warning,
+    result.issues.push_back({Severity::blocker,
                              Code::unsupported_feature,
                              sql::quote_table(table.schema, table.name),
-                             "only the current rows of a system-versioned table are carried, not its history",
-                             "none needed if the history may begin anew"});
+                             "the history of a system-versioned table is not carried, and its changes are logged in a form that is not followed",
+                             "ALTER TABLE … DROP SYSTEM VERSIONING, or exclude it with --exclude-tables"});
   }
   result.create_sql = fmt::format("CREATE TABLE {} (\n{}\n) {}",
                                   target,

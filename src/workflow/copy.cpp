@@ -430,17 +430,19 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
     }
     if (report_.low.empty()) report_.low = snapshot.low.text;
     store_positions(snapshot);
-    db::Connection planner = until_source_answers("session", [&] {
-      db::Connection session = db::Connection::open(source_endpoint_, db::Encoding::bytes);
-      db::begin_snapshot(session);
-      return session;
-    });
-    const auto end = copier.copy_from(snapshot, planner, tasks_, progress, [&](const copy::TableTask& task) {
-      keys.add(task.target_schema, task.target_table);
-    });
+    const auto end = [&] {
+      db::Connection planner = until_source_answers("session", [&] {
+        db::Connection session = db::Connection::open(source_endpoint_, db::Encoding::bytes);
+        db::begin_snapshot(session);
+        return session;
+      });
+      return copier.copy_from(snapshot, planner, tasks_, progress, [&](const copy::TableTask& task) {
+        keys.add(task.target_schema, task.target_table);
+      });
+    }();
     snapshot.readers.clear();
-    if (end != copy::CycleEnd::snapshot_lost) until_source_answers("answer", [&] { refuse_changed_tables(); });
     failpoint(Fp::copy_cycle_ended);
+    if (end != copy::CycleEnd::snapshot_lost) until_source_answers("answer", [&] { refuse_changed_tables(); });
     switch (end) {
       case copy::CycleEnd::all_copied:
         return;
