@@ -243,13 +243,18 @@ TEST_CASE("the source stays away: retries are used up, and the same command goes
 
 TEST_CASE("DDL on a table that is being copied", "[bad_input]") {
   for_pairs([](const Server& source, const Server& target, Migration& migration) {
+    struct Moment {
+      const char* failpoint;
+      const char* is_there;  // gives 2 when it has come
+    };
     // Before a row is read, and when all rows are and the cycle is about to be closed.
-    for (const char* failpoint : {"copy.snapshot_opened=sleep:1500", "copy.cycle_ended=sleep:2500"}) {
-      INFO(failpoint);
-      Process copy = migration.start("copy", {"--json"}, {{"GODWIT_FAILPOINTS", failpoint}});
+    for (const Moment& moment : {Moment{"copy.snapshot_opened=sleep:2500", "SELECT COUNT(*) FROM _godwit.copy_table"},
+                                 Moment{"copy.cycle_ended=sleep:2500", "SELECT COUNT(*) FROM _godwit.copy_table WHERE state <> 'pending'"}}) {
+      INFO(moment.failpoint);
+      Process copy = migration.start("copy", {"--json"}, {{"GODWIT_FAILPOINTS", moment.failpoint}});
       wait_for([&] {
         try {
-          return target.client().scalar("SELECT COUNT(*) FROM _godwit.copy_table") == "2";
+          return target.client().scalar(moment.is_there) == "2";
         } catch (const std::runtime_error&) {
           return false;
         }
@@ -261,7 +266,7 @@ TEST_CASE("DDL on a table that is being copied", "[bad_input]") {
       source.client().execute("ALTER TABLE bad.t DROP COLUMN more");
       // Done and undone after the copy's end, it does not concern the copy; the stream will meet it.
       check_complete(migration, source, target);
-      const bool is_in_the_stream = std::string(failpoint).starts_with("copy.cycle_ended");
+      const bool is_in_the_stream = std::string(moment.failpoint).starts_with("copy.cycle_ended");
       if (is_in_the_stream) check_refusal(migration.run("replicate", {"--json", "--until-current"}), {3, "GW0804", "", "ALTER TABLE bad.t ADD COLUMN more", "--skip-gtid"});
       migration.run("cancel");
     }
