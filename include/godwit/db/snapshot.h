@@ -16,7 +16,7 @@ namespace godwit::db {
 struct SnapshotOptions {
   std::size_t readers = 4;
   std::vector<std::string> exact_tables;  // quoted `schema`.`table`; locked while the snapshots start
-  std::chrono::milliseconds lock_attempt{40};  // for those locks; later writers wait behind an attempt, so it is short
+  std::chrono::milliseconds lock_attempt{25};  // for those locks; later writers wait behind an attempt, so it is short
   std::chrono::seconds lock_total_max{600};  // gives up with Error(lock_unavailable) after that, naming the blocker
 };
 
