@@ -79,7 +79,7 @@ struct Transfer {
 };
 // One per writable column, in ordinal order. The same expressions serve inserts. Charsets that agree travel as raw bytes,
 // mojibake too; where they differ the conversion is explicit, on the target; FLOAT as DOUBLE, whose text has all its digits;
-// JSON as utf8mb4 text; BIT as a number; geometry as SRID + WKB bytes.
+// JSON as utf8mb4 text; BIT as a number; geometry as SRID + WKB bytes. Throws Error(schema_differs) when the target lacks a column.
 std::vector<Transfer> transfers(const Table& source_table, const Table& target_table, const DdlOptions& options);
 
 // --schema existing: what keeps the target's table from taking the source's rows.
