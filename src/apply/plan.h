@@ -21,7 +21,7 @@ namespace godwit::apply {
 struct PlanOptions {
   std::size_t workers = 4;
   bool squash = true;
-  bool is_overlap = false;            // idempotent forms (DESIGN section 6)
+  bool is_overlap = false;            // idempotent forms (docs/replicate.md)
   std::size_t single_job_rows = 256;  // up to here one target transaction is cheaper than several
   std::size_t job_rows_max = 4000;
 };

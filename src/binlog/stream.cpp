@@ -95,7 +95,7 @@ struct Stream::Impl {
         "@@GLOBAL.binlog_checksum");
     connection.execute(fmt::format(
         "SET @master_heartbeat_period = {0}, @source_heartbeat_period = {0}", heartbeat_ns));
-    // A reader that is busy applying must not be cut off by the server (TRAPS 55).
+    // A reader that is busy applying must not be cut off by the server, after 60 s by default.
     connection.execute("SET SESSION net_write_timeout = 3600");
     if (connection.server().is_mariadb()) {
       begin_mariadb();

@@ -5,6 +5,7 @@
 
 #include "godwit/catalog/ddl.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
 #include "godwit/util/text.h"
 #include "translate.h"
 
@@ -23,6 +24,17 @@ bool is_text(const Column& column) {
 bool are_same_charset(const std::string& a, const std::string& b) {
   const auto canonical = [](const std::string& name) { return name == "utf8" ? std::string("utf8mb3") : name; };
   return canonical(a) == canonical(b);
+}
+
+// DDL on the source may be ahead of the target.
+void require_column(const Table& target, const Column& column) {
+  const bool is_there = std::any_of(target.columns.begin(), target.columns.end(), [&](const Column& c) { return equals_ignoring_case(c.name, column.name); });
+  if (is_there) return;
+  const std::string object = sql::quote_table(target.schema, target.name);
+  throw Error(Code::schema_differs,
+              {.object = object,
+               .cause = fmt::format("it has no column {}, which the source's table has", sql::quote_identifier(column.name)),
+               .remedy = fmt::format("ALTER TABLE {} ADD COLUMN {} {} … as on the source, then the same command", object, sql::quote_identifier(column.name), column.column_type)});
 }
 
 Transfer transfer_of(const Column& source, const Column& target) {
@@ -57,6 +69,7 @@ std::vector<Transfer> transfers(const Table& source_table, const Table& target_t
   bool has_expression = false;
   for (const auto& column : source_table.columns) {
     if (!column.is_writable()) continue;
+    require_column(target_table, column);
     result.push_back(transfer_of(column, target_table.column(column.name)));
     has_expression = has_expression || !result.back().set_expression.empty();
   }

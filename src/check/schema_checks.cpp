@@ -86,7 +86,7 @@ bool changes_children(const catalog::ForeignKey& key) {
   return changes(key.on_update) || changes(key.on_delete);
 }
 
-// From 9.6 on MySQL's server makes these changes itself and logs them, unless InnoDB is told to (DESIGN section 6); before, and in
+// From 9.6 on MySQL's server makes these changes itself and logs them, unless InnoDB is told to make them; before, and in
 // MariaDB, the engine makes them and the binlog holds the parent's change alone.
 bool are_cascades_logged(const ServerView& source) {
   if (source.is_mariadb()) return source.is_on("rpl_use_binlog_events_for_fk_cascade");

@@ -143,7 +143,7 @@ Version parse_version(std::string_view text) {
   return {.major = at(0), .minor = at(1), .patch = at(2)};
 }
 
-// The format of rows depends on none of the server's settings after this; each line has its reason in TRAPS.
+// The format of rows depends on none of the server's settings after this; each has stored or read rows otherwise somewhere.
 std::vector<std::string> session_settings(const Endpoint& endpoint, const Server& server, Encoding encoding) {
   std::vector<std::string> settings{
       encoding == Encoding::bytes ? "SET NAMES binary" : "SET NAMES utf8mb4",

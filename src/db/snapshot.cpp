@@ -147,7 +147,7 @@ class TableLocks {
  public:
   TableLocks(const Endpoint& source, const SnapshotOptions& options, const Stop& stop)
       : session_(Connection::open(source)), killer_(Connection::open(source)) {
-    // Writers that come after a waiting LOCK TABLES wait behind it (TRAPS 5): an attempt lasts milliseconds, and between two
+    // Writers that come after a waiting LOCK TABLES wait behind it: an attempt lasts milliseconds, and between two
     // the traffic flows.
     const auto deadline = Clock::now() + options.lock_total_max;
     auto pause = std::chrono::milliseconds(100);
@@ -203,7 +203,7 @@ class TableLocks {
 }  // namespace
 
 void begin_snapshot(Connection& reader) {
-  // SESSION: without it the level holds for the next transaction only (TRAPS 4).
+  // SESSION: without it the level holds for the next transaction only.
   reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
   reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
 }

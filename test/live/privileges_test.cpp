@@ -1,5 +1,6 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
-// The statements of docs/privileges.md make accounts with which check finds nothing missing and copy carries everything.
+// The statements of docs/privileges.md make accounts with which check finds nothing missing, copy carries everything, and replicate
+// follows, with a heartbeat where the page's grant for it was given.
 #include <fstream>
 #include <sstream>
 
@@ -71,6 +72,19 @@ void run_with_page_accounts(const Server& source, const Server& target) {
   CHECK(copy.out.find("waiting") == std::string::npos);
   CHECK(target.client("shop").scalar("SELECT name FROM customers") == "Ada");
   CHECK(target.client("shop").scalar("SELECT COUNT(*) FROM open_orders") == "0");
+
+  const auto follow = [&](const std::string& name) {
+    source.client("shop").execute("UPDATE customers SET name = '" + name + "'");
+    const Outcome replicate = migration.run("replicate", {"--until-current"}, passwords);
+    INFO(replicate.out << replicate.err);
+    CHECK(replicate.status == 0);
+    CHECK(target.client("shop").scalar("SELECT name FROM customers") == name);
+  };
+  follow("Grace");
+  CHECK(source.client().query("SHOW DATABASES LIKE '\\_godwit'").empty());
+  source.client().script(statements_under("Source, heartbeat"));
+  follow("Hedy");
+  CHECK(source.client().scalar("SELECT sent_us > 0 FROM _godwit.heartbeat") == "1");
 
   CHECK(migration.run("cancel", {}, passwords).status == 0);
   migration.clean();

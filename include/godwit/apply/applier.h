@@ -7,7 +7,7 @@
 //   one job        rows and position commit together (I1).
 //   several jobs   first the window's end is recorded (overlap_end), then the jobs run, then the position moves to that end. Killed in
 //                  between, the stream goes on from the old position, and up to the recorded end every change is applied in its
-//                  idempotent form, which leads to the same rows (DESIGN section 6).
+//                  idempotent form, which leads to the same rows (docs/replicate.md).
 //   every one of these transactions checks the epoch (I3).
 #pragma once
 

@@ -77,9 +77,9 @@ struct Transfer {
   std::string set_expression;  // empty, or in terms of {v}: "CAST({v} AS UNSIGNED)"
   bool does_zero_warn = false;  // ENUM: its error value 0 can be stored, but each such row counts as a warning
 };
-// One per writable column, in ordinal order. The same expressions serve inserts. Charsets that agree travel as raw bytes
-// (TRAPS 26); where they differ the conversion is explicit, on the target; FLOAT goes through an exact form (TRAPS 22);
-// JSON as utf8mb4 text; BIT as a number; geometry as SRID + WKB bytes.
+// One per writable column, in ordinal order. The same expressions serve inserts. Charsets that agree travel as raw bytes,
+// mojibake too; where they differ the conversion is explicit, on the target; FLOAT as DOUBLE, whose text has all its digits;
+// JSON as utf8mb4 text; BIT as a number; geometry as SRID + WKB bytes. Throws Error(schema_differs) when the target lacks a column.
 std::vector<Transfer> transfers(const Table& source_table, const Table& target_table, const DdlOptions& options);
 
 // --schema existing: what keeps the target's table from taking the source's rows.

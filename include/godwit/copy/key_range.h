@@ -51,7 +51,7 @@ struct KeyRange {
 // Throws Error(no_usable_key) for a type that cannot bound ranges.
 KeySpec key_spec(const catalog::Table& table, const catalog::Key& key);
 
-// `a` > 1 or (`a` = 1 and `b` > 2) …, or "" for the whole table. Never row constructors (TRAPS 13).
+// `a` > 1 or (`a` = 1 and `b` > 2) …, or "" for the whole table. Never row constructors: servers scan for those.
 std::string predicate(const KeySpec& key, const KeyRange& range);
 // `a` = 1 AND `b` = 2: the one row of a bound.
 std::string equality(const KeySpec& key, const Bound& bound);

@@ -1,4 +1,4 @@
-// A group of sessions that read one consistent state each, with two positions around them (DESIGN section 5, I2):
+// A group of sessions that read one consistent state each, with two positions around them (ARCHITECTURE.md, I2):
 // `low` is provably not later than any of the snapshots, `high` provably not earlier. No lock, except for the tables
 // named in `exact_tables`, for which low is the exact instant. One thread opens it; each reader session then belongs to one thread.
 #pragma once

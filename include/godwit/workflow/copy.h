@@ -1,5 +1,5 @@
 // `godwit copy`: checks, schema, snapshot cycles, deferred keys, views and routines; resumable at any instant. Runs in the
-// caller's thread and threads of its own, which have ended when it returns. DESIGN sections 3 to 5.
+// caller's thread and threads of its own, which have ended when it returns. ARCHITECTURE.md has the picture.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
 // `godwit replicate`: keeps the passive side of a migration in step with the serving one, for as long as the migration lives. Runs in the
-// caller's thread and threads of its own, which have ended when it returns. DESIGN section 6.
+// caller's thread and threads of its own, which have ended when it returns. docs/replicate.md.
 #pragma once
 
 #include <chrono>
