@@ -65,6 +65,7 @@ class Applier::Run {
   void apply_xa(Transaction& transaction);
   void advance(const gtid::Set& position);
   void note(const std::vector<Transaction>& window, std::size_t target_transactions);
+  void note_rest();
   gtid::Set with(const std::vector<Transaction>& window) const;
 
   Applier& owner_;
@@ -78,6 +79,7 @@ class Applier::Run {
   bool is_part_overlap_ = false;
   std::uint64_t applied_ = 0;
   std::atomic<bool> is_ending_{false};
+  std::atomic<bool> has_answer_{false};  // the source has sent something: until then it may be looking for the position
   std::thread reader_;
 };
 
@@ -94,11 +96,10 @@ void Applier::Run::read(const gtid::Set& from) {
       if (event == nullptr) return inbox_.fail(std::make_exception_ptr(Error(Code::connection_lost, {.object = "binlog stream", .cause = "the server ended it", .remedy = ""})));
       owner_.progress_.bytes_read += event->header.size;
       if (event->as<binlog::Heartbeat>() != nullptr) {
-        // The server has nothing more for us; what it sent before may still be waiting here.
-        owner_.progress_.caught_up_us = now_us();
-        owner_.progress_.is_caught_up = inbox_.bytes() == 0;
+        has_answer_ = true;
         continue;
       }
+      has_answer_ = true;
       auto transaction = assembler.take(*event);
       if (!transaction || from.contains(transaction->gtid)) continue;
       if (transaction->kind == TransactionKind::xa_prepared && transaction->bytes > owner_.options_.xa_bytes_max) {
@@ -125,9 +126,17 @@ ApplyEnd Applier::Run::follow() {
     if (owner_.on_window) owner_.on_window();
     auto taken = inbox_.take(owner_.options_.window_transactions_max, kPatience);
     owner_.progress_.inbox_bytes = inbox_.bytes();
-    if (taken.empty()) continue;
+    if (taken.empty()) {
+      note_rest();
+      continue;
+    }
     failpoint(Fp::apply_window_taken);
     if (const auto end = apply(taken)) return *end;
+    if (inbox_.is_empty()) {
+      note_rest();
+    } else {
+      owner_.progress_.is_caught_up = false;
+    }
     if (is_reached()) return ApplyEnd::reached;
   }
 }
@@ -255,6 +264,12 @@ ApplyEnd Applier::Run::apply_statement(const Transaction& transaction) {
     advance(end);
     return ApplyEnd::reached;
   }
+  if (owner_.options_.on_ddl == OnDdl::exec && creates_table(transaction.statement.sql)) {
+    throw Error(Code::ddl_met,
+                {.object = name,
+                 .cause = fmt::format("the source ran, in schema {}: {}: rows of a new table would not follow", transaction.statement.schema, transaction.statement.sql),
+                 .remedy = fmt::format("leave the new table out with --skip-gtid {}; or godwit cancel, and copy again with it", name)});
+  }
   if (owner_.options_.on_ddl == OnDdl::stop) {
     throw Error(Code::ddl_met,
                 {.object = name,
@@ -313,6 +328,13 @@ void Applier::Run::apply_xa(Transaction& transaction) {
   state_.position = end;
   ++applied_;
   ++owner_.progress_.transactions;
+}
+
+// All that has come is applied.
+void Applier::Run::note_rest() {
+  if (!has_answer_) return;
+  owner_.progress_.caught_up_us = now_us();
+  owner_.progress_.is_caught_up = true;
 }
 
 void Applier::Run::note(const std::vector<Transaction>& window, std::size_t target_transactions) {

@@ -57,6 +57,11 @@ class Inbox {
     filled_.notify_all();
   }
 
+  bool is_empty() {
+    std::lock_guard lock(mutex_);
+    return waiting_.empty();
+  }
+
   std::size_t bytes() {
     std::lock_guard lock(mutex_);
     return bytes_;

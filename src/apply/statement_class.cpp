@@ -95,6 +95,11 @@ bool names_table(std::string_view sql) {
   return true;
 }
 
+bool mentions_table(std::string_view sql) {
+  const auto names = names_in(sql);
+  return std::any_of(names.begin(), names.end(), [](const MentionedName& name) { return name.schema.empty() && equals_ignoring_case(name.name, "table"); });
+}
+
 }  // namespace
 
 StatementKind classify(std::string_view sql) {
@@ -105,6 +110,8 @@ StatementKind classify(std::string_view sql) {
   const bool is_code = begins_with_any(words, kCodeVerbs) && !names_table(sql);
   return is_code ? StatementKind::code_definition : StatementKind::table_definition;
 }
+
+bool creates_table(std::string_view sql) { return begins_with(first_words(sql), "create") && classify(sql) == StatementKind::table_definition && mentions_table(sql); }
 
 std::vector<MentionedName> names_in(std::string_view sql) {
   std::vector<MentionedName> names;

@@ -53,8 +53,8 @@ struct ApplyProgress {
   std::atomic<std::uint64_t> applied_source_us{0};   // commit time, on the source's clock, of the newest applied transaction
   std::atomic<std::uint64_t> heartbeat_us{0};        // newest heartbeat row that arrived on the target
   std::atomic<std::uint64_t> heartbeat_seen_us{0};   // our clock when it did
-  std::atomic<bool> is_caught_up{false};             // the source said that there is no more
-  std::atomic<std::uint64_t> caught_up_us{0};        // our clock when it last said so
+  std::atomic<bool> is_caught_up{false};             // all that the source has sent is applied
+  std::atomic<std::uint64_t> caught_up_us{0};        // our clock when it last was so
   std::atomic<std::uint64_t> retries{0};
   std::atomic<std::uint64_t> inbox_bytes{0};
 };

@@ -74,6 +74,8 @@ enum class StatementKind {
 };
 StatementKind classify(std::string_view sql);
 
+bool creates_table(std::string_view sql);
+
 struct MentionedName {
   std::string schema;  // empty: not qualified
   std::string name;
