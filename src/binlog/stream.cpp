@@ -166,5 +166,6 @@ Stream::~Stream() = default;
 
 const db::Server& Stream::server() const { return impl_->connection.server(); }
 const Event* Stream::next() { return impl_->next(); }
+void Stream::interrupt() const noexcept { impl_->connection.shut(); }
 
 }  // namespace godwit::binlog
