@@ -173,7 +173,7 @@ void StateFile::record_workflow(std::string_view name, const std::map<std::strin
 }
 
 void StateFile::move_source(std::string_view name, const std::string& source) {
-  impl_->db.execute("UPDATE workflow_option SET value = ? WHERE workflow = ? AND option = 'source'", {source, std::string(name)});
+  impl_->db.execute("UPDATE workflow_option SET value = ? WHERE workflow = ? AND name = 'source'", {source, std::string(name)});
 }
 
 void StateFile::set_phase(std::string_view name, std::string_view phase) {
