@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "godwit/apply/assembler.h"
@@ -34,10 +35,11 @@ std::uint64_t now_us() {
 // One connection's worth of following: from the stored position until the goal, a stop, or a failure. Never used again after either.
 class Applier::Run {
  public:
-  Run(Applier& owner, const std::optional<gtid::Set>& until)
+  Run(Applier& owner, db::Endpoint target, const std::optional<gtid::Set>& until)
       : owner_(owner),
         until_(until),
-        main_(owner.target_, owner.checkpoint_, owner.stop_),
+        target_(std::move(target)),
+        main_(target_, owner.checkpoint_, owner.stop_),
         state_(owner.checkpoint_.load(main_.connection())),
         inbox_(owner.options_.window_bytes_max),
         has_keyless_(std::any_of(owner.bindings_.begin(), owner.bindings_.end(), [](const TableBinding& b) { return !b.has_key() && !b.is_ignored; })) {}
@@ -45,6 +47,10 @@ class Applier::Run {
   ~Run() {
     inbox_.close();
     is_ending_ = true;
+    {
+      std::lock_guard lock(stream_mutex_);
+      if (stream_ != nullptr) stream_->interrupt();
+    }
     if (reader_.joinable()) reader_.join();
   }
 
@@ -57,6 +63,7 @@ class Applier::Run {
   bool is_overlap() const { return !state_.position.contains(state_.overlap_end); }
 
   void read(const gtid::Set& from);
+  void look_at_epoch();
   std::optional<ApplyEnd> apply(std::vector<Transaction>& taken);
   void apply_window(std::vector<Transaction>& window);
   void apply_parallel(const Plan& plan, const gtid::Set& end);
@@ -70,6 +77,7 @@ class Applier::Run {
 
   Applier& owner_;
   const std::optional<gtid::Set>& until_;
+  const db::Endpoint target_;
   Session main_;
   Checkpoint::State state_;
   Inbox inbox_;
@@ -78,8 +86,22 @@ class Applier::Run {
   bool is_open_ = false;  // main_ holds the transaction of a source transaction that comes in parts
   bool is_part_overlap_ = false;
   std::uint64_t applied_ = 0;
+  std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();
+  // While it lives, the end of the run interrupts what the reader waits for.
+  struct Interruptible {
+    Interruptible(Run& r, binlog::Stream& stream) : run(r) { set(&stream); }
+    ~Interruptible() { set(nullptr); }
+    void set(binlog::Stream* stream) const {
+      std::lock_guard lock(run.stream_mutex_);
+      run.stream_ = stream;
+    }
+    Run& run;
+  };
+
   std::atomic<bool> is_ending_{false};
   std::atomic<bool> has_answer_{false};  // the source has sent something: until then it may be looking for the position
+  std::mutex stream_mutex_;
+  binlog::Stream* stream_ = nullptr;  // the reader's; under stream_mutex_
   std::thread reader_;
 };
 
@@ -88,7 +110,8 @@ class Applier::Run {
 void Applier::Run::read(const gtid::Set& from) {
   try {
     binlog::Stream stream(owner_.source_,
-                          {.from = from.position(), .deadline = owner_.options_.stream_deadline, .heartbeat = milliseconds(1000)});
+                          {.from = from.position(), .deadline = owner_.options_.deadline, .heartbeat = milliseconds(1000)});
+    const Interruptible interruptible(*this, stream);
     if (owner_.on_connected) owner_.on_connected(stream.server());
     Assembler assembler(owner_.bindings_, {.part_bytes_max = owner_.options_.window_bytes_max, .takes_new_tables = owner_.options_.takes_new_tables});
     while (!is_ending_) {
@@ -128,6 +151,7 @@ ApplyEnd Applier::Run::follow() {
     owner_.progress_.inbox_bytes = inbox_.bytes();
     if (taken.empty()) {
       note_rest();
+      look_at_epoch();
       continue;
     }
     failpoint(Fp::apply_window_taken);
@@ -139,6 +163,15 @@ ApplyEnd Applier::Run::follow() {
     }
     if (is_reached()) return ApplyEnd::reached;
   }
+}
+
+// A source that writes nothing for a while: that another process has taken the stream over is seen here then.
+void Applier::Run::look_at_epoch() {
+  constexpr std::chrono::seconds kPause{2};
+  const auto now = std::chrono::steady_clock::now();
+  if (is_open_ || now - looked_ < kPause) return;
+  looked_ = now;
+  if (!owner_.checkpoint_.is_own_epoch(main_.connection().scalar(owner_.checkpoint_.guard_statement()))) owner_.checkpoint_.throw_fenced();
 }
 
 // Cuts what was taken where the manner of applying changes: at statements and XA, at parts, at the end of the overlap, at the goal.
@@ -214,7 +247,7 @@ void Applier::Run::apply_parallel(const Plan& plan, const gtid::Set& end) {
   main_.apply(Job{}, owner_.checkpoint_.overlap_statement(overlap_end));
   state_.overlap_end = overlap_end;
   failpoint(Fp::apply_end_recorded);
-  if (!workers_) workers_ = std::make_unique<Workers>(owner_.target_, owner_.checkpoint_, owner_.options_.workers, owner_.stop_);
+  if (!workers_) workers_ = std::make_unique<Workers>(target_, owner_.checkpoint_, owner_.options_.workers, owner_.stop_);
   workers_->run(plan.jobs);
   failpoint(Fp::apply_jobs_done);
 }
@@ -264,17 +297,15 @@ ApplyEnd Applier::Run::apply_statement(const Transaction& transaction) {
     advance(end);
     return ApplyEnd::reached;
   }
-  if (owner_.options_.on_ddl == OnDdl::exec && creates_table(transaction.statement.sql)) {
-    throw Error(Code::ddl_met,
-                {.object = name,
-                 .cause = fmt::format("the source ran, in schema {}: {}: rows of a new table would not follow", transaction.statement.schema, transaction.statement.sql),
-                 .remedy = fmt::format("leave the new table out with --skip-gtid {}; or godwit cancel, and copy again with it", name)});
-  }
-  if (owner_.options_.on_ddl == OnDdl::stop) {
+  const bool can_be_run = keeps_tables(transaction.statement.sql);
+  if (owner_.options_.on_ddl == OnDdl::stop || !can_be_run) {
+    const std::string by_hand = fmt::format("apply what fits to the target by hand, then run the same command with --skip-gtid {}", name);
     throw Error(Code::ddl_met,
                 {.object = name,
                  .cause = fmt::format("the source ran, in schema {}: {}", transaction.statement.schema, transaction.statement.sql),
-                 .remedy = fmt::format("apply what fits to the target by hand, then run the same command with --skip-gtid {}; or with --on-ddl exec, which runs it there", name)});
+                 .remedy = can_be_run ? by_hand + "; or with --on-ddl exec, which runs it there"
+                                      : by_hand + ", or with --on-ddl ignore: rows of a table that is new here, or that an online schema change puts in another's place, are not "
+                                                  "followed. To have them: godwit cancel, and copy again"});
   }
   // DDL commits by itself: recorded first, a run that was killed in between meets it as overlap, where having been done is no error.
   const bool may_be_done = is_overlap();
@@ -282,12 +313,14 @@ ApplyEnd Applier::Run::apply_statement(const Transaction& transaction) {
   overlap_end.add(end);
   main_.apply(Job{}, owner_.checkpoint_.overlap_statement(overlap_end));
   state_.overlap_end = overlap_end;
+  // It may take hours: so it has a session that waits for as long as the server is there.
+  db::Connection session = db::Connection::open(owner_.target_);
   try {
-    if (!transaction.statement.schema.empty()) main_.connection().execute("USE `" + transaction.statement.schema + "`");
+    if (!transaction.statement.schema.empty()) session.execute("USE `" + transaction.statement.schema + "`");
     log::info("{} runs on the target: {}", name, transaction.statement.sql);
-    main_.connection().execute(transaction.statement.sql);
+    session.execute(transaction.statement.sql);
   } catch (const Error& error) {
-    const unsigned number = main_.connection().last_errno();
+    const unsigned number = session.last_errno();
     constexpr unsigned kDoneAlready[] = {1007, 1008, 1050, 1051, 1060, 1061, 1091, 1146};
     const bool is_done = may_be_done && std::find(std::begin(kDoneAlready), std::end(kDoneAlready), number) != std::end(kDoneAlready);
     if (!is_done) throw;
@@ -367,11 +400,22 @@ Applier::Applier(db::Endpoint source, db::Endpoint target, const std::vector<Tab
       progress_(progress),
       stop_(stop) {}
 
+namespace {
+
+// Each failure in a row gives the target more time: one statement that takes longer than the deadline is not begun again for ever.
+db::Endpoint with_deadline(db::Endpoint target, std::chrono::seconds deadline, unsigned failures) {
+  constexpr std::chrono::seconds kLongest{3600};
+  target.read_timeout = std::min(deadline * (1U << std::min(failures, 10U)), std::max(kLongest, deadline));
+  return target;
+}
+
+}  // namespace
+
 ApplyEnd Applier::run(const std::optional<gtid::Set>& until) {
   for (unsigned failures = 0;;) {
     std::uint64_t applied = 0;
     try {
-      Run run(*this, until);
+      Run run(*this, with_deadline(target_, options_.deadline, failures), until);
       struct Count {
         const Run& run;
         std::uint64_t& applied;

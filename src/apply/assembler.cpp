@@ -87,7 +87,7 @@ std::optional<Transaction> Assembler::take(const binlog::Event& event) {
   }
   if (event.as<Incident>() != nullptr) {
     refuse(Code::event_unsupported, "INCIDENT event", "the source says that its binlog misses something here",
-           "the binlog cannot be followed past this point: godwit cancel, and copy again");
+           "the binlog cannot be followed past this point: FLUSH BINARY LOGS on the source, godwit cancel, and copy again");
   }
   if (event.as<StartEncryption>() != nullptr) {
     refuse(Code::event_unsupported, "START_ENCRYPTION event", "the events that follow are encrypted", "read the binlog through the server");

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kPackBytes = 128U << 10;     // statements sent at once
 constexpr unsigned kContentionAttemptsMax = 100;  // of one job
+constexpr std::chrono::seconds kLockWaitMax{10};
+constexpr std::chrono::hours kIdleMax{24 * 30};  // of a worker; in seconds for the server
 constexpr unsigned kDuplicateEntry = 1062;
 constexpr unsigned kTruncated = 1265;
 
@@ -67,7 +69,9 @@ Session::Session(const db::Endpoint& target, const Checkpoint& checkpoint, const
     : connection_(db::Connection::open(as_applier(target), db::Encoding::bytes)), checkpoint_(checkpoint), stop_(stop) {
   // Rows are named by key: no gap needs protection, and deadlocks are fewer.
   connection_.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-  connection_.execute("SET SESSION innodb_lock_wait_timeout = 10");
+  // A wait for a lock must end before it is taken for a server that does not answer.
+  const auto wait_s = target.read_timeout.count() == 0 ? kLockWaitMax.count() : std::clamp<std::int64_t>(target.read_timeout.count() / 3, 1, kLockWaitMax.count());
+  connection_.execute(fmt::format("SET SESSION innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}, wait_timeout = {1}", wait_s, std::chrono::seconds(kIdleMax).count()));
 }
 
 void Session::apply(const Job& job, const std::string& position_statement) {
@@ -85,6 +89,7 @@ void Session::apply(const Job& job, const std::string& position_statement) {
     } catch (const Error& error) {
       if (error.code() != Code::lock_contention || attempts >= kContentionAttemptsMax) throw;
       connection_.execute("ROLLBACK");
+      connection_.execute("SET SESSION foreign_key_checks = 0");  // it may have been on for the operation that failed
       if (!stop_.sleep_for(std::chrono::milliseconds(std::min(attempts, 50U)))) stop_.throw_if_requested();
     }
   }

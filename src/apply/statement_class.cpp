@@ -95,11 +95,6 @@ bool names_table(std::string_view sql) {
   return true;
 }
 
-bool mentions_table(std::string_view sql) {
-  const auto names = names_in(sql);
-  return std::any_of(names.begin(), names.end(), [](const MentionedName& name) { return name.schema.empty() && equals_ignoring_case(name.name, "table"); });
-}
-
 }  // namespace
 
 StatementKind classify(std::string_view sql) {
@@ -111,7 +106,18 @@ StatementKind classify(std::string_view sql) {
   return is_code ? StatementKind::code_definition : StatementKind::table_definition;
 }
 
-bool creates_table(std::string_view sql) { return begins_with(first_words(sql), "create") && classify(sql) == StatementKind::table_definition && mentions_table(sql); }
+bool keeps_tables(std::string_view sql) {
+  constexpr std::array<std::string_view, 7> kKeeping{"truncate", "create index", "create unique index", "create fulltext index", "create spatial index", "drop index", "alter table"};
+  if (!begins_with_any(first_words(sql), kKeeping)) return false;
+  const auto names = names_in(sql);
+  const auto is = [&](std::size_t i, std::string_view word) { return i < names.size() && equals_ignoring_case(names[i].name, word); };
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (is(i, "exchange") || is(i, "tablespace")) return false;
+    const bool is_of_part = is(i + 1, "column") || is(i + 1, "index") || is(i + 1, "key");
+    if (is(i, "rename") && !is_of_part) return false;
+  }
+  return true;
+}
 
 std::vector<MentionedName> names_in(std::string_view sql) {
   std::vector<MentionedName> names;

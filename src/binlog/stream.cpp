@@ -45,14 +45,10 @@ bool has(std::string_view text, std::string_view part) {
 
 // What the server's words for 1236 mean; both flavours put every reason under the one number.
 Code code_of_refusal(std::string_view cause) {
-  if (has(cause, "same server_uuid/server_id") || has(cause, "same server_id") ||
-      has(cause, "same UUID"))
-    return Code::dump_displaced;
-  if (has(cause, "purged") || has(cause, "Could not find first log") ||
-      has(cause, "Could not find GTID state"))
-    return Code::position_purged;
-  const bool is_ahead = has(cause, "more GTIDs") || has(cause, "not in the master's binlog") ||
-                        has(cause, "not in the source's binlog");
+  if (has(cause, "same server_uuid/server_id") || has(cause, "same server_id") || has(cause, "same UUID")) return Code::dump_displaced;
+  if (has(cause, "purged") || has(cause, "Could not find first log") || has(cause, "Could not find GTID state")) return Code::position_purged;
+  if (has(cause, "anonymous transaction")) return Code::event_unsupported;
+  const bool is_ahead = has(cause, "more GTIDs") || has(cause, "not in the master's binlog") || has(cause, "not in the source's binlog");
   return is_ahead ? Code::position_foreign : Code::dump_refused;
 }
 
@@ -66,6 +62,7 @@ std::string remedy_of_refusal(Code code) {
     return "is it the server the stream began with? It may have lost its newest transactions in a "
            "crash or failover (godwit vdiff shows what differs)";
   }
+  if (code == Code::event_unsupported) return "SET GLOBAL gtid_mode = ON on the source (step by step) and FLUSH BINARY LOGS there, godwit cancel, and copy again";
   if (code == Code::dump_displaced) return "it is tried again with another server id";
   return {};
 }
@@ -188,5 +185,6 @@ Stream::~Stream() = default;
 
 const db::Server& Stream::server() const { return impl_->connection.server(); }
 const Event* Stream::next() { return impl_->next(); }
+void Stream::interrupt() const noexcept { impl_->connection.shut(); }
 
 }  // namespace godwit::binlog

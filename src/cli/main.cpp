@@ -29,6 +29,14 @@ struct Invocation {
   std::function<int()> deed;  // what was asked for
 };
 
+constexpr std::chrono::milliseconds kStopGrace{1500};
+
+void print_error(const Invocation& it, const Error& error) {
+  log::show_progress("");
+  log::error("{}", error.what());
+  if (it.common.is_json) print_json_error(it.command, error);
+}
+
 int run_check(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
@@ -51,9 +59,13 @@ void recording_failure(state::StateFile& state, const std::string& name, const c
 }
 
 int replicate(Invocation& it, const workflow::Definition& definition, state::StateFile& state) {
+  // A server that does not answer must not keep the process: at any instant, what is not committed is simply applied by the next run.
+  const StopGrace grace(stop_on_signals(), kStopGrace, [&] {
+    print_error(it, Error(Code::interrupted, {.object = "godwit replicate", .cause = "a stop was requested, and a server does not answer", .remedy = "run the same command again"}));
+  });
   const auto report = workflow::run_replicate(definition, tuning_of(it.replicate), state, stop_on_signals());
   print_replicate(definition.name, report, it.common.is_json);
-  return 0;
+  return report.was_stopped ? exit_status(Reaction::cancelled) : 0;
 }
 
 int run_replicate(Invocation& it) {
@@ -155,12 +167,6 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_command(*inspect, it, "failpoints", "Places where a test can stop godwit", "", [&] { print_failpoints(it.common.is_json); return 0; });
   add_command(*inspect, it, "codes", "Every error code, with its exit status", "", [&] { print_codes(it.common.is_json); return 0; });
   add_command(*inspect, it, "checks", "Every check, by the name that --skip takes", "", [&] { print_checks(it.common.is_json); return 0; });
-}
-
-void print_error(const Invocation& it, const Error& error) {
-  log::show_progress("");
-  log::error("{}", error.what());
-  if (it.common.is_json) print_json_error(it.command, error);
 }
 
 void settle_options(Invocation& it) {

@@ -88,6 +88,7 @@ void add_apply(CLI::App& app, ReplicateArguments& a) {
   app.add_option("--on-ddl", a.on_ddl, "At DDL on a migrated table: stop; ignore it; or exec it on the target")
       ->check(CLI::IsMember({"stop", "ignore", "exec"}))
       ->capture_default_str();
+  app.add_option("--stream-deadline", a.stream_deadline, "Silence of a server that counts as its loss: the stream connects anew")->capture_default_str();
   app.add_option("--skip-gtid", a.skip_gtids, "Do not apply the DDL of this transaction: it was done by hand")->delimiter(',');
 }
 
@@ -157,16 +158,20 @@ workflow::CopyTuning tuning_of(const CopyArguments& a) {
 }
 
 workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
-  const bool is_recorded = state.find_workflow(common.name).has_value();
-  if (!is_recorded || !a.target.empty()) return definition_of(common, a, state);
+  if (!state.find_workflow(common.name)) return definition_of(common, a, state);
   CopyArguments none = a;
   none.source.clear();
+  none.target.clear();
   workflow::Definition definition = definition_of(common, none, state);
-  if (a.source.empty()) return definition;
-  const db::Dsn recorded = definition.source;
-  definition.source = db::parse_dsn(a.source, "--source");
-  if (definition.source.schema.empty()) definition.source.schema = recorded.schema;
-  fill_password(definition.source, "GODWIT_SOURCE_PASSWORD", a.source_defaults_file, "--source");
+  const auto take = [](db::Dsn& dsn, const std::string& given, const char* flag, const char* variable, const std::string& defaults_file) {
+    if (given.empty()) return;
+    const std::string schema = dsn.schema;
+    dsn = db::parse_dsn(given, flag);
+    if (dsn.schema.empty()) dsn.schema = schema;
+    fill_password(dsn, variable, defaults_file, flag);
+  };
+  take(definition.source, a.source, "--source", "GODWIT_SOURCE_PASSWORD", a.source_defaults_file);
+  take(definition.target, a.target, "--target", "GODWIT_TARGET_PASSWORD", a.target_defaults_file);
   return definition;
 }
 
@@ -174,6 +179,9 @@ workflow::ReplicateTuning tuning_of(const ReplicateArguments& a) {
   workflow::ReplicateTuning tuning;
   tuning.apply.workers = a.workers;
   tuning.apply.squash = !a.no_squash;
+  tuning.apply.deadline = std::chrono::duration_cast<std::chrono::seconds>(duration_of(a.stream_deadline, "--stream-deadline"));
+  // The source beats once a second, and a lock wait of the target must fit in.
+  if (tuning.apply.deadline < std::chrono::seconds(3)) refuse("--stream-deadline " + a.stream_deadline, "less than 3 s is no sign of a loss", "--stream-deadline 30s");
   tuning.apply.on_ddl = a.on_ddl == "exec" ? apply::OnDdl::exec : a.on_ddl == "ignore" ? apply::OnDdl::ignore : apply::OnDdl::stop;
   tuning.apply.skipped_gtids.insert(a.skip_gtids.begin(), a.skip_gtids.end());
   if (a.until_current && !a.until.empty()) refuse("--until", "--until-current is given too", "name one of them");

@@ -56,6 +56,7 @@ struct ReplicateArguments {
   bool no_squash = false;
   std::string on_ddl = "stop";
   std::vector<std::string> skip_gtids;
+  std::string stream_deadline = "30s";
   bool until_current = false;
   std::string until;
   bool no_heartbeat = false;
@@ -79,7 +80,7 @@ state::StateFile open_state(const CommonOptions& options);
 // (GODWIT_SOURCE_PASSWORD, GODWIT_TARGET_PASSWORD), a defaults file, or the DSN, which warns.
 workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
 workflow::CopyTuning tuning_of(const CopyArguments& arguments);
-// The recorded workflow, its source exchanged where --source names another.
+// The recorded workflow, with the --source and --target that are given: a source may have moved.
 workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
 workflow::ReplicateTuning tuning_of(const ReplicateArguments& arguments);
 

@@ -195,6 +195,7 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
                 {"cycles", report.cycles},
                 {"writes_held_us", report.writes_held.count()},
                 {"duration_ms", report.duration.count()},
+                {"was_done_before", report.was_done_before},
                 {"pending", pending},
                 {"created_objects", report.created_objects},
                 {"accounts", list(report.accounts)},

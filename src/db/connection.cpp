@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <mysql.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <cstring>
 #include <exception>
@@ -28,6 +31,9 @@ using ResultHandle = std::unique_ptr<MYSQL_RES, FreeResult>;
 
 constexpr std::size_t kPacketMax = 1U << 30;
 constexpr unsigned long kApplierFlags = CLIENT_MULTI_RESULTS | CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS;
+constexpr unsigned kTlsError = 2026;
+constexpr unsigned kServerLost = 2013;
+constexpr unsigned kCannotConnect = 2003;
 constexpr std::size_t kStatementShown = 300;  // bytes of a failed statement in a message
 
 std::string shortened(std::string_view sql) {
@@ -84,6 +90,7 @@ Handle make_handle(const Endpoint& endpoint, bool use_tls) {
   if (endpoint.read_timeout.count() > 0) {
     const auto read_timeout = static_cast<unsigned>(endpoint.read_timeout.count());
     set_option(handle.get(), MYSQL_OPT_READ_TIMEOUT, read_timeout);
+    set_option(handle.get(), MYSQL_OPT_WRITE_TIMEOUT, read_timeout);
   }
   set_option(handle.get(), MYSQL_OPT_MAX_ALLOWED_PACKET, kPacketMax);
   const unsigned local_infile = endpoint.side == Side::target ? 1 : 0;
@@ -92,6 +99,17 @@ Handle make_handle(const Endpoint& endpoint, bool use_tls) {
   mysql_options4(handle.get(), MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "godwit");
   set_tls(handle.get(), endpoint.dsn, use_tls);
   return handle;
+}
+
+// The kernel asks a silent peer whether it is still there: a half-open connection ends after 15 s + 4 * 5 s, however long the statement may
+// rightly take. No TCP_USER_TIMEOUT: it would also end a session whose server is alive and only slow to read what is loaded into it.
+void keep_alive(MYSQL* handle) {
+  const auto socket = static_cast<int>(mysql_get_socket(handle));
+  const auto set = [&](int level, int option, int value) { setsockopt(socket, level, option, &value, sizeof value); };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 15);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
 Handle connect_once(const Endpoint& endpoint, bool use_tls) {
@@ -106,11 +124,14 @@ Handle connect_once(const Endpoint& endpoint, bool use_tls) {
                                         is_socket ? 0U : dsn.port,
                                         text_or_null(dsn.socket),
                                         endpoint.is_applier ? kApplierFlags : CLIENT_MULTI_RESULTS);
+  if (connected != nullptr && !is_socket) keep_alive(handle.get());
   if (connected != nullptr) return handle;
   // Connector/C says 2026 for each TLS failure and 2013 or 2012 for a server that closed during the handshake.
   const unsigned number = mysql_errno(handle.get());
-  const bool was_closed = number == 2013 || number == 2012;
-  fail(endpoint, was_closed ? 2003 : number, mysql_error(handle.get()), {});
+  const std::string_view message = mysql_error(handle.get());
+  const bool was_cut = number == kTlsError && (message.find("unexpected eof") != std::string_view::npos || message.find("reset by peer") != std::string_view::npos);
+  const bool was_closed = number == kServerLost || number == 2012 || was_cut;
+  fail(endpoint, was_closed ? kCannotConnect : number, message, {});
 }
 
 Handle connect(const Endpoint& endpoint) {
@@ -452,6 +473,8 @@ std::optional<std::string_view> Connection::next_packet() {
   if (bytes[0] == kEnd && size <= kEndBytesMax) return std::nullopt;
   return std::string_view(reinterpret_cast<const char*>(bytes) + 1, size - 1);
 }
+
+void Connection::shut() const noexcept { ::shutdown(static_cast<int>(mysql_get_socket(impl_->handle.get())), SHUT_RDWR); }
 
 void Connection::cancel() const noexcept {
   try {

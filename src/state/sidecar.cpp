@@ -107,6 +107,50 @@ void throw_fenced(std::uint64_t stream, std::uint64_t epoch) {
                .remedy = "only one godwit works on a workflow: let the newer one go on"});
 }
 
+namespace {
+
+constexpr std::size_t kSessionsMax = 65;  // one, and as many workers as --workers takes
+constexpr unsigned kNoSuchThread = 1094;
+
+std::string session_name(std::uint64_t stream, std::size_t number) { return quote_string(fmt::format("godwit_stream_{}_{}", stream, number)); }
+
+std::vector<std::uint64_t> sessions_of(db::Connection& target, std::uint64_t stream) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kSessionsMax; ++i) names.push_back(fmt::format("IS_USED_LOCK({})", session_name(stream, i)));
+  const db::Rows holders = target.query("SELECT " + join(names, ", "));
+  std::vector<std::uint64_t> result;
+  for (const auto& cell : holders.rows.at(0)) {
+    const auto id = parse_u64(cell.value_or(""));
+    if (id && *id != target.id()) result.push_back(*id);
+  }
+  return result;
+}
+
+}  // namespace
+
+void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number) {
+  GODWIT_CHECK(number < kSessionsMax);
+  constexpr int kPatienceSeconds = 10;  // one that was ended has a transaction to roll back
+  const std::string got = target.scalar(fmt::format("SELECT GET_LOCK({}, {})", session_name(stream, number), kPatienceSeconds));
+  if (got == "1") return;
+  throw Error(Code::lock_contention,
+              {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),
+               .cause = fmt::format("an earlier session of it, number {}, has not ended on the target", number),
+               .remedy = "KILL it there, if it does not end by itself"});
+}
+
+void end_sessions(db::Connection& target, std::uint64_t stream) {
+  for (const auto id : sessions_of(target, stream)) {
+    try {
+      target.execute(fmt::format("KILL {}", id));
+    } catch (const Error&) {
+      if (target.last_errno() != kNoSuchThread) throw;
+    }
+  }
+}
+
+bool has_sessions(db::Connection& target, std::uint64_t stream) { return !sessions_of(target, stream).empty(); }
+
 bool Sidecar::exists(db::Connection& connection) {
   return !connection
               .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = 'meta'",
@@ -139,7 +183,7 @@ void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql
 
 void Sidecar::drop_begun() {
   const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN "
-                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy')",
+                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy', 'prepared_xa', 'heartbeat', 'account')",
                                                  quote_string(kSidecarSchema)))
                                .empty();
   if (!is_foreign) drop();
@@ -159,6 +203,27 @@ bool Sidecar::drop_heartbeat(db::Connection& source) {
 
 StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
                          const std::string& source_version) {
+  constexpr int kPatienceSeconds = 3;
+  db_.execute(fmt::format("SET @godwit_patience = @@SESSION.innodb_lock_wait_timeout, SESSION innodb_lock_wait_timeout = {}", kPatienceSeconds));
+  const auto attempt = [&] {
+    insert(key, flavour, source_identity, source_version);
+    return take_over(key, source_identity);
+  };
+  StreamRow row;
+  try {
+    row = attempt();
+  } catch (const Error& error) {
+    if (error.code() != Code::lock_contention) throw;
+    // No transaction of a stream that works lasts so long: its session is one whose client is gone, or hangs. To be fenced out either way.
+    db_.execute("ROLLBACK");
+    if (const auto blocked = find(key)) end_sessions(db_, blocked->id);
+    row = attempt();
+  }
+  db_.execute("SET SESSION innodb_lock_wait_timeout = @godwit_patience");
+  return row;
+}
+
+void Sidecar::insert(const StreamKey& key, const std::string& flavour, const std::string& source_identity, const std::string& source_version) {
   // Two first claimers: one inserts, the other finds its row and raises the epoch, which fences the first one out.
   db_.execute(fmt::format(
       "INSERT IGNORE INTO {} (workflow, direction, shard, epoch, state, flavour, source_identity, source_version, created) "
@@ -170,6 +235,9 @@ StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const
       quote_string(flavour),
       quote_string(source_identity),
       quote_string(source_version)));
+}
+
+StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_identity) {
   db_.execute("START TRANSACTION");
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {} FOR UPDATE", name("stream"), where_key(key)));
   GODWIT_CHECK(rows.size() == 1);

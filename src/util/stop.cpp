@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "godwit/util/error.h"
 
@@ -27,6 +29,23 @@ void Stop::throw_if_requested() const {
   if (!is_requested()) return;
   throw Error(Code::interrupted,
               {.object = "godwit", .cause = "a stop was requested", .remedy = "run the same command again"});
+}
+
+StopGrace::StopGrace(const Stop& stop, std::chrono::milliseconds grace, std::function<void()> last_word)
+    : thread_([this, &stop, grace, last_word = std::move(last_word)] {
+        constexpr std::chrono::milliseconds kLook{50};
+        while (!stop.is_requested()) {
+          if (!ended_.sleep_for(kLook)) return;
+        }
+        if (!ended_.sleep_for(grace)) return;
+        last_word();
+        std::fflush(stdout);
+        _exit(130);
+      }) {}
+
+StopGrace::~StopGrace() {
+  ended_.request();
+  thread_.join();
 }
 
 Stop& stop_on_signals() {

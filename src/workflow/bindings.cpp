@@ -30,16 +30,22 @@ void mark_cascades(std::vector<apply::TableBinding>& bindings, const catalog::Ca
   }
 }
 
-void require_columns(const catalog::Table& source, const catalog::Table& target) {
-  for (const auto& column : source.columns) {
-    const bool is_there = std::any_of(target.columns.begin(), target.columns.end(), [&](const catalog::Column& c) { return equals_ignoring_case(c.name, column.name); });
-    if (is_there || !column.is_writable()) continue;
-    const std::string table = sql::quote_table(target.schema, target.name);
-    throw Error(Code::schema_misfit,
-                {.object = table,
-                 .cause = "the source's column " + sql::quote_identifier(column.name) + " is not on the target",
-                 .remedy = "ALTER TABLE " + table + " ADD COLUMN " + sql::quote_identifier(column.name) + " " + column.column_type + ", then run the same command again"});
+// DDL that the stream has not reached yet: the source's catalog is of now, the rows to come are of then. Tables that godwit created have kept
+// their columns as they were at the position, in their order. Whatever is supposed here is held against each table map (I6).
+catalog::Table as_of_position(const catalog::Table* source_now, const catalog::Table& target, const state::TableRow& row) {
+  catalog::Table then = target;
+  then.schema = row.source_schema;
+  then.name = row.source_table;
+  if (source_now == nullptr) return then;  // dropped or renamed, further on
+  const catalog::Table& source = *source_now;
+  const auto has_same_name = [](const catalog::Column& a, const catalog::Column& b) { return equals_ignoring_case(a.name, b.name); };
+  if (std::equal(source.columns.begin(), source.columns.end(), target.columns.begin(), target.columns.end(), has_same_name)) return source;
+  for (auto& column : then.columns) {
+    const auto now = std::find_if(source.columns.begin(), source.columns.end(), [&](const catalog::Column& c) { return has_same_name(c, column); });
+    // The other flavour stores some types as another one.
+    if (now != source.columns.end() && now->data_type != column.data_type) column = *now;
   }
+  return then;
 }
 
 }  // namespace
@@ -61,7 +67,8 @@ std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Co
     const auto table = std::find_if(prepared.source.tables.begin(), prepared.source.tables.end(), [&](const catalog::Table& t) {
       return t.schema == row.source_schema && t.name == row.source_table;
     });
-    if (table == prepared.source.tables.end()) {
+    const bool is_gone = table == prepared.source.tables.end();
+    if (is_gone && (definitions == Definitions::recorded || !prepared.is_schema_created)) {
       throw Error(Code::no_such_table,
                   {.object = sql::quote_table(row.source_schema, row.source_table),
                    .cause = "it belongs to the migration, and the source has it no more",
@@ -74,8 +81,8 @@ std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Co
                    .remedy = "godwit cancel and copy again; or undo the DDL, and go on with --on-ddl ignore where the stream meets it"});
     }
     const catalog::Table there = catalog::read_table(target, row.target_schema, row.target_table);
-    require_columns(*table, there);
-    bindings.push_back(apply::bind(*table, there, catalog::transfers(*table, there, prepared.ddl), target.server()));
+    const catalog::Table then = definitions == Definitions::present && prepared.is_schema_created ? as_of_position(is_gone ? nullptr : &*table, there, row) : *table;
+    bindings.push_back(apply::bind(then, there, catalog::transfers(then, there, prepared.ddl), target.server()));
     const bool is_copied = row.state != "pending";
     const bool is_begun = begun.count({row.source_schema, row.source_table}) != 0;
     bindings.back().is_ignored = !is_copied && !is_begun;

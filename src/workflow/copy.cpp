@@ -123,6 +123,8 @@ class CopyRun {
   CopyReport run();
 
  private:
+  bool is_replicating();
+  CopyReport report_done(Clock::time_point began);
   void record();
   void claim();
   void create_schema();
@@ -146,6 +148,7 @@ class CopyRun {
   void create_objects();
   void finish();
   std::vector<state::PostCopyRow> statements(std::initializer_list<catalog::PostCopyKind> kinds);
+  std::vector<state::PostCopyRow> open_statements();
   void report_tables();
 
   const Definition& definition_;
@@ -536,8 +539,39 @@ void CopyRun::report_tables() {
   }
 }
 
+// The stream is past its copy and belongs to `replicate`, which may be at work: it is looked at, not claimed. What the copy could not create
+// (post_copy) is tried again as long as no replicate is running.
+bool CopyRun::is_replicating() {
+  if (!state::Sidecar::exists(*target_)) return false;
+  const auto row = state::Sidecar(*target_).find({.workflow = definition_.name});
+  if (!row || row->state != "running") return false;
+  stream_ = *row;
+  return open_statements().empty() || state::has_sessions(*target_, row->id);
+}
+
+std::vector<state::PostCopyRow> CopyRun::open_statements() {
+  return statements({catalog::PostCopyKind::keys, catalog::PostCopyKind::unique_keys, catalog::PostCopyKind::foreign_keys,
+                     catalog::PostCopyKind::procedure, catalog::PostCopyKind::function, catalog::PostCopyKind::view});
+}
+
+CopyReport CopyRun::report_done(Clock::time_point began) {
+  state_.record_workflow(definition_.name, to_options(definition_));  // refuses other options
+  state_.set_phase(definition_.name, "replicating");
+  log::info("the copy is done, and the stream runs on from it: godwit replicate {}", definition_.name);
+  report_.was_done_before = true;
+  report_tables();
+  for (const auto& row : open_statements()) {
+    report_.pending.push_back({row.kind, sql::quote_table(row.schema_name, row.object_name), row.error + " (tried again by a copy while no replicate runs)"});
+  }
+  report_.position = report_.low = stream_.position->text;
+  report_.duration = since(began);
+  return report_;
+}
+
 CopyReport CopyRun::run() {
   const auto began = Clock::now();
+  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
+  if (is_replicating()) return report_done(began);
   refuse_blockers(check::run_checks(check_request(definition_, tuning_)));
   source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));

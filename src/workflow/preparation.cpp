@@ -63,6 +63,7 @@ check::Request check_request(const Definition& definition, const CopyTuning& tun
 
 Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target) {
   Preparation result;
+  result.is_schema_created = definition.is_schema_created;
   result.source = catalog::read_catalog(source, selection_of(definition));
   result.ddl = {.source = source.server(),
                 .target = target.server(),

@@ -20,6 +20,7 @@ struct Preparation {
   std::vector<catalog::TargetTable> tables;  // one per source table, in the same order
   catalog::TargetObjects objects;
   std::vector<catalog::Issue> issues;        // of all tables and objects
+  bool is_schema_created = true;             // the target's tables are godwit's, so that they differ from the source's by later DDL alone
 };
 
 Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target);

@@ -32,9 +32,13 @@ class ReplicateRun {
  private:
   void claim();
   void move_source(state::Sidecar& sidecar, const state::StreamRow& row);
+  void require_history(const state::StreamRow& row, Code code);
   std::optional<gtid::Set> goal();
+  std::optional<std::vector<apply::TableBinding>> bind();
   apply::ApplyEnd follow(const std::optional<gtid::Set>& until);
   void record_error(const Error& error);
+  std::string position_at_end(bool was_stopped);
+  db::Endpoint impatient(db::Endpoint endpoint) const;
 
   const Definition& definition_;
   const ReplicateTuning& tuning_;
@@ -47,7 +51,18 @@ class ReplicateRun {
   apply::ApplyProgress progress_;
 };
 
+// A server asked again for what follows the position may begin in a later file, and leave a transaction without a GTID out: having met
+// one must not be forgotten.
+bool is_final(const Error& error) {
+  constexpr std::string_view kWord = "anonymous transaction";
+  return error.code() == Code::event_unsupported && (error.cause().find(kWord) != std::string::npos || error.object().find(kWord) != std::string::npos);
+}
+
 void refuse_unready(const Definition& definition, const std::optional<state::StreamRow>& row) {
+  if (row && row->state == "error") {
+    throw Error(Code::stream_not_ready,
+                {.object = fmt::format("workflow {}", definition.name), .cause = "the stream has ended for good: " + row->last_error, .remedy = "godwit cancel, and copy again"});
+  }
   const bool is_ready = row && (row->state == "copied" || row->state == "running") && row->position;
   if (is_ready) return;
   throw Error(Code::stream_not_ready,
@@ -59,21 +74,29 @@ void refuse_unready(const Definition& definition, const std::optional<state::Str
 // After a fail-over: the new server must know every transaction that the stream has behind it, or changes would be missed.
 void ReplicateRun::move_source(state::Sidecar& sidecar, const state::StreamRow& row) {
   const db::Server& server = source_->server();
-  if (server.identity == row.source_identity) return;
+  if (server.identity == row.source_identity) return require_history(row, Code::position_foreign);
   if (!tuning_.is_source_moved) require_same_server(row, server);
   const gtid::Flavour flavour = row.position->flavour;
   if (server.flavour != flavour) require_same_server(row, server);
+  require_history(row, Code::source_behind);
+  sidecar.move_source(row.id, server.identity, server.version_text);
+  state_.add_event(definition_.name, "info", "source_moved", fmt::format("{} to {}", row.source_identity, server.identity));
+  log::info("the stream follows {} from now on", db::describe(source_->endpoint()));
+}
+
+// A server that does not know what the stream has applied has lost it, or has another history: RESET, or a crash. Asked for what follows, it
+// could name other transactions by the same GTIDs, or seem to have nothing more.
+void ReplicateRun::require_history(const state::StreamRow& row, Code code) {
   const gtid::Set known = gtid::Set::parse(db::end_of_binlog(*source_));
-  const gtid::Set behind = gtid::Set::parse(*row.position);
+  // Up to the end of the overlap changes may be on the target already: a server without them would not bring what belongs to them.
+  gtid::Set behind = gtid::Set::parse(*row.position);
+  if (row.overlap_end) behind.add(gtid::Set::parse(*row.overlap_end));
   if (!known.contains(behind)) {
-    throw Error(Code::source_behind,
+    throw Error(code,
                 {.object = db::describe(source_->endpoint()),
                  .cause = fmt::format("it has {}, the stream has applied {}", known.to_string(), behind.to_string()),
                  .remedy = "let it catch up, or name the server that has them; a server that lost them cannot be followed: godwit cancel, and copy again"});
   }
-  sidecar.move_source(row.id, server.identity, server.version_text);
-  state_.add_event(definition_.name, "info", "source_moved", fmt::format("{} to {}", row.source_identity, server.identity));
-  log::info("the stream follows {} from now on", db::describe(source_->endpoint()));
 }
 
 void ReplicateRun::claim() {
@@ -82,12 +105,12 @@ void ReplicateRun::claim() {
   const auto row = state::Sidecar::exists(*target_) ? sidecar.find(key) : std::nullopt;
   refuse_unready(definition_, row);
   move_source(sidecar, *row);
+  if (tuning_.is_source_moved) state_.move_source(definition_.name, db::to_string(definition_.source));
+  state_.record_workflow(definition_.name, to_options(definition_));  // refuses other options, before anybody is fenced out
   const db::Server& server = source_->server();
   // From here on any other godwit on this stream is fenced out (I3).
   stream_ = sidecar.claim(key, gtid::to_string(server.flavour), server.identity, server.version_text);
   sidecar.set_state(stream_.id, stream_.epoch, "running");
-  if (tuning_.is_source_moved) state_.move_source(definition_.name, db::to_string(definition_.source));
-  state_.record_workflow(definition_.name, to_options(definition_));
   state_.set_phase(definition_.name, "replicating");
   state_.add_event(definition_.name, "info", "replicate_started", stream_.position->text);
 }
@@ -98,20 +121,29 @@ std::optional<gtid::Set> ReplicateRun::goal() {
   return gtid::Set::parse(source_->server().flavour, tuning_.until);
 }
 
+// From the catalogs of both sides; nothing when a stop comes while one of them is out of reach.
+std::optional<std::vector<apply::TableBinding>> ReplicateRun::bind() {
+  while (true) {
+    try {
+      db::Connection source = db::Connection::open(source_endpoint(definition_));
+      db::Connection target = db::Connection::open(target_endpoint(definition_));
+      return bind_tables(prepare(definition_, source, target), source, target, stream_.id, Definitions::present);
+    } catch (const Error& error) {
+      if (!error.is_retryable()) throw;
+      log::warning("the tables' definitions are not read, and will be again in 1 s: {}", error.what());
+    }
+    if (!stop_.sleep_for(std::chrono::seconds(1))) return std::nullopt;
+  }
+}
+
 apply::ApplyEnd ReplicateRun::follow(const std::optional<gtid::Set>& until) {
-  db::Connection source = db::Connection::open(source_endpoint(definition_));
-  db::Connection target = db::Connection::open(target_endpoint(definition_));
-  const Preparation prepared = prepare(definition_, source, target);
-  const auto bindings = bind_tables(prepared, source, target, stream_.id, Definitions::present);
-  SidecarCheckpoint checkpoint(source.server().flavour, stream_.id, stream_.epoch);
+  const auto bindings = bind();
+  if (!bindings) return apply::ApplyEnd::stopped;
+  SidecarCheckpoint checkpoint(stream_.position->flavour, stream_.id, stream_.epoch);
   apply::ApplyOptions options = tuning_.apply;
   options.takes_new_tables = definition_.tables.empty();
-  apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), bindings, options, checkpoint, progress_, stop_);
-  applier.on_connected = [&](const db::Server& server) {
-    state::StreamRow expected = stream_;
-    expected.source_identity = source.server().identity;
-    require_same_server(expected, server);
-  };
+  apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), *bindings, options, checkpoint, progress_, stop_);
+  applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
   applier.on_window = [&] {
     if (throttle_.reason()) throttle_.wait(stop_);
   };
@@ -123,10 +155,31 @@ void ReplicateRun::record_error(const Error& error) {
   if (error.code() == Code::stream_fenced) return;  // the row is another's now
   try {
     db::Connection target = db::Connection::open(target_endpoint(definition_));
-    state::Sidecar(target).set_error(stream_.id, stream_.epoch, error.what());
+    state::Sidecar sidecar(target);
+    sidecar.set_error(stream_.id, stream_.epoch, error.what());
+    if (is_final(error)) sidecar.set_state(stream_.id, stream_.epoch, "error");
   } catch (const Error& second) {
     log::debug("the error is not recorded on the target: {}", second.what());  // it is in the state file and on the way up
   }
+}
+
+// A stop may come while the target is out of reach: it ends cleanly all the same.
+std::string ReplicateRun::position_at_end(bool was_stopped) {
+  try {
+    db::Connection target = db::Connection::open(impatient(target_endpoint(definition_)));
+    const auto row = state::Sidecar(target).find(stream_.key);
+    return row && row->position ? row->position->text : "";
+  } catch (const Error& error) {
+    if (!was_stopped) throw;
+    log::warning("the position on the target is not read: {}", error.cause());
+    return "";
+  }
+}
+
+// For sessions whose statements are all short.
+db::Endpoint ReplicateRun::impatient(db::Endpoint endpoint) const {
+  endpoint.read_timeout = tuning_.apply.deadline;
+  return endpoint;
 }
 
 ReplicateReport ReplicateRun::run() {
@@ -135,11 +188,13 @@ ReplicateReport ReplicateRun::run() {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint(definition_)));
   claim();
   const auto until = goal();
+  source_.reset();
+  target_.reset();
   std::unique_ptr<Heartbeat> heartbeat;
-  if (tuning_.writes_heartbeat) heartbeat = std::make_unique<Heartbeat>(source_endpoint(definition_), tuning_.heartbeat_interval);
+  if (tuning_.writes_heartbeat) heartbeat = std::make_unique<Heartbeat>(impatient(source_endpoint(definition_)), tuning_.heartbeat_interval);
 
   Stop sampling_ended;
-  std::thread sampler([&] { throttle_.run(source_endpoint(definition_), target_endpoint(definition_), nullptr, sampling_ended); });
+  std::thread sampler([&] { throttle_.run(impatient(source_endpoint(definition_)), impatient(target_endpoint(definition_)), nullptr, sampling_ended); });
   struct JoinSampler {
     Stop& ended;
     std::thread& thread;
@@ -151,7 +206,7 @@ ReplicateReport ReplicateRun::run() {
 
   ReplicateReport report;
   try {
-    StreamWatch watch({.workflow = definition_.name, .source = source_endpoint(definition_), .metrics_address = tuning_.metrics_address}, progress_, throttle_, state_);
+    StreamWatch watch({.workflow = definition_.name, .source = impatient(source_endpoint(definition_)), .metrics_address = tuning_.metrics_address}, progress_, throttle_, state_);
     apply::ApplyEnd end;
     while ((end = follow(until)) == apply::ApplyEnd::definitions_changed) log::info("the tables' definitions are read again");
     report.was_stopped = end == apply::ApplyEnd::stopped;
@@ -159,8 +214,7 @@ ReplicateReport ReplicateRun::run() {
     record_error(error);
     throw;
   }
-  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint(definition_)));
-  report.position = state::Sidecar(*target_).find(stream_.key)->position->text;
+  report.position = position_at_end(report.was_stopped);
   report.transactions = progress_.transactions;
   report.rows = progress_.rows;
   report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);

@@ -10,8 +10,17 @@ std::string table(std::string_view name) { return sql::quote_table(state::kSidec
 }  // namespace
 
 apply::Checkpoint::State SidecarCheckpoint::load(db::Connection& target) {
-  const db::Rows rows = target.query(fmt::format("SELECT epoch, position, overlap_end FROM {} WHERE id = {}", table("stream"), stream_));
-  if (rows.empty() || rows.u64(0, "epoch") != epoch_) throw_fenced();
+  const auto read = [&](std::string_view how) {
+    const db::Rows rows = target.query(fmt::format("SELECT epoch, position, overlap_end FROM {} WHERE id = {}{}", table("stream"), stream_, how));
+    if (rows.empty() || rows.u64(0, "epoch") != epoch_) throw_fenced();
+    return rows;
+  };
+  read("");  // whose epoch is over ends nobody's sessions
+  state::end_sessions(target, stream_);
+  begin_session(target, 0);
+  // A COMMIT whose answer was lost may still be under way. Its transaction holds the row until it is there or gone: read any earlier, the
+  // position could be the old one, and what that COMMIT brings would be applied again.
+  const db::Rows rows = read(" FOR UPDATE");
   return {.position = gtid::Set::parse(flavour_, rows.text(0, "position")), .overlap_end = gtid::Set::parse(flavour_, rows.text(0, "overlap_end"))};
 }
 

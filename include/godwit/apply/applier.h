@@ -39,7 +39,7 @@ struct ApplyOptions {
   std::size_t window_bytes_max = 8U << 20;     // of changes; two of them are held at most
   std::size_t window_transactions_max = 20'000;
   std::size_t xa_bytes_max = 64U << 20;
-  std::chrono::seconds stream_deadline{30};    // silence of the source that counts as its loss
+  std::chrono::seconds deadline{30};           // silence of a server that counts as its loss; doubled with each failure in a row
   unsigned attempts_max = 0;                   // failures in a row before giving up; 0: never
   std::chrono::milliseconds backoff_max{10'000};
 };

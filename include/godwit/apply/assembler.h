@@ -73,8 +73,9 @@ enum class StatementKind {
   harmless,             // accounts, FLUSH, ANALYZE, temporary tables
 };
 StatementKind classify(std::string_view sql);
-
-bool creates_table(std::string_view sql);
+// Of a table_definition: after it the same tables are there, under the same names. Only such a statement can be run on the target and
+// followed: the rows of a table that comes, or comes under another name, belong to no binding. In doubt false.
+bool keeps_tables(std::string_view sql);
 
 struct MentionedName {
   std::string schema;  // empty: not qualified

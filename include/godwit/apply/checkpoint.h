@@ -17,8 +17,11 @@ class Checkpoint {
   };
 
   virtual ~Checkpoint() = default;
+  // Ends what sessions an earlier run has left on the target, whose last transaction is then there or gone for good; calls begin_session(0).
   // Throws Error(stream_fenced) when another process owns the stream.
   virtual State load(db::Connection& target) = 0;
+  // Every session that writes, by a number of its own: so that a later run finds it, should its end not be heard of on the target.
+  virtual void begin_session(db::Connection& target, std::size_t number) const = 0;
   // A SELECT that locks the stream's row shared and gives its epoch: in the transactions that do not move the position (I3).
   virtual std::string guard_statement() const = 0;
   virtual bool is_own_epoch(const std::string& epoch) const = 0;

@@ -39,6 +39,8 @@ class Stream {
   // Valid until the next call. Throws Error: position_purged, position_foreign, dump_displaced,
   // connection_lost, and what the decoder throws. After an error the stream is over: open another from the last position.
   const Event* next();
+  // From any thread: a next() that waits, or comes later, fails at once.
+  void interrupt() const noexcept;
 
  private:
   struct Impl;

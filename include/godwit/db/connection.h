@@ -1,5 +1,5 @@
-// One session with a MySQL or MariaDB server, over MariaDB Connector/C. One thread at a time, but cancel() may come
-// from any. Every failure is an Error; the server's errno becomes a Code in one table (src/db/errno.cpp).
+// One session with a MySQL or MariaDB server, over MariaDB Connector/C. One thread at a time, but cancel() and shut()
+// may come from any. Every failure is an Error; the server's errno becomes a Code in one table (src/db/errno.cpp).
 #pragma once
 
 #include <chrono>
@@ -44,7 +44,9 @@ struct Endpoint {
   Side side = Side::source;
   Dsn dsn;
   std::chrono::seconds connect_timeout{10};
-  std::chrono::seconds read_timeout{0};  // none; a session that reads the stream sets its own
+  // Longest wait for an answer, or for room to send. None by default, since an ALTER may take hours: a peer that is gone without a word is
+  // noticed by TCP keepalive on every session. A server that is there and answers nothing is noticed by this alone.
+  std::chrono::seconds read_timeout{0};
   bool is_applier = false;  // takes many statements at once, and counts rows found instead of rows changed
 };
 // "source 127.0.0.1:3306"
@@ -140,6 +142,9 @@ class Connection {
   // A packet without its status byte, valid until the next call; packets of more than 16 MiB come joined. Nothing when the
   // server says that it was the last. A packet that does not come within the endpoint's read_timeout is connection_lost.
   std::optional<std::string_view> next_packet();
+
+  // Ends the connection itself, from any thread: what waits in it fails with connection_lost at once, and it is of no use any more.
+  void shut() const noexcept;
 
   // Ends what the server does for this session, from any thread, by KILL QUERY through a session of its own.
   void cancel() const noexcept;

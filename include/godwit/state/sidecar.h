@@ -79,6 +79,13 @@ std::string guard_statement(std::uint64_t stream);
 std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
 [[noreturn]] void throw_fenced(std::uint64_t stream, std::uint64_t epoch);
 
+// Named locks that the sessions of a stream hold on its target for as long as they live. A session whose client is gone without a word
+// lives on for hours, with its row locks: the next process, or the next attempt, finds it by its name and ends it.
+// Throws Error(lock_contention) while an earlier one of that name is still ending.
+void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number);
+void end_sessions(db::Connection& target, std::uint64_t stream);  // all but this one
+bool has_sessions(db::Connection& target, std::uint64_t stream);
+
 struct AccountRow {  // an account or role that this stream created on the target: recorded before it is there
   std::string user;
   std::string host;
@@ -143,6 +150,8 @@ class Sidecar {
 
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
+  void insert(const StreamKey& key, const std::string& flavour, const std::string& source_identity, const std::string& source_version);
+  StreamRow take_over(const StreamKey& key, const std::string& source_identity);
 
   db::Connection& db_;
 };

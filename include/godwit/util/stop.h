@@ -4,7 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <thread>
 
 namespace godwit {
 
@@ -21,6 +23,18 @@ class Stop {
   std::atomic<bool> requested_{false};
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
+};
+
+// While it lives, a stop that is requested ends the process within `grace`, whatever hangs: after it `last_word` is said, and the status
+// is 130. For work that may be killed at any instant; what ends by itself in time is never cut short.
+class StopGrace {
+ public:
+  StopGrace(const Stop& stop, std::chrono::milliseconds grace, std::function<void()> last_word);
+  ~StopGrace();
+
+ private:
+  Stop ended_;
+  std::thread thread_;
 };
 
 // SIGINT and SIGTERM request this one. The first asks for a clean end; the second ends the process at once.

@@ -84,6 +84,8 @@ bool Process::is_running() {
   return false;
 }
 
+std::string Process::log() const { return slurp(err_path_); }
+
 Outcome Process::wait(std::chrono::seconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (is_running()) {

@@ -25,6 +25,8 @@ class Process {
   ~Process();  // kills what still runs
   void signal(int number) const;
   bool is_running();
+  // What it has logged so far.
+  std::string log() const;
   // Kills it after the limit, and throws.
   Outcome wait(std::chrono::seconds limit = std::chrono::seconds(120));
 
