@@ -207,7 +207,9 @@ TableBinding bind(const catalog::Table& source, const catalog::Table& target, co
     const auto transfer = std::find_if(transfers.begin(), transfers.end(), [&](const catalog::Transfer& t) { return t.column == column.name; });
     if (transfer == transfers.end()) continue;  // generated: the target makes it itself
     binding.columns.push_back(bind_column(column, i, *transfer, target_server));
-    bind_match(binding.columns.back(), column, target.column(column.name));
+    const catalog::Column& there = target.column(column.name);
+    bind_match(binding.columns.back(), column, there);
+    if (there.sets_itself) binding.columns.back().keep = fmt::format("{0} = {1}.{0}", binding.columns.back().name, binding.target);
     names.push_back(binding.columns.back().name);
   }
   binding.column_list = join(names, ", ");
