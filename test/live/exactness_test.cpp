@@ -83,8 +83,9 @@ void run_history(const Server& source, const Server& target, std::uint64_t seed)
   Dice dice(seed);
   const Way way = way_of(seed);
   const Migration migration(source, target, "exact");
-  migration.clean();
   Client from = source.client();
+  roll_back_prepared_xa(from);
+  migration.clean();
   create_random_schema(from, "exact");
   RandomWriters writers(source, "exact", {.threads = 3, .seed = seed});
   std::this_thread::sleep_for(100ms);

@@ -28,6 +28,9 @@ class Dice {
   std::mt19937_64 engine_;
 };
 
+// What an earlier history that was cut short has left prepared holds locks for ever.
+void roll_back_prepared_xa(Client& client);
+
 // Integer, composite, collated and partitioned keys, further unique keys with NULLs, foreign keys that cascade, every common type, and
 // a table without any key; with some rows.
 void create_random_schema(Client& client, const std::string& schema);
@@ -35,7 +38,7 @@ void create_random_schema(Client& client, const std::string& schema);
 struct RandomOptions {
   unsigned threads = 3;
   std::uint64_t seed = 1;
-  unsigned pause_us = 2000;
+  unsigned pause_us = 8000;
   bool has_partial_images = true;  // session binlog_row_image, binlog_row_value_options
   bool has_bursts = true;          // statements of some hundred rows
   bool has_cascades = true;
