@@ -41,8 +41,9 @@ class Applier::Run {
         target_(std::move(target)),
         main_(target_, owner.checkpoint_, owner.stop_),
         state_(owner.checkpoint_.load(main_.connection())),
+        begin_(state_.position),
         inbox_(owner.options_.window_bytes_max),
-        has_keyless_(std::any_of(owner.bindings_.begin(), owner.bindings_.end(), [](const TableBinding& b) { return !b.has_key() && !b.is_ignored; })) {}
+        has_unrepeatable_(std::any_of(owner.bindings_.begin(), owner.bindings_.end(), [](const TableBinding& b) { return (!b.has_key() && !b.is_ignored) || !b.cascades.empty(); })) {}
 
   ~Run() {
     inbox_.close();
@@ -62,7 +63,7 @@ class Applier::Run {
   bool is_beyond(const Transaction& transaction) const { return until_ && !until_->contains(transaction.gtid); }
   bool is_overlap() const { return !state_.position.contains(state_.overlap_end); }
 
-  void read(const gtid::Set& from);
+  void read();
   void look_at_epoch();
   std::optional<ApplyEnd> apply(std::vector<Transaction>& taken);
   void apply_window(std::vector<Transaction>& window);
@@ -79,9 +80,10 @@ class Applier::Run {
   const std::optional<gtid::Set>& until_;
   const db::Endpoint target_;
   Session main_;
-  Checkpoint::State state_;
+  Checkpoint::State state_;  // the applying thread's
+  const gtid::Set begin_;    // the reader's: where it began
   Inbox inbox_;
-  const bool has_keyless_;
+  const bool has_unrepeatable_;  // changes whose repetition would not lead to the same rows
   std::unique_ptr<Workers> workers_;
   bool is_open_ = false;  // main_ holds the transaction of a source transaction that comes in parts
   bool is_part_overlap_ = false;
@@ -107,10 +109,10 @@ class Applier::Run {
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
-void Applier::Run::read(const gtid::Set& from) {
+void Applier::Run::read() {
   try {
     binlog::Stream stream(owner_.source_,
-                          {.from = from.position(), .deadline = owner_.options_.deadline, .heartbeat = milliseconds(1000)});
+                          {.from = begin_.position(), .deadline = owner_.options_.deadline, .heartbeat = milliseconds(1000)});
     const Interruptible interruptible(*this, stream);
     if (owner_.on_connected) owner_.on_connected(stream.server());
     Assembler assembler(owner_.bindings_, {.part_bytes_max = owner_.options_.window_bytes_max, .takes_new_tables = owner_.options_.takes_new_tables});
@@ -124,7 +126,7 @@ void Applier::Run::read(const gtid::Set& from) {
       }
       has_answer_ = true;
       auto transaction = assembler.take(*event);
-      if (!transaction || from.contains(transaction->gtid)) continue;
+      if (!transaction || begin_.contains(transaction->gtid)) continue;
       if (transaction->kind == TransactionKind::xa_prepared && transaction->bytes > owner_.options_.xa_bytes_max) {
         throw Error(Code::event_unsupported,
                     {.object = gtid::to_string(transaction->gtid),
@@ -143,7 +145,7 @@ void Applier::Run::read(const gtid::Set& from) {
 
 ApplyEnd Applier::Run::follow() {
   if (is_reached()) return ApplyEnd::reached;
-  reader_ = std::thread([this, from = state_.position] { read(from); });
+  reader_ = std::thread([this] { read(); });
   while (true) {
     if (owner_.stop_.is_requested()) return ApplyEnd::stopped;
     if (owner_.on_window) owner_.on_window();
@@ -258,12 +260,12 @@ void Applier::Run::advance(const gtid::Set& position) {
   state_.position = position;
 }
 
-// A transaction that is too large to be held: its parts are windows whose common end is recorded first. Where rows without a key are
-// about, nothing could be repeated: then it stays one transaction on the target too.
+// A transaction that is too large to be held: its parts are windows whose common end is recorded first. Where rows without a key
+// or unlogged cascades are about, it could not be repeated: then it stays one transaction on the target too.
 void Applier::Run::apply_part(std::vector<Transaction>& part) {
   const bool is_last = part[0].kind == TransactionKind::rows;
   const gtid::Set end = with(part);
-  if (has_keyless_) {
+  if (has_unrepeatable_) {
     if (!is_open_) main_.begin();
     is_open_ = true;
     main_.apply_part(ordered_job(part, is_overlap()));
@@ -343,6 +345,15 @@ void Applier::Run::apply_xa(Transaction& transaction) {
     main_.finish(advance_statement);
   } else {
     const db::Rows stored = connection.query(owner_.checkpoint_.select_prepared_statement(transaction.xid));
+    const bool is_commit = transaction.kind == TransactionKind::xa_commit;
+    const bool is_nothing_copied = std::all_of(owner_.bindings_.begin(), owner_.bindings_.end(), [](const TableBinding& b) { return b.is_ignored; });
+    if (stored.empty() && (!is_commit || is_nothing_copied)) {
+      // Prepared before the stream began. Rolled back, its rows are nowhere; committed before the first snapshot, they are in it.
+      advance(end);
+      ++applied_;
+      ++owner_.progress_.transactions;
+      return;
+    }
     if (stored.empty()) {
       throw Error(Code::xa_unknown,
                   {.object = transaction.xid,
@@ -350,9 +361,10 @@ void Applier::Run::apply_xa(Transaction& transaction) {
                    .remedy = "its rows are in no snapshot and in no event from here on: godwit cancel, and copy again"});
     }
     connection.execute("START TRANSACTION");
-    if (transaction.kind == TransactionKind::xa_commit) {
+    if (is_commit) {
       std::vector<Transaction> window(1);
       window[0].changes = deserialize(stored.scalar(), owner_.bindings_);
+      drop_ignored(window[0].changes);
       main_.apply_part(ordered_job(window, is_overlap()));
     }
     connection.execute(owner_.checkpoint_.erase_prepared_statement(transaction.xid));

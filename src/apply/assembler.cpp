@@ -111,6 +111,7 @@ std::optional<Transaction> Assembler::finish(TransactionKind kind) {
   if (!is_open_) out_of_order("the end of a transaction");
   is_open_ = false;
   open_.kind = kind;
+  if (is_xa_ && kind == TransactionKind::rows) drop_ignored(open_.changes);  // committed in one phase
   return std::move(open_);
 }
 
@@ -252,12 +253,14 @@ std::optional<Transaction> Assembler::rows(const binlog::Rows& rows) {
   if (!is_open_) out_of_order("a row event");
   const Bound& table = bound(rows.table);
   if (table.is_heartbeat) note_heartbeat(table, rows);
-  if (table.binding == nullptr || table.binding->is_ignored) return std::nullopt;
+  // Of a prepared transaction everything is kept: a table may be copied, without these rows, before the outcome is known.
+  if (table.binding == nullptr || (table.binding->is_ignored && !is_xa_ && table.binding->cascades.empty())) return std::nullopt;
   binlog::RowReader reader(table.layout, rows);
   binlog::Row row;
   while (reader.next(row)) {
     Change change = change_of(table, rows, row);
     if (change.kind == ChangeKind::update && change.assignments.empty()) continue;  // nothing that is written differs
+    if (is_to_be_dropped(change) && !is_xa_) continue;
     open_.bytes += change.bytes();
     open_.changes.push_back(std::move(change));
   }
@@ -312,6 +315,65 @@ std::string row_text(const TableBinding& binding, const binlog::Layout& layout, 
   return text;
 }
 
+// MariaDB (10.5 to 11.8, measured) logs a REPLACE that finds a row as an update; MINIMAL and NOBLOB leave out of it the columns that the
+// statement did not name, although they got their defaults. Unlike most updates it holds its key again.
+bool may_hide_defaults(const Change& change, const binlog::TableMap& map, const binlog::Row& row) {
+  const TableBinding& binding = *change.table;
+  if (change.is_full || !binding.has_key() || map.flavour != gtid::Flavour::mariadb) return false;
+  const bool holds_key = std::all_of(binding.key.begin(), binding.key.end(), [&](std::size_t i) { return is_present(row.after[binding.columns[i].index]); });
+  const bool is_another_row = change.moves_key && binding.is_key_exact && binding.other_uniques.empty();
+  return holds_key && !is_another_row;
+}
+
+// What the source did not change, the target must not either, although it is told to at each update.
+void append_kept(std::string& assignments, const TableBinding& binding, const std::vector<bool>& is_assigned) {
+  for (std::size_t i = 0; i < binding.columns.size(); ++i) {
+    const BoundColumn& column = binding.columns[i];
+    if (!is_assigned[i] && !column.keep.empty()) assignments += ", " + column.keep;
+  }
+}
+
+// A value that the event leaves out is in the parent's row on the target, once that is there.
+void append_looked_up(std::string& out, const TableBinding& binding, const BoundColumn& column, const std::string& old_key) {
+  if (binding.is_ignored || binding.is_partial || !binding.has_key()) {
+    refuse(Code::row_image_incomplete,
+           binding.target,
+           fmt::format("a row event lacks the column {}, by which foreign keys changed other rows while the copy ran", column.name),
+           "SET GLOBAL binlog_row_image = FULL on the source; then godwit cancel, and copy again");
+  }
+  const std::string where = binding.key.size() > 1 ? old_key : fmt::format("{} = {}", binding.columns[binding.key[0]].name, old_key);
+  out += fmt::format("(SELECT godwit_old.{0} FROM (SELECT {0} FROM {1} WHERE {2}) AS godwit_old)", column.name, binding.target, where);
+}
+
+// The values between the pieces of a cascade's statement; what the after image leaves out did not change.
+void append_cascade(std::string& out, const Cascade& cascade, const TableBinding& binding, const binlog::Layout& layout, const binlog::Row& row,
+                    const std::string& old_key) {
+  for (std::size_t i = 0; i < cascade.values.size(); ++i) {
+    const BoundColumn& column = binding.columns[cascade.values[i].column];
+    const bool is_new = cascade.values[i].is_new && is_present(row.after[column.index]);
+    const binlog::Cell& cell = is_new ? row.after[column.index] : row.before[column.index];
+    out += cascade.pieces[i];
+    if (!is_present(cell)) {
+      append_looked_up(out, binding, column, old_key);
+      continue;
+    }
+    append_comparand(out, column, column.key_introducer, layout.columns[column.index], cell);
+  }
+  out += cascade.pieces.back();
+  out.push_back(kStatementEnd);
+}
+
+// `differs` is empty for a deleted row.
+std::string cascades_text(const TableBinding& binding, const binlog::Layout& layout, const binlog::Row& row, const std::string& old_key, const std::vector<bool>& differs) {
+  std::string text;
+  for (const auto& cascade : binding.cascades) {
+    const bool is_update = !differs.empty();
+    const bool is_fired = is_update ? std::any_of(cascade.referenced.begin(), cascade.referenced.end(), [&](std::size_t i) { return differs[i]; }) : cascade.is_on_erase;
+    if (is_fired && is_update == !cascade.is_on_erase) append_cascade(text, cascade, binding, layout, row, old_key);
+  }
+  return text;
+}
+
 }  // namespace
 
 Change Assembler::change_of(const Bound& bound, const binlog::Rows& rows, const binlog::Row& row) {
@@ -325,9 +387,9 @@ Change Assembler::change_of(const Bound& bound, const binlog::Rows& rows, const 
     change.old_key = key_text(binding, bound.layout, row.before);
     if (!binding.has_key()) change.old_row = row_text(binding, bound.layout, row.before);
   }
-  const bool may_fire = binding.fires_cascades && (rows.flags & binlog::Rows::kNoForeignKeyChecks) == 0;
+  const bool may_fire = !binding.cascades.empty() && (rows.flags & binlog::Rows::kNoForeignKeyChecks) == 0;
   if (kind == binlog::RowsKind::erase) {
-    change.fires_cascades = may_fire;
+    if (may_fire) change.cascades = cascades_text(binding, bound.layout, row, change.old_key, {});
     return change;
   }
 
@@ -345,6 +407,13 @@ Change Assembler::change_of(const Bound& bound, const binlog::Rows& rows, const 
       }
       value = before;
     }
+    const bool lacks_base = value->state == binlog::Cell::State::json_diff && (before == nullptr || before->state != binlog::Cell::State::value);
+    if (lacks_base) {
+      refuse(Code::row_image_incomplete,
+             binding.target,
+             fmt::format("a row event holds how the JSON column {} changed, and not what it was", column.name),
+             "SET GLOBAL binlog_row_image = FULL on the source, or binlog_row_value_options = ''; then godwit cancel, and copy again");
+    }
     const std::size_t from = change.values.empty() ? 0 : change.values.size() + 2;
     if (!change.values.empty()) change.values += ", ";
     append_literal(change.values, column, layouts[column.index], *value, before);
@@ -356,6 +425,7 @@ Change Assembler::change_of(const Bound& bound, const binlog::Rows& rows, const 
     if (!differs[i]) continue;
     change.assignments += (change.assignments.empty() ? "" : ", ") + column.name + " = " + change.values.substr(from);
   }
+  if (!change.assignments.empty()) append_kept(change.assignments, binding, differs);
   if (change.is_full) change.columns.clear();
   if (kind == binlog::RowsKind::insert) {
     change.new_key = key_text(binding, bound.layout, row.after);
@@ -373,8 +443,13 @@ Change Assembler::change_of(const Bound& bound, const binlog::Rows& rows, const 
     }
     change.new_key = key_text(binding, bound.layout, image);
   }
-  const auto is_changed = [&](std::size_t i) { return differs[i]; };
-  change.fires_cascades = may_fire && std::any_of(binding.cascade_columns.begin(), binding.cascade_columns.end(), is_changed);
+  if (may_hide_defaults(change, *rows.table, row)) {
+    refuse(Code::row_image_incomplete,
+           binding.target,
+           "a partial row event of MariaDB may be a REPLACE, whose columns that got their default it leaves out",
+           "SET GLOBAL binlog_row_image = FULL on the source, and have the session that set MINIMAL or NOBLOB reconnect; then godwit cancel, and copy again");
+  }
+  if (may_fire) change.cascades = cascades_text(binding, bound.layout, row, change.old_key, differs);
   change.moves_unique = std::any_of(binding.other_uniques.begin(), binding.other_uniques.end(), [&](const auto& key) {
     return std::any_of(key.begin(), key.end(), [&](std::size_t i) { return differs[i]; });
   });

@@ -10,7 +10,7 @@ bool is_erase(Op op) { return op == Op::erase || op == Op::erase_if_there; }
 
 // Only whole rows share a statement, and only rows that a key tells apart.
 bool can_share(const Operation& a, const Operation& b) {
-  if (a.table != b.table || a.op != b.op || !a.table->has_key() || a.fires_cascades || b.fires_cascades) return false;
+  if (a.table != b.table || a.op != b.op || !a.table->has_key() || is_alone(a) || is_alone(b)) return false;
   return is_insert_like(a.op) ? a.columns.empty() && b.columns.empty() : is_erase(a.op);
 }
 
@@ -40,7 +40,10 @@ std::string partial_duplicate_clause(const Operation& operation) {
   for (const auto& column : operation.table->columns) {
     const auto at = columns.find(column.name, begin);
     const bool is_named = at != std::string_view::npos && (at == 0 || columns[at - 1] == ' ');
-    if (!is_named) continue;
+    if (!is_named) {
+      if (!column.keep.empty()) clause += (clause.empty() ? "" : ", ") + column.keep;
+      continue;
+    }
     clause += (clause.empty() ? "" : ", ") + (has_alias ? fmt::format("{0} = godwit_new.{0}", column.name) : fmt::format("{0} = VALUES({0})", column.name));
     begin = at + column.name.size();
   }

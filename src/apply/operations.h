@@ -33,7 +33,8 @@ struct Operation {
   std::string_view values;
   std::string_view columns;      // of an insert that has not all of them
   std::string_view assignments;
-  bool fires_cascades = false;   // run with foreign key checks, so that the target does what the source did unlogged
+  std::string_view cascades;     // as in Change
+  std::string_view new_key;      // of a partial update that moves the row to another key
 };
 
 // What a statement's count of affected rows must be, on a session that counts rows found (CLIENT_FOUND_ROWS).
@@ -63,5 +64,8 @@ std::string describe(const Operation& operation);
 
 // SELECT COUNT(*) of the row that an operation expects, locking.
 std::string count_statement(const Operation& operation);
+
+// These cannot be sent in a pack: what they do depends on answers, or takes statements of its own.
+inline bool is_alone(const Operation& operation) { return !operation.cascades.empty() || !operation.new_key.empty(); }
 
 }  // namespace godwit::apply

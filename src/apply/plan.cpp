@@ -12,15 +12,15 @@ namespace {
 // --- one change as operations -------------------------------------------------------------------------------------
 
 Operation insert_of(const Change& change, Op op) {
-  return {.table = change.table, .op = op, .key = change.new_key, .row = {}, .values = change.values, .columns = change.columns, .assignments = {}, .fires_cascades = false};
+  return {.table = change.table, .op = op, .key = change.new_key, .row = {}, .values = change.values, .columns = change.columns, .assignments = {}};
 }
 
 Operation erase_of(const Change& change, Op op) {
-  return {.table = change.table, .op = op, .key = change.old_key, .row = change.old_row, .values = {}, .columns = {}, .assignments = {}, .fires_cascades = change.fires_cascades};
+  return {.table = change.table, .op = op, .key = change.old_key, .row = change.old_row, .values = {}, .columns = {}, .assignments = {}, .cascades = change.cascades};
 }
 
 Operation update_of(const Change& change, Op op) {
-  return {.table = change.table, .op = op, .key = change.old_key, .row = change.old_row, .values = {}, .columns = {}, .assignments = change.assignments, .fires_cascades = change.fires_cascades};
+  return {.table = change.table, .op = op, .key = change.old_key, .row = change.old_row, .values = {}, .columns = {}, .assignments = change.assignments, .cascades = change.cascades};
 }
 
 // A row without a key cannot be told apart from its like: nothing about it is idempotent, and its copy is of one exact instant.
@@ -29,6 +29,11 @@ bool is_idempotent(const Change& change, bool is_overlap) {
 }
 
 void append_operations(std::vector<Operation>& out, const Change& change, bool is_overlap) {
+  // Nothing of it is there yet: what is to be done are its cascades.
+  if (change.table->is_ignored) {
+    out.push_back(change.kind == ChangeKind::erase ? erase_of(change, Op::erase_if_there) : update_of(change, Op::update_if_there));
+    return;
+  }
   const bool idempotent = is_idempotent(change, is_overlap);
   switch (change.kind) {
     case ChangeKind::insert:
@@ -40,13 +45,14 @@ void append_operations(std::vector<Operation>& out, const Change& change, bool i
     case ChangeKind::update:
       if (!idempotent) {
         out.push_back(update_of(change, Op::update));
-      } else if (!change.is_full || change.fires_cascades) {
-        // Where it fires cascades it must be the update that it was. A row that is not there will come with its newer values.
+      } else if (!change.is_full) {
+        // A row that is not there will come with its newer values; but one that comes from another key may be nowhere yet.
         out.push_back(update_of(change, Op::update_if_there));
-        if (change.is_full) out.push_back(insert_of(change, Op::upsert));
+        if (change.moves_key) out.back().new_key = change.new_key;
       } else {
         if (change.moves_key) out.push_back(erase_of(change, Op::erase_if_there));
         out.push_back(insert_of(change, Op::upsert));
+        out.back().cascades = change.moves_key ? std::string_view() : change.cascades;
       }
       return;
   }
@@ -65,9 +71,7 @@ struct Leveled {
 struct Net {
   bool was_there = false;
   bool is_there = false;
-  bool moves_unique = false;
   std::string_view values;
-  std::string assignments;  // of all updates, in order: the last one of a column counts
 };
 
 struct TableNets {
@@ -81,34 +85,23 @@ void leave(TableNets& nets, std::string_view key) {
   at->second.is_there = false;
 }
 
-void come(TableNets& nets, std::string_view key, std::string_view values, bool was_there, bool moves_unique) {
+void come(TableNets& nets, std::string_view key, std::string_view values, bool was_there) {
   const auto [at, is_new] = nets.by_key.try_emplace(key);
   if (is_new) at->second.was_there = was_there;
-  // A row that left and came back within the window may have other unique values now.
-  at->second.moves_unique = at->second.moves_unique || moves_unique;
   at->second.is_there = true;
   at->second.values = values;
-}
-
-void append(std::string& assignments, std::string_view more) {
-  if (!assignments.empty()) assignments += ", ";
-  assignments += more;
 }
 
 void squash(TableNets& nets, const Change& change) {
   switch (change.kind) {
     case ChangeKind::insert:
-      return come(nets, change.new_key, change.values, false, true);
+      return come(nets, change.new_key, change.values, false);
     case ChangeKind::erase:
       return leave(nets, change.old_key);
     case ChangeKind::update:
-      if (!change.moves_key) {
-        come(nets, change.old_key, change.values, true, change.moves_unique);
-        if (!change.table->other_uniques.empty()) append(nets.by_key.find(change.old_key)->second.assignments, change.assignments);
-        return;
-      }
+      if (!change.moves_key) return come(nets, change.old_key, change.values, true);
       leave(nets, change.old_key);
-      return come(nets, change.new_key, change.values, false, true);
+      return come(nets, change.new_key, change.values, false);
   }
 }
 
@@ -148,13 +141,16 @@ class Planner {
   }
 
  private:
-  // One transaction keeps its form; changes that fire cascades need the order of all tables; rows without a key need the position with them.
+  // One transaction keeps its form; cascades need the order of all tables; what cannot be repeated needs the position with it: rows without
+  // a key, and partial images where a repetition may meet another row under the new key or unique value, and could not restore it.
+  static bool is_ordered_only(const Change& change) {
+    const bool is_repeatable = change.is_full || (!change.moves_key && change.table->other_uniques.empty());
+    return !change.table->has_key() || !change.cascades.empty() || !is_repeatable;
+  }
   bool is_ordered_only() const {
     if (window_.size() == 1 && window_[0].kind == TransactionKind::rows && window_[0].changes.size() <= options_.single_job_rows) return true;
     for (const auto& transaction : window_) {
-      for (const auto& change : transaction.changes) {
-        if (!change.table->has_key() || change.fires_cascades) return true;
-      }
+      if (std::any_of(transaction.changes.begin(), transaction.changes.end(), [](const Change& change) { return is_ordered_only(change); })) return true;
     }
     return false;
   }
@@ -189,24 +185,26 @@ class Planner {
       const std::size_t first = sorted.size() * part / parts;
       const std::size_t last = sorted.size() * (part + 1) / parts;
       Job job;
-      append_nets(job, table, std::span(sorted).subspan(first, last - first), [](const Sorted&) { return false; });
+      append_nets(job, table, std::span(sorted).subspan(first, last - first), Rewriting::in_place);
       plan.jobs.push_back(std::move(job));
     }
   }
 
-  // What leaves goes first: then no value that comes can be held by a row that is about to lose it.
+  // What leaves goes first: then no value that comes can be held by a row that is about to lose it. With further unique keys all that
+  // changes leaves and comes: ON DUPLICATE KEY UPDATE would take another row that holds the value, which is drift, for the one it means.
   void append_whole(Plan& plan, const TableBinding& table, std::span<const Sorted> sorted) {
     Job job;
-    const bool has_uniques = !table.other_uniques.empty();
-    append_nets(job, table, sorted, [&](const Sorted& it) { return has_uniques && it.net->moves_unique; });
+    append_nets(job, table, sorted, table.other_uniques.empty() ? Rewriting::in_place : Rewriting::leave_and_come);
     plan.jobs.push_back(std::move(job));
   }
 
-  template <typename MustLeave>
-  void append_nets(Job& job, const TableBinding& table, std::span<const Sorted> sorted, MustLeave must_leave) {
+  enum class Rewriting { in_place, leave_and_come };
+
+  void append_nets(Job& job, const TableBinding& table, std::span<const Sorted> sorted, Rewriting rewriting) {
+    const bool must_leave = rewriting == Rewriting::leave_and_come;
     const bool idempotent = is_idempotent(table);
     const auto operation = [&](const Sorted& it, Op op) {
-      return Operation{.table = &table, .op = op, .key = it.key, .row = {}, .values = it.net->values, .columns = {}, .assignments = it.net->assignments};
+      return Operation{.table = &table, .op = op, .key = it.key, .row = {}, .values = it.net->values, .columns = {}, .assignments = {}};
     };
     for (const auto& it : sorted) {
       if (!it.net->is_there) job.operations.push_back(operation(it, idempotent ? Op::erase_if_there : Op::erase));
@@ -218,15 +216,13 @@ class Planner {
       return;
     }
     for (const auto& it : sorted) {
-      if (it.net->is_there && it.net->was_there && must_leave(it)) job.operations.push_back(operation(it, Op::erase));
-    }
-    // ON DUPLICATE KEY UPDATE would take a row that has the same value in another unique key: there an update is one by key.
-    const Op change_in_place = table.other_uniques.empty() ? Op::rewrite : Op::update;
-    for (const auto& it : sorted) {
-      if (it.net->is_there && it.net->was_there && !must_leave(it)) job.operations.push_back(operation(it, change_in_place));
+      if (it.net->is_there && it.net->was_there && must_leave) job.operations.push_back(operation(it, Op::erase));
     }
     for (const auto& it : sorted) {
-      if (it.net->is_there && (!it.net->was_there || must_leave(it))) job.operations.push_back(operation(it, Op::insert));
+      if (it.net->is_there && it.net->was_there && !must_leave) job.operations.push_back(operation(it, Op::rewrite));
+    }
+    for (const auto& it : sorted) {
+      if (it.net->is_there && (!it.net->was_there || must_leave)) job.operations.push_back(operation(it, Op::insert));
     }
   }
 

@@ -59,9 +59,7 @@ std::string_view wanted(Op op) {
   return "";
 }
 
-bool needs_foreign_key_checks(const Job& job) {
-  return std::any_of(job.operations.begin(), job.operations.end(), [](const Operation& it) { return it.fires_cascades; });
-}
+bool has_lone_operations(const Job& job) { return std::any_of(job.operations.begin(), job.operations.end(), is_alone); }
 
 }  // namespace
 
@@ -72,6 +70,8 @@ Session::Session(const db::Endpoint& target, const Checkpoint& checkpoint, const
   // A wait for a lock must end before it is taken for a server that does not answer.
   const auto wait_s = target.read_timeout.count() == 0 ? kLockWaitMax.count() : std::clamp<std::int64_t>(target.read_timeout.count() / 3, 1, kLockWaitMax.count());
   connection_.execute(fmt::format("SET SESSION innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}, wait_timeout = {1}", wait_s, std::chrono::seconds(kIdleMax).count()));
+  // Unlike the copy, which fills tables that hold no further unique keys yet: here a value that is there already must be seen (I5).
+  connection_.execute("SET SESSION unique_checks = 1");
 }
 
 void Session::apply(const Job& job, const std::string& position_statement) {
@@ -96,14 +96,22 @@ void Session::apply(const Job& job, const std::string& position_statement) {
 }
 
 void Session::attempt(const Job& job, const std::string& position_statement) {
-  if (needs_foreign_key_checks(job)) {
+  if (has_lone_operations(job)) {
     connection_.execute("START TRANSACTION");
     write_row_by_row(job);
     close_transaction(position_statement);
     return;
   }
+  // The position goes with the last rows: one round trip less.
+  const bool has_position = !position_statement.empty();
+  write_in_packs(job, "START TRANSACTION", has_position ? Tail{"position", position_statement} : Tail{"guard", checkpoint_.guard_statement()});
+  failpoint(Fp::apply_job_written);
+  connection_.execute("COMMIT");
+}
+
+void Session::write_in_packs(const Job& job, std::string_view head, const Tail& tail) {
   const auto batch = statements(job.operations, limits_for(connection_.server()));
-  std::string pack = "START TRANSACTION";
+  std::string pack(head);
   std::vector<Statement> in_pack;
   std::size_t leading = 1;
   for (const auto& statement : batch) {
@@ -117,13 +125,11 @@ void Session::attempt(const Job& job, const std::string& position_statement) {
     pack += statement.sql;
     in_pack.push_back({.sql = {}, .expect = statement.expect, .first = statement.first, .count = statement.count});
   }
-  // The position goes with the last rows: one round trip less.
-  if (!pack.empty()) pack += ";";
-  pack += position_statement.empty() ? checkpoint_.guard_statement() : position_statement;
-  in_pack.push_back({.sql = position_statement.empty() ? "guard" : "position", .count = 1});
-  run_pack(pack, in_pack, leading);
-  failpoint(Fp::apply_job_written);
-  connection_.execute("COMMIT");
+  if (!tail.sql.empty()) {
+    pack += (pack.empty() ? "" : ";") + tail.sql;
+    in_pack.push_back({.sql = tail.kind, .count = 1});
+  }
+  if (!pack.empty()) run_pack(pack, in_pack, leading);
 }
 
 void Session::run_pack(const std::string& pack, const std::vector<Statement>& batch, std::size_t leading) {
@@ -159,7 +165,11 @@ void Session::write_row_by_row(const Job& job) {
   for (const auto& operation : job.operations) {
     if (operation.op == Op::rewrite && connection_.scalar(count_statement(operation)) != "1") drift(operation, std::string(wanted(operation.op)));
     const auto single = statements(std::span(&operation, 1), StatementLimits{});
-    if (operation.fires_cascades) connection_.execute("SET SESSION foreign_key_checks = 1");
+    write_cascades(operation);
+    if (operation.op == Op::update_if_there && !operation.new_key.empty()) {
+      move_if_there(operation);
+      continue;
+    }
     db::Executed answer;
     try {
       answer = connection_.execute(single[0].sql);
@@ -171,8 +181,41 @@ void Session::write_row_by_row(const Job& job) {
     }
     if (answer.warnings != 0) check_warnings(operation);
     if (single[0].expect == Expect::one_each && answer.affected_rows != 1) drift(operation, std::string(wanted(operation.op)));
-    if (operation.fires_cascades) connection_.execute("SET SESSION foreign_key_checks = 0");
   }
+}
+
+// Whether the parent's row is there, or the constraint, does not matter: the values say which rows the source changed.
+void Session::write_cascades(const Operation& operation) {
+  for (std::string_view rest = operation.cascades; !rest.empty();) {
+    const auto end = rest.find(kStatementEnd);
+    connection_.execute(std::string(rest.substr(0, end)));
+    rest.remove_prefix(end + 1);
+  }
+}
+
+// In the overlap a row may be under its old key as it was, or under its new key as it is later: then what is under the old key is a newer
+// row, which its own insert brings again. Where it is under neither, the columns that the event leaves out are known to nobody.
+void Session::move_if_there(const Operation& operation) {
+  const auto single = statements(std::span(&operation, 1), StatementLimits{});
+  Operation there = operation;
+  there.key = operation.new_key;
+  try {
+    if (connection_.execute(single[0].sql).affected_rows == 1) return;
+  } catch (const Error& error) {
+    if (error.code() != Code::duplicate_key) throw;
+    if (connection_.scalar(count_statement(there)) != "1") throw;
+    there.op = Op::erase_if_there;
+    there.key = operation.key;
+    there.new_key = {};
+    connection_.execute(statements(std::span(&there, 1), StatementLimits{})[0].sql);
+    return;
+  }
+  if (connection_.scalar(count_statement(there)) == "1") return;
+  throw Error(Code::row_image_incomplete,
+              {.object = describe(operation),
+               .cause = "its key changed while the copy ran, and the event holds no more than the columns that changed",
+               .remedy = "SET GLOBAL binlog_row_image = FULL on the source, and have the session that set MINIMAL or NOBLOB reconnect; then godwit "
+                         "cancel, and copy again"});
 }
 
 // The session is not strict, so that zero dates and error members can be stored: what else is made to fit is seen here.
@@ -198,7 +241,19 @@ void Session::close_transaction(const std::string& position_statement) {
 }
 
 void Session::begin() { connection_.execute("START TRANSACTION"); }
-void Session::apply_part(const Job& job) { write_row_by_row(job); }
+
+// What went before in the transaction must stay when a statement's answer is to be looked at closer.
+void Session::apply_part(const Job& job) {
+  if (has_lone_operations(job)) return write_row_by_row(job);
+  try {
+    write_in_packs(job, "SAVEPOINT godwit_part", {});
+  } catch (const LookCloser& why) {
+    log::debug("a statement's answer is looked at closer: {}", why.cause);
+    connection_.execute("ROLLBACK TO SAVEPOINT godwit_part");
+    write_row_by_row(job);
+  }
+}
+
 void Session::finish(const std::string& position_statement) { close_transaction(position_statement); }
 
 }  // namespace godwit::apply

@@ -26,9 +26,17 @@ class Session {
   db::Connection& connection() { return connection_; }
 
  private:
+  // What goes behind the rows, and what its answer must be: "position", "guard".
+  struct Tail {
+    std::string kind;
+    std::string sql;
+  };
+  void write_in_packs(const Job& job, std::string_view head, const Tail& tail);
   void attempt(const Job& job, const std::string& position_statement);
   void run_pack(const std::string& pack, const std::vector<Statement>& batch, std::size_t leading);
   void write_row_by_row(const Job& job);
+  void write_cascades(const Operation& operation);
+  void move_if_there(const Operation& operation);
   void check_warnings(const Operation& operation);
   void close_transaction(const std::string& position_statement);
 

@@ -63,6 +63,7 @@ Column column_of(const Rows& rows, std::size_t i) {
           .is_unsigned = contains(type, "unsigned"),
           .is_invisible = contains(extra, "INVISIBLE"),
           .is_auto_increment = contains(extra, "auto_increment"),
+          .sets_itself = contains(lower(extra), "on update current_timestamp"),
           .generated = generated_of(extra),
           .ordinal = rows.u64(i, "ORDINAL_POSITION")};
 }

@@ -104,7 +104,7 @@ Findings cascades(const Context& c) {
       if (are_logged) {
         findings.push_back(ok(fmt::format("{} of {}: {} logs what it changes", rule, name_of(table), version)));
       } else {
-        findings.push_back(warning(Code::cascades_not_logged, name_of(table), fmt::format("{}: {} does not log what it changes", rule, version), "keep the constraint on the target, where it makes the same changes; a replica without it would miss them"));
+        findings.push_back(warning(Code::cascades_not_logged, name_of(table), fmt::format("{}: {} does not log what it changes", rule, version), "nothing: godwit makes the same changes by statements of its own; for that the tables are locked for reading some milliseconds as a snapshot opens"));
       }
     }
   }

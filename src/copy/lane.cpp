@@ -238,7 +238,9 @@ void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
     failpoint(Fp::copy_chunk_read);
     flush();
   }
-  if (!last_key.empty()) end.cut_at = Bound{last_key};
+  // Read to its own bound, nothing is left of it.
+  const bool is_cut = !last_key.empty() && Bound{last_key} != assignment.chunk.range.upper;
+  if (is_cut) end.cut_at = Bound{last_key};
   send(queue, std::move(end));
 }
 

@@ -51,8 +51,6 @@ std::string shortened(std::string_view sql) {
 // Of a session that was established. Connector/C calls it a TLS error (2026) when such a one breaks or times out: it is
 // lost, and connecting again is what helps.
 [[noreturn]] void fail(const Endpoint& endpoint, MYSQL* handle, std::string_view sql = {}) {
-  constexpr unsigned kTlsError = 2026;
-  constexpr unsigned kServerLost = 2013;
   const unsigned number = mysql_errno(handle);
   fail(endpoint, number == kTlsError ? kServerLost : number, mysql_error(handle), sql);
 }

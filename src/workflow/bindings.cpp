@@ -2,33 +2,13 @@
 
 #include <algorithm>
 
+#include "godwit/apply/cascades.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
 
 namespace godwit::workflow {
 namespace {
-
-bool changes_rows(const std::string& rule) { return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"; }
-
-void mark_cascades(std::vector<apply::TableBinding>& bindings, const catalog::Catalog& source) {
-  for (const auto& table : source.tables) {
-    for (const auto& key : table.foreign_keys) {
-      if (!changes_rows(key.on_delete) && !changes_rows(key.on_update)) continue;
-      const auto parent = std::find_if(bindings.begin(), bindings.end(), [&](const apply::TableBinding& b) {
-        return b.source_schema == key.referenced_schema && b.source_table == key.referenced_table;
-      });
-      if (parent == bindings.end()) continue;
-      parent->fires_cascades = true;
-      for (std::size_t i = 0; i < parent->columns.size(); ++i) {
-        const bool is_referenced = std::any_of(key.referenced_columns.begin(), key.referenced_columns.end(), [&](const std::string& name) {
-          return equals_ignoring_case(sql::quote_identifier(name), parent->columns[i].name);
-        });
-        if (is_referenced) parent->cascade_columns.push_back(i);
-      }
-    }
-  }
-}
 
 // DDL that the stream has not reached yet: the source's catalog is of now, the rows to come are of then. Tables that godwit created have kept
 // their columns as they were at the position, in their order. Whatever is supposed here is held against each table map (I6).
@@ -88,7 +68,7 @@ std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Co
     bindings.back().is_ignored = !is_copied && !is_begun;
     bindings.back().is_partial = !is_copied && is_begun;
   }
-  if (!logs_cascades(source)) mark_cascades(bindings, prepared.source);
+  if (!logs_cascades(source)) apply::bind_cascades(bindings, prepared.source);
   return bindings;
 }
 

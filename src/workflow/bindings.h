@@ -17,7 +17,7 @@ bool logs_cascades(db::Connection& source);
 enum class Definitions { recorded, present };
 
 // Of each table that the sidecar lists, in its order. Throws Error(no_such_table) for one that either side lacks, table_changed when its
-// definition is not the recorded one, schema_misfit when the target lacks a column.
+// definition is not the recorded one.
 std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream,
                                              Definitions definitions);
 

@@ -2,7 +2,7 @@
 //   1. the definition is in the state file           nothing on the servers yet
 //   2. sidecar created, stream claimed (I3)           from here on any other godwit of this workflow is fenced out
 //   3. each table: recorded, then created             a recorded table that is there is ours; one that is not recorded is not
-//   4. each cycle: snapshot opened, position stored   low of the first cycle before any row of it (I2)
+//   4. each cycle: snapshot opened, position stored   before the first cycle, and before any row of it (I2)
 //   5. each chunk: rows and record in one transaction (I1)
 //   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
 //   7. caught up to high, the end of the overlap      the stream's own steps, src/apply
@@ -20,6 +20,7 @@
 #include "accounts.h"
 #include "bindings.h"
 #include "copy_progress.h"
+#include "godwit/apply/cascades.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
@@ -36,6 +37,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
+
+constexpr milliseconds kXaPatience{10'000};
+constexpr milliseconds kXaInterval{100};
 
 milliseconds since(Clock::time_point began) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - began);
@@ -141,10 +145,11 @@ class CopyRun {
   template <typename Work>
   auto until_source_answers(std::string_view what, Work work);
   db::Snapshot next_snapshot();
+  std::set<std::string> prepared_xa();
+  void store_begin();
   void store_positions(const db::Snapshot& snapshot);
   void add_copied_tables(KeyBuilder& keys);
-  enum class Attempt { early, final };  // early: what fails now is tried again
-  void build_constraints(Attempt attempt);
+  void build_constraints();
   void create_objects();
   void finish();
   std::vector<state::PostCopyRow> statements(std::initializer_list<catalog::PostCopyKind> kinds);
@@ -168,7 +173,7 @@ class CopyRun {
   BinlogCatchUp catch_up_;
   std::vector<copy::TableTask> tasks_;      // those not yet copied
   std::vector<std::string> task_definitions_;  // of each task's table, as definition_hash gives it
-  std::vector<std::string> exact_tables_;   // those of them without a key
+  std::set<std::string> exact_tables_;      // those of them without a key; and all that unlogged cascades tie together
   CopyReport report_;
 };
 
@@ -308,6 +313,7 @@ void CopyRun::record_objects() {
 
 void CopyRun::make_tasks() {
   const auto recorded = state::Sidecar(*target_).tables(stream_.id);
+  const auto families = logs_cascades(*source_) ? std::set<std::string>() : apply::cascading_tables(prepared_.source);
   for (std::size_t i = 0; i < prepared_.tables.size(); ++i) {
     const catalog::Table& source = prepared_.source.tables[i];
     const catalog::TargetTable& target = prepared_.tables[i];
@@ -326,7 +332,10 @@ void CopyRun::make_tasks() {
                          .bytes_estimate = source.bytes_estimate,
                          .row_bytes_avg = source.row_bytes_avg};
     if (key != nullptr) task.key = copy::key_spec(source, *key);
-    if (key == nullptr) exact_tables_.push_back(sql::quote_table(source.schema, source.name));
+    const std::string name = sql::quote_table(source.schema, source.name);
+    if (key == nullptr) exact_tables_.insert(name);
+    // A change that is found done already would not fire again what is in no event.
+    if (families.count(name) != 0) exact_tables_.insert(families.begin(), families.end());
     tasks_.push_back(std::move(task));
     task_definitions_.push_back(definition_hash(source));
   }
@@ -354,27 +363,54 @@ auto CopyRun::until_source_answers(std::string_view what, Work work) {
 
 db::Snapshot CopyRun::next_snapshot() {
   return until_source_answers("snapshot", [&] {
-    const db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = exact_tables_};
+    const db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = {exact_tables_.begin(), exact_tables_.end()}};
     return db::open_snapshot(source_endpoint_, options, stop_);
   });
 }
 
-// Position before rows (I2): with the first low stored, no change can fall between the snapshot and the stream.
+std::set<std::string> CopyRun::prepared_xa() {
+  std::set<std::string> ids;
+  try {
+    const db::Rows rows = source_->query("XA RECOVER");
+    for (std::size_t i = 0; i < rows.size(); ++i) ids.insert(fmt::format("{}:{}:{}", rows.text(i, "formatID"), rows.text(i, "gtrid_length"), rows.text(i, "data")));
+  } catch (const Error& error) {
+    if (error.is_retryable()) throw;
+    log::debug("prepared XA transactions are not seen: {}", error.cause());
+  }
+  return ids;
+}
+
+// The stream begins before the first snapshot, and at an instant of which no XA transaction is left that was prepared and not decided: the
+// rows of one that is decided later must have been seen. Up to the snapshot it reads what has been prepared, and applies nothing.
+void CopyRun::store_begin() {
+  const gtid::Position begin = until_source_answers("snapshot", [&] { return db::open_snapshot(source_endpoint_, {.readers = 1}, stop_).low; });
+  const std::set<std::string> old = prepared_xa();
+  for (auto waited = milliseconds(0); waited < kXaPatience; waited += kXaInterval) {
+    const std::set<std::string> now = prepared_xa();
+    const auto is_undecided = [&](const std::string& id) { return now.count(id) != 0; };
+    const auto left = std::count_if(old.begin(), old.end(), is_undecided);
+    if (left == 0) break;
+    if (waited == milliseconds(0)) log::info("{} XA transactions are prepared: the copy waits for their outcome", left);
+    if (waited + kXaInterval >= kXaPatience) log::warning("{} XA transactions stay prepared: if one is committed, the stream will stop there", left);
+    if (!stop_.sleep_for(kXaInterval)) stop_.throw_if_requested();
+  }
+  ledger_->guarded([&](state::Sidecar& sidecar) { sidecar.set_position(stream_.id, stream_.epoch, begin); });
+  stream_.position = begin;
+}
+
+// Position before rows (I2): with the first one stored, no change can fall between the snapshot and the stream.
 void CopyRun::store_positions(const db::Snapshot& snapshot) {
   failpoint(Fp::copy_snapshot_opened);
   until_source_answers("answer", [&] { refuse_changed_tables(); });  // before the position is: what is undone by then is not in the stream
   ledger_->guarded([&](state::Sidecar& sidecar) {
-    if (!stream_.position) sidecar.set_position(stream_.id, stream_.epoch, snapshot.low);
     sidecar.set_overlap_end(stream_.id, stream_.epoch, snapshot.high);
     sidecar.set_state(stream_.id, stream_.epoch, "copying");
   });
-  if (!stream_.position) stream_.position = snapshot.low;
   stream_.overlap_end = snapshot.high;
   report_.high = snapshot.high.text;
   failpoint(Fp::copy_position_stored);
 }
 
-// Changes that foreign keys made are not in every binlog: where they are not, the target must have the constraints before it applies.
 void CopyRun::catch_up(const gtid::Position& position) {
   log::info("the target catches up to {}", position.text.empty() ? "(the beginning)" : position.text);
   const auto began = Clock::now();
@@ -382,7 +418,6 @@ void CopyRun::catch_up(const gtid::Position& position) {
     // These have been idle for as long as the rows took.
     source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
     target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
-    if (!logs_cascades(*source_)) build_constraints(Attempt::early);
     catch_up_.reach(position);
   });
   log::info("caught up in {}: {} transactions, {} rows so far",
@@ -414,6 +449,7 @@ void CopyRun::refuse_changed_tables() {
 void CopyRun::copy_cycles(KeyBuilder& keys) {
   std::vector<copy::TableProgress> progress(tasks_.size());
   CopyProgress shown(definition_.name, tasks_, progress, throttle_, keys, state_);
+  if (!stream_.position) store_begin();
   copy::Copier copier(target_endpoint_, tuning_.writer, tuning_.limits, *ledger_, throttle_, stop_);
   while (true) {
     while (throttle_.is_history_too_long()) {
@@ -424,13 +460,11 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
     ++report_.cycles;
     report_.writes_held = std::max(report_.writes_held, snapshot.writes_held);
     if (snapshot.writes_held.count() > 0) {
-      log::info("tables without a key: writes to them were held for {:.1f} ms",
+      log::info("writes to {} were held for {:.1f} ms", join(std::vector<std::string>(exact_tables_.begin(), exact_tables_.end()), ", "),
                 static_cast<double>(snapshot.writes_held.count()) / 1000.0);
     }
-    if (stream_.position) {
-      catch_up(snapshot.low);
-      note_begun_tables();
-    }
+    catch_up(snapshot.low);
+    note_begun_tables();
     if (report_.low.empty()) report_.low = snapshot.low.text;
     store_positions(snapshot);
     const auto end = [&] {
@@ -477,14 +511,12 @@ void CopyRun::add_copied_tables(KeyBuilder& keys) {
   }
 }
 
-void CopyRun::build_constraints(Attempt attempt) {
+void CopyRun::build_constraints() {
   if (tuning_.writer.skip_binlog) target_->execute("SET SESSION sql_log_bin = 0");
   for (const auto& row : statements({catalog::PostCopyKind::foreign_keys})) {
     stop_.throw_if_requested();
     const auto why = run_post_copy(*target_, *ledger_, row);
-    if (why && attempt == Attempt::final) {
-      report_.pending.push_back({row.kind, sql::quote_table(row.schema_name, row.object_name), *why});
-    }
+    if (why) report_.pending.push_back({row.kind, sql::quote_table(row.schema_name, row.object_name), *why});
   }
 }
 
@@ -621,7 +653,7 @@ CopyReport CopyRun::run() {
   if (stream_.overlap_end) catch_up(*stream_.overlap_end);
   build_unique_keys();
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint_));
-  build_constraints(Attempt::final);
+  build_constraints();
   create_objects();
   if (!accounts_.empty()) report_.accounts = carry_accounts(*target_, *ledger_, accounts_);
   report_tables();

@@ -29,6 +29,19 @@ struct BoundColumn {
   std::string key_introducer;    // "_utf8mb4" where the column is compared in a key
   std::string match;             // left of <=> where a row without a key is looked for: byte for byte, as far as SQL can
   std::string match_introducer;
+  std::string keep;              // "`t` = `shop`.`orders`.`t`" where the target would set it by itself (ON UPDATE CURRENT_TIMESTAMP)
+};
+
+// A statement that changes on the target the rows that a foreign key's rule changed on the source, found by the values of the parent's row.
+struct Cascade {
+  struct Value {
+    std::size_t column = 0;  // of the parent, index into its `columns`
+    bool is_new = false;     // from the after image
+  };
+  bool is_on_erase = false;                // else on an update of one of `referenced`
+  std::vector<std::size_t> referenced;     // of the parent, indexes into its `columns`
+  std::vector<std::string> pieces;         // of the statement; one more than there are values
+  std::vector<Value> values;               // between the pieces
 };
 
 struct TableBinding {
@@ -46,8 +59,7 @@ struct TableBinding {
   std::vector<std::vector<std::size_t>> other_uniques;  // further unique keys, indexes into `columns`
   bool is_key_exact = false;               // two keys are equal only if their literals are: not so for collated text
   bool is_key_integer = false;             // one integer column
-  bool fires_cascades = false;             // the source changes other rows by foreign keys to this table, and does not log it
-  std::vector<std::size_t> cascade_columns;  // with it: the referenced columns, indexes into `columns`
+  std::vector<Cascade> cascades;           // what the source changes by foreign keys to this table, and does not log
   // The rest is the copy's state, not the table's nature.
   bool is_ignored = false;                 // no row of it is copied yet: the next snapshot holds every change so far
   bool is_partial = false;                 // some of its rows are copied: changes are idempotent, later chunks overwrite

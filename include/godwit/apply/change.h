@@ -13,6 +13,8 @@ namespace godwit::apply {
 
 enum class ChangeKind : std::uint8_t { insert, update, erase };
 
+constexpr char kStatementEnd = '\0';  // in no statement: literals escape it, identifiers cannot hold it
+
 // One row's change. Texts are SQL: literals in the order of the binding's columns, and key locators: the literal of a key of one
 // column ("1"), or "(`a` = 1 AND `b` = 2)".
 struct Change {
@@ -21,18 +23,22 @@ struct Change {
   bool is_full = true;        // the after image has every written column
   bool moves_key = false;     // update: the row gets another key
   bool moves_unique = false;  // update: a value of another unique key changes
-  bool fires_cascades = false;  // the source changed other rows with it by foreign keys, and did not log them
   std::string old_key;        // locator; empty for inserts and for tables without a key
   std::string new_key;        // empty for deletes
   std::string values;         // "1, 'a', NULL": the after image's present columns
   std::string columns;        // which they are, where is_full is false
   std::string assignments;    // update: "`b` = 2" for what differs
   std::string old_row;        // without a key: "`a` <=> 1 AND `b` <=> NULL"
+  std::string cascades;       // statements, each ended by kStatementEnd: what the source changed with it by foreign keys, unlogged
 
   std::size_t bytes() const {
-    return sizeof(Change) + old_key.size() + new_key.size() + values.size() + columns.size() + assignments.size() + old_row.size();
+    return sizeof(Change) + old_key.size() + new_key.size() + values.size() + columns.size() + assignments.size() + old_row.size() + cascades.size();
   }
 };
+
+// A table of which nothing is copied yet; but a table that references it may be, and knows of no event when a cascade changes it.
+inline bool is_to_be_dropped(const Change& change) { return change.table->is_ignored && change.cascades.empty(); }
+inline void drop_ignored(std::vector<Change>& changes) { std::erase_if(changes, is_to_be_dropped); }
 
 // A statement that the source logged as such: DDL, mostly.
 struct LoggedStatement {

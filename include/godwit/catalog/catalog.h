@@ -25,6 +25,7 @@ struct Column {
   bool is_unsigned = false;
   bool is_invisible = false;
   bool is_auto_increment = false;
+  bool sets_itself = false;  // ON UPDATE CURRENT_TIMESTAMP
   Generated generated = Generated::no;
   std::uint64_t ordinal = 0;
 
