@@ -315,7 +315,7 @@ std::string row_text(const TableBinding& binding, const binlog::Layout& layout, 
   return text;
 }
 
-// MariaDB (10.5 to 11.8, measured) logs a REPLACE that finds a row as an update; MINIMAL and NOBLOB leave out of it the columns that the
+// MariaDB (10.11, measured) logs a REPLACE that finds a row as an update; MINIMAL and NOBLOB leave out of it the columns that the
 // statement did not name, although they got their defaults. Unlike most updates it holds its key again.
 bool may_hide_defaults(const Change& change, const binlog::TableMap& map, const binlog::Row& row) {
   const TableBinding& binding = *change.table;

@@ -56,4 +56,7 @@ std::vector<Check> source_checks();
 std::vector<Check> target_checks();
 std::vector<Check> schema_checks();
 
+// Whether the binlog holds the rows that foreign keys change.
+bool are_cascades_logged(const ServerView& source);
+
 }  // namespace godwit::check

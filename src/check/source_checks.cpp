@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "context.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
@@ -151,9 +153,15 @@ Findings source_privileges(const Context& c) {
     need_global({"REPLICATION CLIENT", "SUPER"});
     need_global({"REPLICATION SLAVE"});
   }
+  const bool are_logged = are_cascades_logged(c.source);
   for (const auto& table : c.catalog.tables) {
-    if (!c.request.allow_no_key || catalog::row_key(table) != nullptr || held.has_on_schema("LOCK TABLES", table.schema)) continue;
-    findings.push_back(blocker(Code::privilege_missing, c.source.name(), fmt::format("{} lacks LOCK TABLES on {}, which {} needs: it has no key", held.account(), table.schema, sql::quote_table(table.schema, table.name)), fmt::format("GRANT LOCK TABLES ON {}.* TO {}", sql::quote_identifier(table.schema), held.account())));
+    const bool is_keyless = c.request.allow_no_key && catalog::row_key(table) == nullptr;
+    const bool is_changed = !are_logged && std::any_of(table.foreign_keys.begin(), table.foreign_keys.end(), [](const catalog::ForeignKey& key) {
+      return key.on_delete == "CASCADE" || key.on_delete == "SET NULL" || key.on_update == "CASCADE" || key.on_update == "SET NULL";
+    });
+    if ((!is_keyless && !is_changed) || held.has_on_schema("LOCK TABLES", table.schema)) continue;
+    const char* why = is_keyless ? "it has no key" : "the binlog does not hold what its foreign keys change";
+    findings.push_back(blocker(Code::privilege_missing, c.source.name(), fmt::format("{} lacks LOCK TABLES on {}, which {} needs: {}", held.account(), table.schema, sql::quote_table(table.schema, table.name), why), fmt::format("GRANT LOCK TABLES ON {}.* TO {}", sql::quote_identifier(table.schema), held.account())));
   }
   for (const auto& [schema, unused] : c.catalog.schemas) {
     if (!held.has_on_schema("SELECT", schema)) {

@@ -162,9 +162,9 @@ void interrupt_at_random(Stage& stage, int signal_number, unsigned copies) {
     stage.forget_target();
     std::string story;
     Outcome outcome;
-    for (unsigned run = 0; run < 20; ++run) {
+    for (unsigned run = 0; run < 30; ++run) {
       // The more runs, the longer they live, so that each copy ends.
-      const auto life = std::chrono::milliseconds(random() % (300 + 150 * run));
+      const auto life = std::chrono::milliseconds(random() % (300 + 300 * run));
       Process process = stage.migration().start("copy", kOptions);
       const auto end = std::chrono::steady_clock::now() + life;
       while (process.is_running() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
