@@ -86,16 +86,6 @@ bool changes_children(const catalog::ForeignKey& key) {
   return changes(key.on_update) || changes(key.on_delete);
 }
 
-<<<<<<< HEAD
-// From 9.6 on MySQL's server makes these changes itself and logs them, unless InnoDB is told to make them; before, and in
-// MariaDB, the engine makes them and the binlog holds the parent's change alone.
-bool are_cascades_logged(const ServerView& source) {
-  if (source.is_mariadb()) return source.is_on("rpl_use_binlog_events_for_fk_cascade");
-  return source.connection.server().version >= db::Version{9, 6, 0} && !source.is_on("innodb_native_foreign_keys");
-}
-
-=======
->>>>>>> exact
 Findings cascades(const Context& c) {
   Findings findings;
   const bool are_logged = are_cascades_logged(c.source);
