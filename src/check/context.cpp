@@ -46,7 +46,7 @@ Context::Context(const Request& wanted)
          .target_collations = catalog::known_collations(target.connection)};
 }
 
-// From 9.6 on MySQL's server makes these changes itself and logs them, unless InnoDB is told to (DESIGN section 6); before, and in
+// From 9.6 on MySQL's server makes these changes itself and logs them, unless InnoDB is told to; before, and in
 // MariaDB, the engine makes them and the binlog holds the parent's change alone.
 bool are_cascades_logged(const ServerView& source) {
   if (source.is_mariadb()) return source.is_on("rpl_use_binlog_events_for_fk_cascade");
