@@ -301,10 +301,11 @@ ApplyEnd Applier::Run::apply_statement(const Transaction& transaction) {
   }
   const bool can_be_run = keeps_tables(transaction.statement.sql);
   if (owner_.options_.on_ddl == OnDdl::stop || !can_be_run) {
+    const std::string& schema = transaction.statement.schema;
     const std::string by_hand = fmt::format("apply what fits to the target by hand, then run the same command with --skip-gtid {}", name);
     throw Error(Code::ddl_met,
                 {.object = name,
-                 .cause = fmt::format("the source ran, in schema {}: {}", transaction.statement.schema, transaction.statement.sql),
+                 .cause = fmt::format("the source ran{}: {}", schema.empty() ? "" : fmt::format(", in schema {}", schema), transaction.statement.sql),
                  .remedy = can_be_run ? by_hand + "; or with --on-ddl exec, which runs it there"
                                       : by_hand + ", or with --on-ddl ignore: rows of a table that is new here, or that an online schema change puts in another's place, are not "
                                                   "followed. To have them: godwit cancel, and copy again"});

@@ -71,7 +71,7 @@ void replicate_in_pieces(const Migration& migration, const Way& way, Dice& dice)
   running.signal(way.is_killed ? SIGKILL : SIGTERM);
   const Outcome outcome = running.wait(60s);
   INFO(outcome.out << outcome.err);
-  REQUIRE(outcome.status == (way.is_killed ? 128 + SIGKILL : 0));
+  REQUIRE(outcome.status == (way.is_killed ? 128 + SIGKILL : 130));
 }
 
 void must_succeed(const Outcome& outcome) {

@@ -241,11 +241,26 @@ UPDATE loose SET a = 8 WHERE a = 2;
     client.execute("UPDATE item SET n = 52 WHERE id = 30");
     client.execute("UPDATE loose SET b = 'again' WHERE a = 8");
     client.execute("SET SESSION binlog_row_image = NOBLOB");
-    client.execute("UPDATE item SET n = 53 WHERE id = 30");
+    client.execute("UPDATE loose SET b = 'once more' WHERE a = 8");
     client.execute("DELETE FROM loose WHERE a = 6");
     outcome = stage.replicate();
     INFO(outcome.out << outcome.err);
     CHECK(outcome.status == 0);
+    CHECK(stage.fault() == "");
+    client.execute("UPDATE item SET n = 53 WHERE id = 30");
+    outcome = stage.replicate();
+    if (stage.source.is_mariadb()) {
+      // It looks as a REPLACE does that gave `t` its default, which this server leaves out.
+      CHECK(outcome.status == 3);
+      const json error = json::parse(outcome.out)["error"];
+      CHECK(error["code"] == "GW0803");
+      CHECK(holds(error["object"], "`item`"));
+      CHECK(holds(error["cause"], "may be a REPLACE"));
+      CHECK(stage.target.client().scalar("SELECT n FROM refuse.item WHERE id = 30") == "52");
+      stage.begin_anew();
+    } else {
+      CHECK(outcome.status == 0);
+    }
     CHECK(stage.fault() == "");
   });
 }
