@@ -52,6 +52,22 @@ Findings target_local_infile(const Context& c) {
   return {warning(Code::statement_failed, c.target.name(), "local_infile is OFF: rows go by INSERT, which is slower", "SET GLOBAL local_infile = ON")};
 }
 
+// With 1, MariaDB's default, LOAD DATA holds the table's AUTO-INC lock to its end, also where every value is given.
+Findings target_autoinc_lock(const Context& c) {
+  constexpr std::uint64_t kLarge = 256U << 20;  // below, there is little to gain
+  const std::string mode = c.target.variable("innodb_autoinc_lock_mode");
+  if (mode == "2") return {ok("innodb_autoinc_lock_mode=2")};
+  std::vector<std::string> names;
+  for (const auto& table : c.catalog.tables) {
+    const bool is_counting = std::any_of(table.columns.begin(), table.columns.end(), [](const auto& column) { return column.is_auto_increment; });
+    if (is_counting && table.bytes_estimate > kLarge) names.push_back(sql::quote_table(table.schema, table.name));
+  }
+  if (names.empty()) return {ok(fmt::format("innodb_autoinc_lock_mode={}, and no large table has AUTO_INCREMENT", mode))};
+  const std::string shown = names.size() > 3 ? fmt::format("{}, {}, {} and {} more", names[0], names[1], names[2], names.size() - 3) : join(names, ", ");
+  return {warning(Code::loads_in_turn, c.target.name(), fmt::format("innodb_autoinc_lock_mode={}: chunks of one table with AUTO_INCREMENT are loaded one after another ({})", mode, shown),
+                  "start the target with innodb_autoinc_lock_mode = 2, which is safe with row format; several such tables are copied side by side in any case")};
+}
+
 Findings target_max_packet(const Context& c) {
   const auto source = c.source.number("max_allowed_packet");
   const auto target = c.target.number("max_allowed_packet");
@@ -191,6 +207,7 @@ std::vector<Check> target_checks() {
       {"target_binlog", "the target writes a binlog, for the way back", target_binlog},
       {"target_skip_binlog", "--skip-target-binlog is allowed and harms no replica", target_skip_binlog},
       {"target_local_infile", "LOAD DATA LOCAL is allowed", target_local_infile},
+      {"target_autoinc_lock", "several LOAD DATA into one table go side by side", target_autoinc_lock},
       {"target_max_packet", "every value of the source fits a packet of the target", target_max_packet},
       {"target_disk", "how much must fit", target_disk},
       {"names_case", "both treat the case of names alike", names_case},

@@ -1,10 +1,13 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1
 // Every check, provoked on real servers: verdict, code, cause and remedy; and each of them ok where all is well.
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "catch.h"
 #include "live/support/process.h"
+#include "live/support/replica.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -138,10 +141,28 @@ TEST_CASE("the target is asked whether it can take the copy", "[check]") {
   provoke({"names_case", "a", "h", {"CREATE TABLE chk.Upper (id INT PRIMARY KEY)"}, {}, {}, {}, "blocker", "GW0307", "upper-case", "--map"});
 }
 
+TEST_CASE("a target with replicas is not copied to past its binlog", "[check]") {
+  for (const auto& [name, replica] : {std::pair("b", "g"), std::pair("d", "c")}) {
+    const Server target(name);
+    const Server reader(replica);
+    const std::string held = target.client().scalar(target.is_mariadb() ? "SELECT @@gtid_binlog_pos" : "SELECT @@gtid_executed");
+    const Replica attached(target, reader, {.from = held, .schema = "nothing"});
+    Client client = target.client();
+    for (int i = 0; i < 500 && client.query("SELECT 1 FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'").empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    provoke({"target_skip_binlog", "a", name, {}, {}, {}, {}, "blocker", "GW0510", "1 replicas read its binlog", "without --skip-target-binlog", {"--skip-target-binlog"}});
+  }
+}
+
 TEST_CASE("a table larger than the target's disk is a warning", "[check]") {
   provoke({"target_disk", "c", "d",
            {"ANALYZE TABLE chk.t", "UPDATE mysql.innodb_table_stats SET n_rows = 1000000000, clustered_index_size = 10000000000 WHERE database_name = 'chk'", "FLUSH TABLES"}, {}, {}, {},
            "warning", "GW0313", "free", "make room"});
+}
+
+TEST_CASE("a large table with AUTO_INCREMENT on a target that loads it chunk after chunk is a warning", "[check]") {
+  const std::vector<std::string> large{"CREATE TABLE chk.counted (id INT AUTO_INCREMENT PRIMARY KEY)", "ANALYZE TABLE chk.counted",
+                                       "UPDATE mysql.innodb_table_stats SET n_rows = 10000000, clustered_index_size = 100000 WHERE database_name = 'chk' AND table_name = 'counted'", "FLUSH TABLES"};
+  provoke({"target_autoinc_lock", "c", "b", large, {}, {}, {}, "warning", "GW0314", "`chk`.`counted`", "innodb_autoinc_lock_mode = 2"});
 }
 
 TEST_CASE("missing privileges are named with their GRANT", "[check]") {

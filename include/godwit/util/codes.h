@@ -47,6 +47,7 @@
   X(0311, reference_not_copied, precondition, "a foreign key refers to a table that is not copied") \
   X(0312, cascades_not_logged, precondition, "the source's binlog lacks what cascades change")     \
   X(0313, disk_too_small, precondition, "the target's disk may not hold the copy")                 \
+  X(0314, loads_in_turn, precondition, "the target takes one LOAD DATA into a table at a time")     \
   X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
   X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
   X(0403, state_busy, retryable, "the state file is locked")                                       \
