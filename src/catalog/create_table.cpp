@@ -56,7 +56,63 @@ Element classify(Tokens tokens) {
   return {.kind = ElementKind::other, .name = {}, .tokens = std::move(tokens)};
 }
 
+// The names in the parentheses at `open`.
+std::vector<std::string> names_in_parentheses(const Tokens& tokens, std::size_t open) {
+  std::vector<std::string> names;
+  for (std::size_t i = open; i < past_parentheses(tokens, open); ++i) {
+    if (tokens[i].kind == TokenKind::identifier) names.push_back(unquoted(tokens[i]));
+  }
+  return names;
+}
+
+// ON DELETE SET NULL: the words up to the next ON.
+std::string rule_of(const Tokens& tokens, std::string_view action) {
+  std::string rule;
+  for (std::size_t i = 0; i + 2 < tokens.size(); ++i) {
+    if (!tokens[i].is("ON") || !tokens[i + 1].is(action)) continue;
+    for (std::size_t k = i + 2; k < tokens.size() && tokens[k].kind == TokenKind::word && !tokens[k].is("ON"); ++k) {
+      rule += (rule.empty() ? "" : " ") + tokens[k].text;
+    }
+  }
+  return rule.empty() ? "RESTRICT" : rule;
+}
+
+// CONSTRAINT `name` FOREIGN KEY (`a`, `b`) REFERENCES [`schema`.]`table` (`c`, `d`) [ON DELETE …] [ON UPDATE …]
+ForeignKey foreign_key(const Table& table, const Element& element) {
+  const auto find = [&](std::string_view word, std::size_t from) {
+    for (std::size_t i = from; i < element.tokens.size(); ++i) {
+      if (element.tokens[i].is(word)) return i;
+    }
+    unreadable(table, "its foreign key " + element.name + " is not written as expected");
+  };
+  const std::size_t references = find("REFERENCES", 0);
+  const std::size_t open = find("(", references);
+  std::vector<std::string> path;
+  for (std::size_t i = references; i < open; ++i) {
+    if (element.tokens[i].kind == TokenKind::identifier) path.push_back(unquoted(element.tokens[i]));
+  }
+  if (path.empty() || path.size() > 2) unreadable(table, "its foreign key " + element.name + " names no table");
+  ForeignKey key{.name = element.name,
+                 .columns = names_in_parentheses(element.tokens, find("(", 0)),
+                 .referenced_schema = path.size() == 2 ? path[0] : table.schema,
+                 .referenced_table = path.back(),
+                 .referenced_columns = names_in_parentheses(element.tokens, open),
+                 .on_update = rule_of(element.tokens, "UPDATE"),
+                 .on_delete = rule_of(element.tokens, "DELETE")};
+  if (key.columns.empty() || key.columns.size() != key.referenced_columns.size()) unreadable(table, "its foreign key " + element.name + " names not as many columns as it refers to");
+  return key;
+}
+
 }  // namespace
+
+std::vector<ForeignKey> parse_foreign_keys(const Table& table) {
+  std::vector<ForeignKey> keys;
+  for (const auto& element : parse_create_table(table).elements) {
+    if (element.kind == ElementKind::foreign_key) keys.push_back(foreign_key(table, element));
+  }
+  std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return keys;
+}
 
 CreateTable parse_create_table(const Table& table) {
   const Tokens tokens = tokenize(table.create_sql);
