@@ -24,7 +24,7 @@ struct CreateTable {
 
 CreateTable parse_create_table(const Table& table);
 
-// The foreign keys of table.create_sql, by name. A rule that is not printed is the server's default, RESTRICT.
+// The foreign keys of table.create_sql, by name. A rule that is not printed is the default, which does what RESTRICT does.
 std::vector<ForeignKey> parse_foreign_keys(const Table& table);
 
 }  // namespace godwit::catalog

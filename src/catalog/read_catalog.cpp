@@ -111,35 +111,6 @@ void read_keys(Connection& connection, const std::string& where, const TableInde
   }
 }
 
-void read_foreign_keys(Connection& connection, const std::string& where, const TableIndex& index) {
-  const Rows rows = connection.query(
-      "SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, "
-      "k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE "
-      "FROM (SELECT * FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND " +
-      where +
-      ") k JOIN information_schema.REFERENTIAL_CONSTRAINTS r "
-      "ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME "
-      "AND r.TABLE_NAME = k.TABLE_NAME "
-      "ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION");
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    Table* table = find(index, rows, i);
-    if (table == nullptr) continue;
-    const std::string name = rows.text(i, "CONSTRAINT_NAME");
-    auto& keys = table->foreign_keys;
-    if (keys.empty() || keys.back().name != name) {
-      keys.push_back({.name = name,
-                      .columns = {},
-                      .referenced_schema = rows.text(i, "REFERENCED_TABLE_SCHEMA"),
-                      .referenced_table = rows.text(i, "REFERENCED_TABLE_NAME"),
-                      .referenced_columns = {},
-                      .on_update = rows.text(i, "UPDATE_RULE"),
-                      .on_delete = rows.text(i, "DELETE_RULE")});
-    }
-    keys.back().columns.push_back(rows.text(i, "COLUMN_NAME"));
-    keys.back().referenced_columns.push_back(rows.text(i, "REFERENCED_COLUMN_NAME"));
-  }
-}
-
 // False when the table was dropped since it was listed.
 bool read_definition(Connection& connection, Table& table) {
   try {
@@ -181,13 +152,11 @@ void read_details(Connection& connection, const std::string& where, std::vector<
   for (auto& table : tables) index[{table.schema, table.name}] = &table;
   read_columns(connection, where, index);
   read_keys(connection, where, index);
-  // MariaDB 10.11.19 crashed twice in information_schema's view of foreign keys, while tables were opened and closed beside it.
-  const bool is_mariadb = connection.server().is_mariadb();
-  if (!is_mariadb) read_foreign_keys(connection, where, index);
   std::vector<Table> kept;
   for (auto& table : tables) {
     if (!read_definition(connection, table)) continue;
-    if (is_mariadb) table.foreign_keys = parse_foreign_keys(table);
+    // Not from information_schema: MariaDB 10.11.19 crashed twice in its view of foreign keys.
+    table.foreign_keys = parse_foreign_keys(table);
     kept.push_back(std::move(table));
   }
   tables = std::move(kept);

@@ -1,7 +1,7 @@
 // The order of the steps, and why it is safe to be killed between any two of them:
 //   1. the definition is in the state file           nothing on the servers yet
 //   2. sidecar created, stream claimed (I3)           from here on any other godwit of this workflow is fenced out
-//   3. each table: recorded, then created             a recorded table that is there is ours; one that is not recorded is not
+//   3. each table: recorded, then created             (target_schema.cpp) a recorded table that is there is ours; one that is not recorded is not
 //   4. each cycle: snapshot opened, position stored   before the first cycle, and before any row of it (I2)
 //   5. each chunk: rows and record in one transaction (I1)
 //   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "accounts.h"
@@ -31,6 +30,7 @@
 #include "preparation.h"
 #include "sidecar_checkpoint.h"
 #include "sidecar_ledger.h"
+#include "target_schema.h"
 
 namespace godwit::workflow {
 namespace {
@@ -63,18 +63,6 @@ void refuse_blockers(const std::vector<check::Finding>& findings) {
                .cause = blockers.size() == 1 ? first->cause
                                              : fmt::format("{} (and {} more: {})", first->cause, blockers.size() - 1, join(blockers, ", ")),
                .remedy = first->remedy});
-}
-
-bool exists(db::Connection& connection, const std::string& schema, const std::string& table) {
-  return !connection
-              .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
-                                 sql::quote_string(schema),
-                                 sql::quote_string(table)))
-              .empty();
-}
-
-bool has_rows(db::Connection& connection, const std::string& schema, const std::string& table) {
-  return !connection.query(fmt::format("SELECT 1 FROM {} LIMIT 1", sql::quote_table(schema, table))).empty();
 }
 
 // Applies the stream between two cycles, and after the last one.
@@ -131,11 +119,6 @@ class CopyRun {
   CopyReport report_done(Clock::time_point began);
   void record();
   void claim();
-  void create_schema();
-  void create_database(const std::string& schema, const std::string& statement);
-  void create_table(std::size_t i, const std::vector<state::TableRow>& recorded);
-  [[noreturn]] void refuse_changed_table(const std::string& name) const;
-  void record_objects();
   void make_tasks();
   void copy_cycles(KeyBuilder& keys);
   void catch_up(const gtid::Position& position);
@@ -194,121 +177,6 @@ void CopyRun::claim() {
                           server.version_text);
   ledger_ = std::make_unique<SidecarLedger>(target_endpoint_, stream_.id, stream_.epoch);
   failpoint(Fp::copy_stream_claimed);
-}
-
-void CopyRun::create_schema() {
-  if (definition_.is_schema_created) {
-    for (const auto& [schema, defaults] : prepared_.source.schemas) {
-      create_database(prepared_.ddl.names.schema(schema), catalog::target_schema_sql(schema, prepared_.ddl));
-    }
-    for (const auto& table : prepared_.tables) {
-      create_database(table.schema, "CREATE DATABASE IF NOT EXISTS " + sql::quote_identifier(table.schema));
-    }
-  }
-  const auto recorded = state::Sidecar(*target_).tables(stream_.id);
-  for (std::size_t i = 0; i < prepared_.tables.size(); ++i) create_table(i, recorded);
-  record_objects();
-  failpoint(Fp::copy_schema_created);
-}
-
-void CopyRun::refuse_changed_table(const std::string& name) const {
-  throw Error(Code::table_changed,
-              {.object = name,
-               .cause = "its definition is not the one that the copy began with",
-               .remedy = fmt::format("godwit cancel {} and copy again; or undo the DDL, and go on with --on-ddl ignore where the stream meets it", definition_.name)});
-}
-
-// Recorded before it is created, so that cancel knows which schemas are ours.
-void CopyRun::create_database(const std::string& schema, const std::string& statement) {
-  const bool is_there = !target_
-                             ->query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + sql::quote_string(schema))
-                             .empty();
-  if (is_there) return;
-  ledger_->guarded([&](state::Sidecar& sidecar) {
-    sidecar.add_post_copy(stream_.id,
-                          {.kind = std::string(kSchemaKind),
-                           .schema_name = schema,
-                           .object_name = schema,
-                           .sql = statement,
-                           .creates = nlohmann::json({schema}).dump(),
-                           .state = "done"});
-  });
-  target_->execute(statement);
-}
-
-void CopyRun::create_table(std::size_t i, const std::vector<state::TableRow>& recorded) {
-  const catalog::Table& source = prepared_.source.tables[i];
-  const catalog::TargetTable& target = prepared_.tables[i];
-  const std::string hash = definition_hash(source);
-  const auto row = std::find_if(recorded.begin(), recorded.end(), [&](const state::TableRow& r) {
-    return r.source_schema == source.schema && r.source_table == source.name;
-  });
-  if (row != recorded.end() && row->definition_hash != hash) {
-    refuse_changed_table(sql::quote_table(source.schema, source.name));
-  }
-  const bool is_there = exists(*target_, target.schema, target.name);
-  if (row == recorded.end()) {
-    if (is_there && has_rows(*target_, target.schema, target.name)) {
-      throw Error(Code::target_not_empty,
-                  {.object = sql::quote_table(target.schema, target.name),
-                   .cause = "the table is on the target already and holds rows that this workflow did not copy",
-                   .remedy = fmt::format("DROP TABLE {}, or --map it to another name", sql::quote_table(target.schema, target.name))});
-    }
-    if (is_there && definition_.is_schema_created) {
-      throw Error(Code::target_not_empty,
-                  {.object = sql::quote_table(target.schema, target.name),
-                   .cause = "the table is on the target already, empty",
-                   .remedy = fmt::format("DROP TABLE {}; or --schema existing to copy into it", sql::quote_table(target.schema, target.name))});
-    }
-    if (!is_there && !definition_.is_schema_created) {
-      throw Error(Code::no_such_table,
-                  {.object = sql::quote_table(target.schema, target.name),
-                   .cause = "--schema existing, and the target has no such table",
-                   .remedy = "create it, or --schema create"});
-    }
-    // Recorded before it is created: whatever is found under a recorded name is ours.
-    ledger_->guarded([&](state::Sidecar& sidecar) {
-      sidecar.add_table(stream_.id,
-                        {.source_schema = source.schema,
-                         .source_table = source.name,
-                         .target_schema = target.schema,
-                         .target_table = target.name,
-                         .state = "pending",
-                         .definition_hash = hash});
-      if (!definition_.is_schema_created) return;
-      for (const auto& later : target.deferred) {
-        sidecar.add_post_copy(stream_.id,
-                              {.kind = std::string(catalog::to_string(later.kind)),
-                               .schema_name = later.schema,
-                               .object_name = later.name,
-                               .sql = later.sql,
-                               .creates = nlohmann::json(later.creates).dump(),
-                               .state = "pending"});
-      }
-    });
-  }
-  if (!is_there && definition_.is_schema_created) {
-    target_->execute(target.create_sql);
-    failpoint(Fp::copy_table_created);
-  }
-}
-
-void CopyRun::record_objects() {
-  if (!definition_.is_schema_created) return;
-  ledger_->guarded([&](state::Sidecar& sidecar) {
-    for (const auto& object : prepared_.objects.objects) {
-      const bool is_for_switch =
-          object.kind == catalog::PostCopyKind::trigger || object.kind == catalog::PostCopyKind::event;
-      sidecar.add_post_copy(stream_.id,
-                            {.kind = std::string(catalog::to_string(object.kind)),
-                             .schema_name = object.schema,
-                             .object_name = object.name,
-                             .sql = object.sql,
-                             .sql_mode = object.sql_mode,
-                             .creates = nlohmann::json(object.creates).dump(),
-                             .state = is_for_switch ? "switch" : "pending"});
-    }
-  });
 }
 
 void CopyRun::make_tasks() {
@@ -442,7 +310,7 @@ void CopyRun::refuse_changed_tables() {
     const std::string name = sql::quote_table(tasks_[i].source.schema, tasks_[i].source.name);
     const db::Rows rows = source.query("SHOW CREATE TABLE " + name);
     const catalog::Table now{.create_sql = rows.text(0, "Create Table")};
-    if (definition_hash(now) != task_definitions_[i]) refuse_changed_table(name);
+    if (definition_hash(now) != task_definitions_[i]) refuse_changed_table(definition_.name, name);
   }
 }
 
@@ -616,7 +484,8 @@ CopyReport CopyRun::run() {
                                                                      catalog::PostCopyKind::unique_keys,
                                                                      catalog::PostCopyKind::foreign_keys})
                                                              .empty();
-  create_schema();
+  create_target_schema(definition_, prepared_, *target_, *ledger_, stream_.id);
+  failpoint(Fp::copy_schema_created);
   make_tasks();
   state_.set_phase(definition_.name, "copying");
 
