@@ -1,13 +1,13 @@
 // The order of the steps, and why it is safe to be killed between any two of them:
 //   1. the definition is in the state file           nothing on the servers yet
 //   2. sidecar created, stream claimed (I3)           from here on any other godwit of this workflow is fenced out
-//   3. each table: recorded, then created             (target_schema.cpp) a recorded table that is there is ours; one that is not recorded is not
+//   3. each table: recorded, then created             a recorded table that is there is ours; one that is not recorded is not (target_schema.cpp)
 //   4. each cycle: snapshot opened, position stored   before the first cycle, and before any row of it (I2)
 //   5. each chunk: rows and record in one transaction (I1)
 //   6. a table proved complete (I4), then its keys    keys are seen by name, so a repeated ALTER is none
 //   7. caught up to high, the end of the overlap      the stream's own steps, src/apply
 //   8. unique and foreign keys, views, routines       as 6; before 7 two rows may still hold one unique value
-//   8. accounts, where asked for: recorded, created   likewise; their grants may be repeated
+//   9. accounts, where asked for: recorded, created   likewise; their grants may be repeated
 #include "godwit/workflow/copy.h"
 
 #include <fmt/format.h>
