@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -24,6 +25,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{100};
+constexpr milliseconds kHoldLookPause{50};   // between two looks for a request to stand still
+constexpr milliseconds kHoldPause{2};        // while standing still
+constexpr std::chrono::seconds kHoldMax{5};  // after that it goes on, said or not
 
 }  // namespace
 
@@ -61,10 +65,14 @@ class Applier::Run {
  private:
   bool is_reached() const { return until_ && state_.position.contains(*until_); }
   bool is_beyond(const Transaction& transaction) const { return until_ && !until_->contains(transaction.gtid); }
+  bool is_beyond_hold(const Transaction& transaction) const { return hold_ && hold_->goal && !hold_->goal->contains(transaction.gtid); }
   bool is_overlap() const { return !state_.position.contains(state_.overlap_end); }
 
   void read();
   void look_at_epoch();
+  void look_for_hold();
+  bool does_stand() const;
+  void stand_still();
   std::optional<ApplyEnd> apply(std::vector<Transaction>& taken);
   void apply_window(std::vector<Transaction>& window);
   void apply_parallel(const Plan& plan, const gtid::Set& end);
@@ -85,6 +93,10 @@ class Applier::Run {
   Inbox inbox_;
   const bool has_unrepeatable_;  // changes whose repetition would not lead to the same rows
   std::unique_ptr<Workers> workers_;
+  std::optional<Checkpoint::Hold> hold_;
+  std::uint64_t ignored_hold_ = 0;  // nobody ended it in time
+  std::chrono::steady_clock::time_point hold_looked_{};
+  std::vector<Transaction> beyond_;  // taken from the inbox, and beyond what the stream is to stand still at
   bool is_open_ = false;  // main_ holds the transaction of a source transaction that comes in parts
   bool is_part_overlap_ = false;
   std::uint64_t applied_ = 0;
@@ -149,7 +161,12 @@ ApplyEnd Applier::Run::follow() {
   while (true) {
     if (owner_.stop_.is_requested()) return ApplyEnd::stopped;
     if (owner_.on_window) owner_.on_window();
-    auto taken = inbox_.take(owner_.options_.window_transactions_max, kPatience);
+    look_for_hold();
+    if (does_stand()) {
+      stand_still();
+      continue;
+    }
+    auto taken = beyond_.empty() ? inbox_.take(owner_.options_.window_transactions_max, kPatience) : std::exchange(beyond_, {});
     owner_.progress_.inbox_bytes = inbox_.bytes();
     if (taken.empty()) {
       note_rest();
@@ -158,7 +175,7 @@ ApplyEnd Applier::Run::follow() {
     }
     failpoint(Fp::apply_window_taken);
     if (const auto end = apply(taken)) return *end;
-    if (inbox_.is_empty()) {
+    if (inbox_.is_empty() && beyond_.empty()) {
       note_rest();
     } else {
       owner_.progress_.is_caught_up = false;
@@ -176,6 +193,39 @@ void Applier::Run::look_at_epoch() {
   if (!owner_.checkpoint_.is_own_epoch(main_.connection().scalar(owner_.checkpoint_.guard_statement()))) owner_.checkpoint_.throw_fenced();
 }
 
+void Applier::Run::look_for_hold() {
+  const auto now = std::chrono::steady_clock::now();
+  if (is_open_ || now - hold_looked_ < kHoldLookPause) return;
+  hold_looked_ = now;
+  hold_ = owner_.checkpoint_.asked_hold(main_.connection());
+  if (hold_ && hold_->number == ignored_hold_) hold_.reset();
+}
+
+// In the overlap rows may be ahead of the position: the stream stands nowhere then.
+bool Applier::Run::does_stand() const { return hold_ && !is_open_ && !is_overlap() && (!hold_->goal || state_.position.contains(*hold_->goal)); }
+
+// Nothing is written from the note on until the request is gone or another one has come. Whoever asked ends it by a statement that finds
+// the note as it was made; so one that comes too late learns that the stream has gone on.
+void Applier::Run::stand_still() {
+  db::Connection& target = main_.connection();
+  owner_.checkpoint_.note_held(target, *hold_, state_.position);
+  failpoint(Fp::apply_held);
+  const auto began = std::chrono::steady_clock::now();
+  while (owner_.stop_.sleep_for(kHoldPause)) {
+    const auto asked = owner_.checkpoint_.asked_hold(target);
+    if (!asked || asked->number != hold_->number) {
+      hold_ = asked;
+      return;
+    }
+    if (std::chrono::steady_clock::now() - began < kHoldMax) continue;
+    owner_.checkpoint_.give_up_hold(target, *hold_);
+    log::warning("the stream was asked to stand still, and nobody ended it within {}: it goes on", format_duration(kHoldMax));
+    ignored_hold_ = hold_->number;
+    hold_.reset();
+    return;
+  }
+}
+
 // Cuts what was taken where the manner of applying changes: at statements and XA, at parts, at the end of the overlap, at the goal.
 std::optional<ApplyEnd> Applier::Run::apply(std::vector<Transaction>& taken) {
   std::vector<Transaction> window;
@@ -185,7 +235,13 @@ std::optional<ApplyEnd> Applier::Run::apply(std::vector<Transaction>& taken) {
     if (!window.empty()) apply_window(window);
     window.clear();
   };
-  for (auto& transaction : taken) {
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    Transaction& transaction = taken[i];
+    if (!is_open_ && is_beyond_hold(transaction)) {
+      flush();
+      std::move(taken.begin() + static_cast<std::ptrdiff_t>(i), taken.end(), std::back_inserter(beyond_));
+      return std::nullopt;
+    }
     if (is_beyond(transaction)) {
       // Of what follows nothing belongs before the goal: the source's order is the order of the set.
       flush();

@@ -1,4 +1,4 @@
-#include "pattern.h"
+#include "godwit/catalog/catalog.h"
 
 #include <string>
 

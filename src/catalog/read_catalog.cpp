@@ -8,7 +8,6 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
-#include "pattern.h"
 #include "read_objects.h"
 
 namespace godwit::catalog {

@@ -21,6 +21,7 @@ struct Invocation {
   CopyArguments copy;
   InspectBinlogArguments binlog;
   ReplicateArguments replicate;
+  VdiffArguments vdiff;
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -71,6 +72,24 @@ int replicate(Invocation& it, const workflow::Definition& definition, state::Sta
 int run_replicate(Invocation& it) {
   state::StateFile state = open_state(it.common);
   return replicate(it, followed_definition(it.common, it.copy, state), state);
+}
+
+// Equal is 0, different 4; what was not compared is no success (I10).
+int run_vdiff(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  workflow::VdiffReport report;
+  recording_failure(state, definition.name, "vdiff_stopped", [&] { report = workflow::run_vdiff(definition, tuning_of(it.vdiff), state, stop_on_signals()); });
+  print_vdiff(definition.name, report, it.common.is_json);
+  switch (report.verdict) {
+    case workflow::Verdict::identical:
+      return 0;
+    case workflow::Verdict::different:
+      return exit_status(Reaction::diverged);
+    case workflow::Verdict::partial:
+      return exit_status(Reaction::precondition);
+  }
+  return exit_status(Reaction::internal);
 }
 
 int run_copy(Invocation& it) {
@@ -143,10 +162,12 @@ void add_commands(CLI::App& app, Invocation& it) {
                            "godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_copy(it); });
   auto* replicate = add_command(app, it, "replicate", "Keep the target in step with the source, for as long as the migration lives",
                                 "godwit replicate shop --metrics 127.0.0.1:9306", [&] { return run_replicate(it); });
+  auto* vdiff = add_command(app, it, "vdiff", "Prove that both sides hold the same rows, while both are busy; or name those that differ",
+                            "godwit vdiff shop\n  godwit vdiff shop --tables orders,customers --repair", [&] { return run_vdiff(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
-  for (auto* command : {check, copy, replicate, cancel}) {
+  for (auto* command : {check, copy, replicate, vdiff, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
   }
@@ -155,9 +176,10 @@ void add_commands(CLI::App& app, Invocation& it) {
   copy->add_flag("--follow", it.does_follow, "Go on replicating when the copy is done");
   for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
   add_replicate(*replicate, it.replicate);
+  add_vdiff(*vdiff, it.vdiff);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
-  for (auto* command : {check, copy, replicate, cancel, status}) {
+  for (auto* command : {check, copy, replicate, vdiff, cancel, status}) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
 

@@ -102,6 +102,26 @@ void add_replicate(CLI::App& app, ReplicateArguments& a) {
   app.add_option("--target-threads-running-max", a.target_threads_running_max, "Pause at so many running threads on the target; 0: never")->capture_default_str();
 }
 
+void add_vdiff(CLI::App& app, VdiffArguments& a) {
+  app.add_option("--tables", a.tables, "Only these: table or schema.table of the source, with * and ?")->delimiter(',');
+  app.add_flag("--only-keys", a.only_keys, "Look only whether every row is there, not what is in it");
+  app.add_option("--limit-differences", a.differences_max, "Leave the rest of a table out after so many")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app.add_flag("--repair", a.repair, "Rewrite rows that differ from the source's, then look at them again");
+  app.add_flag("--resume", a.resume, "Leave out tables that neither side has changed since the last finished comparison");
+  app.add_flag("--restart", a.restart, "Forget a comparison that was interrupted, and begin anew");
+  app.add_flag("--wait", a.wait, "Wait for the copy to be finished, and for another vdiff to end, rather than refuse");
+  app.add_option("--source-replica", a.source_replica, "DSN of a replica of the source, where the source's rows are read instead");
+  app.add_option("--target-replica", a.target_replica, "Likewise for the target");
+  app.add_option("--lanes", a.lanes, "Ranges compared at a time, each by a session with either side")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_option("--chunk-rows", a.chunk_rows, "Rows of one range, at most about")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app.add_option("--chunk-size", a.chunk_size, "Bytes of one range, about")->capture_default_str();
+  app.add_flag("--by-rows", a.by_rows, "Compare row by row where the servers could hash");
+  app.add_option("--snapshot-age", a.snapshot_age, "Longest life of a snapshot on either side")->capture_default_str();
+  app.add_option("--history-list-max", a.history_list_max, "Give the snapshots up at this purge lag of the source; 0: never")->capture_default_str();
+  app.add_option("--source-threads-running-max", a.source_threads_running_max, "Pause at so many running threads; 0: never")->capture_default_str();
+  app.add_option("--target-threads-running-max", a.target_threads_running_max, "Likewise on the target")->capture_default_str();
+}
+
 state::StateFile open_state(const CommonOptions& options) {
   return state::StateFile(options.state.empty() ? state::StateFile::default_path() : options.state);
 }
@@ -192,6 +212,29 @@ workflow::ReplicateTuning tuning_of(const ReplicateArguments& a) {
   tuning.is_source_moved = a.source_moved;
   tuning.metrics_address = a.metrics;
   tuning.throttle.target_threads_running_max = a.target_threads_running_max;
+  return tuning;
+}
+
+workflow::VdiffTuning tuning_of(const VdiffArguments& a) {
+  if (a.restart && a.resume) refuse("--restart", "--resume is given too", "name one of them");
+  workflow::VdiffTuning tuning;
+  tuning.lanes = a.lanes;
+  tuning.limits.rows_per_chunk = a.chunk_rows;
+  tuning.limits.bytes_per_chunk = bytes_of(a.chunk_size, "--chunk-size");
+  tuning.snapshot_age_max = duration_of(a.snapshot_age, "--snapshot-age");
+  tuning.throttle.history_list_max = a.history_list_max;
+  tuning.throttle.source_threads_running_max = a.source_threads_running_max;
+  tuning.throttle.target_threads_running_max = a.target_threads_running_max;
+  tuning.tables = a.tables;
+  tuning.only_keys = a.only_keys;
+  tuning.never_hash = a.by_rows;
+  tuning.differences_max = a.differences_max;
+  tuning.does_repair = a.repair;
+  tuning.does_wait = a.wait;
+  tuning.does_restart = a.restart;
+  tuning.does_resume = a.resume;
+  tuning.source_replica = a.source_replica;
+  tuning.target_replica = a.target_replica;
   return tuning;
 }
 

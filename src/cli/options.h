@@ -8,6 +8,7 @@
 #include "godwit/state/state_file.h"
 #include "godwit/workflow/copy.h"
 #include "godwit/workflow/replicate.h"
+#include "godwit/workflow/vdiff.h"
 
 namespace godwit::cli {
 
@@ -66,12 +67,34 @@ struct ReplicateArguments {
   std::uint64_t target_threads_running_max = 0;
 };
 
+struct VdiffArguments {
+  std::vector<std::string> tables;
+  std::size_t lanes = 4;
+  std::uint64_t chunk_rows = 50'000;
+  std::string chunk_size = "8MiB";
+  std::string snapshot_age = "15m";
+  std::uint64_t differences_max = 1000;
+  bool only_keys = false;
+  bool by_rows = false;
+  bool repair = false;
+  bool wait = false;
+  bool restart = false;
+  bool resume = false;
+  std::string source_replica;
+  std::string target_replica;
+  std::uint64_t history_list_max = 10'000'000;
+  std::uint64_t source_threads_running_max = 0;
+  std::uint64_t target_threads_running_max = 0;
+};
+
 void add_common(CLI::App& app, CommonOptions& options);
 void add_endpoints(CLI::App& app, CopyArguments& arguments);
 void add_selection(CLI::App& app, CopyArguments& arguments);
 void add_tuning(CLI::App& app, CopyArguments& arguments);
 void add_apply(CLI::App& app, ReplicateArguments& arguments);      // how a stream is applied
 void add_replicate(CLI::App& app, ReplicateArguments& arguments);  // how long, and who may look on
+
+void add_vdiff(CLI::App& app, VdiffArguments& arguments);
 
 // From the defaults file or the variable; a password in the DSN itself is used, with a warning.
 void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag);
@@ -83,5 +106,6 @@ workflow::CopyTuning tuning_of(const CopyArguments& arguments);
 // The recorded workflow, with the --source and --target that are given: a source may have moved.
 workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
 workflow::ReplicateTuning tuning_of(const ReplicateArguments& arguments);
+workflow::VdiffTuning tuning_of(const VdiffArguments& arguments);
 
 }  // namespace godwit::cli

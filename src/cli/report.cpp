@@ -8,37 +8,12 @@
 
 #include "godwit/util/failpoint.h"
 #include "godwit/util/text.h"
+#include "grid.h"
 
 namespace godwit::cli {
 namespace {
 
 using nlohmann::json;
-
-// A table of text: columns as wide as their widest cell; figures to the right.
-class Grid {
- public:
-  explicit Grid(std::vector<std::string> head, std::size_t text_columns = 1)
-      : text_columns_(text_columns), rows_{std::move(head)} {}
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  void print() const {
-    std::vector<std::size_t> widths(rows_[0].size());
-    for (const auto& row : rows_) {
-      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    for (const auto& row : rows_) {
-      std::string line;
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        if (i > 0) line += "  ";
-        line += i < text_columns_ ? fmt::format("{:<{}}", row[i], widths[i]) : fmt::format("{:>{}}", row[i], widths[i]);
-      }
-      fmt::print("{}\n", std::string(line.substr(0, line.find_last_not_of(' ') + 1)));
-    }
-  }
-
- private:
-  std::size_t text_columns_;
-  std::vector<std::vector<std::string>> rows_;
-};
 
 json to_json(const catalog::Issue& issue) {
   const char* severity = issue.severity == catalog::Severity::blocker   ? "blocker"
@@ -274,6 +249,7 @@ void print_workflows(state::StateFile& state, const std::string& only, bool with
     if (progress) document["copy"] = json::parse(*progress, nullptr, false);
     const auto stream = state.progress(workflow.name, "replicate");
     if (stream) document["replicate"] = json::parse(*stream, nullptr, false);
+    if (const auto vdiff = state.progress(workflow.name, "vdiff")) document["vdiff"] = json::parse(*vdiff, nullptr, false);
     if (with_history) {
       json events = json::array();
       for (const auto& event : state.events(workflow.name, 200)) {

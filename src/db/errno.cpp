@@ -11,7 +11,7 @@ struct Mapped {
 };
 
 // Numbers: MySQL "Server Error Message Reference" and MariaDB "Error Codes"; 2xxx are the client library's.
-constexpr std::array<Mapped, 74> kTable{{
+constexpr std::array<Mapped, 75> kTable{{
     {1005, Code::statement_failed},        // cannot create table
     {1021, Code::server_full},             // disk full
     {1030, Code::statement_failed},        // error from engine (28 inside the message means disk full)
@@ -43,6 +43,7 @@ constexpr std::array<Mapped, 74> kTable{{
     {1205, Code::lock_contention},         // lock wait timeout
     {1206, Code::lock_contention},         // lock table full
     {1213, Code::lock_contention},         // deadlock
+    {3572, Code::lock_contention},         // NOWAIT, and the lock is another's
     {1226, Code::too_many_connections},    // user resource limit
     {1227, Code::privilege_missing},       // specific access denied
     {1251, Code::access_denied},           // authentication protocol

@@ -213,18 +213,22 @@ gtid::Position end_of_binlog(Connection& connection) {
   return gtid::make_position(Flavour::mariadb, connection.scalar("SELECT @@GLOBAL.gtid_binlog_pos"));
 }
 
-Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, const Stop& stop) {
-  GODWIT_CHECK(options.readers > 0);
+SnapshotSessions connect_snapshot(const Endpoint& source, std::size_t readers) {
+  GODWIT_CHECK(readers > 0);
+  SnapshotSessions sessions{.readers = {}, .watcher = Connection::open(source)};
+  sessions.readers.reserve(readers);
+  for (std::size_t i = 0; i < readers; ++i) sessions.readers.push_back(Connection::open(source, Encoding::bytes));
+  return sessions;
+}
+
+Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options, const Stop& stop) {
   Snapshot snapshot;
-  snapshot.readers.reserve(options.readers);
-  for (std::size_t i = 0; i < options.readers; ++i) {
-    snapshot.readers.push_back(Connection::open(source, Encoding::bytes));
-  }
-  Connection watcher = Connection::open(source);
+  snapshot.readers = std::move(sessions.readers);
+  Connection& watcher = sessions.watcher;
   const bool is_mariadb = watcher.server().is_mariadb();
 
   std::optional<TableLocks> locks;
-  if (!options.exact_tables.empty()) locks.emplace(source, options, stop);
+  if (!options.exact_tables.empty()) locks.emplace(watcher.endpoint(), options, stop);
 
   if (!is_mariadb) snapshot.low = mysql_executed(watcher);  // before the first snapshot: see the top
   for (auto& reader : snapshot.readers) begin_snapshot(reader);
@@ -233,6 +237,10 @@ Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, c
   if (is_mariadb) snapshot.low = mariadb_snapshot_position(snapshot.readers.front());
   snapshot.opened = Clock::now();
   return snapshot;
+}
+
+Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, const Stop& stop) {
+  return open_snapshot(connect_snapshot(source, options.readers), options, stop);
 }
 
 }  // namespace godwit::db

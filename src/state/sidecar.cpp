@@ -18,8 +18,8 @@ constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb
 
 constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
 
-// Version 1 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 7> kTables{
+// Version 2 of the schema; a later version appends statements, none is edited.
+constexpr std::array<std::string_view, 11> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -53,9 +53,25 @@ constexpr std::array<std::string_view, 7> kTables{
     "account ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, "
     "user_name VARCHAR(128) NOT NULL, host_name VARCHAR(255) NOT NULL, is_role TINYINT NOT NULL, "
-    "UNIQUE KEY account_of_stream (stream, user_name, host_name))"};
+    "UNIQUE KEY account_of_stream (stream, user_name, host_name))",
+    // From here on version 2.
+    "stream_hold ("
+    "stream BIGINT UNSIGNED NOT NULL PRIMARY KEY, number BIGINT UNSIGNED NOT NULL, goal LONGTEXT NULL, state VARCHAR(16) NOT NULL, "
+    "position LONGTEXT NULL, asked DATETIME(3) NOT NULL)",
+    "vdiff ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL, options LONGTEXT NOT NULL, "
+    "position LONGTEXT NULL, started DATETIME(3) NOT NULL, ended DATETIME(3) NULL, KEY vdiff_of_workflow (workflow))",
+    "vdiff_table ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, vdiff BIGINT UNSIGNED NOT NULL, "
+    "source_schema VARCHAR(64) NOT NULL, source_table VARCHAR(64) NOT NULL, target_schema VARCHAR(64) NOT NULL, target_table VARCHAR(64) NOT NULL, "
+    "state VARCHAR(16) NOT NULL, why TEXT NOT NULL, done_upto LONGTEXT NULL, source_rows BIGINT UNSIGNED NOT NULL DEFAULT 0, "
+    "target_rows BIGINT UNSIGNED NOT NULL DEFAULT 0, compare_ms BIGINT UNSIGNED NOT NULL DEFAULT 0, definition_hash VARCHAR(64) NOT NULL, "
+    "UNIQUE KEY table_of_vdiff (vdiff, source_schema, source_table))",
+    "vdiff_difference ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, table_id BIGINT UNSIGNED NOT NULL, state VARCHAR(16) NOT NULL, kind VARCHAR(16) NOT NULL, "
+    "row_key LONGTEXT NOT NULL, detail LONGTEXT NOT NULL, KEY difference_of_table (table_id, state))"};
 
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kVersion = 2;
 
 std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
 
@@ -169,21 +185,22 @@ void Sidecar::create() {
                  .cause = fmt::format("its version is {}, this godwit knows {}", version.u64(0, "version"), kVersion),
                  .remedy = "use the newer godwit"});
   }
-  if (!version.empty()) return;
+  if (!version.empty() && version.u64(0, "version") == kVersion) return;
   for (const auto table : kTables) {
     db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), table, kTableOptions));
   }
   db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TINYINT NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL) {}",
                           name("meta"),
                           kTableOptions));
-  db_.execute(fmt::format("INSERT IGNORE INTO {} VALUES (1, {})", name("meta"), kVersion));
+  db_.execute(fmt::format("INSERT INTO {} VALUES (1, {}) ON DUPLICATE KEY UPDATE version = VALUES(version)", name("meta"), kVersion));
 }
 
 void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
 
 void Sidecar::drop_begun() {
   const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN "
-                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy', 'prepared_xa', 'heartbeat', 'account')",
+                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy', 'prepared_xa', 'heartbeat', 'account', "
+                                                 "'stream_hold', 'vdiff', 'vdiff_table', 'vdiff_difference')",
                                                  quote_string(kSidecarSchema)))
                                .empty();
   if (!is_foreign) drop();
@@ -301,6 +318,11 @@ void Sidecar::forget(std::uint64_t stream) {
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("post_copy"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
+  const std::string vdiffs = fmt::format("SELECT id FROM {} WHERE workflow = (SELECT workflow FROM {} WHERE id = {})", name("vdiff"), name("stream"), stream);
+  db_.execute(fmt::format("DELETE FROM {} WHERE table_id IN (SELECT id FROM {} WHERE vdiff IN ({}))", name("vdiff_difference"), name("vdiff_table"), vdiffs));
+  db_.execute(fmt::format("DELETE FROM {} WHERE vdiff IN ({})", name("vdiff_table"), vdiffs));
+  db_.execute(fmt::format("DELETE FROM {} WHERE workflow = (SELECT workflow FROM {} WHERE id = {})", name("vdiff"), name("stream"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");
 }

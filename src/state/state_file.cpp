@@ -251,4 +251,11 @@ std::optional<std::string> StateFile::progress(std::string_view workflow, std::s
   return rows[0][0];
 }
 
+std::optional<std::chrono::milliseconds> StateFile::progress_age(std::string_view workflow, std::string_view command) {
+  const auto rows = impl_->db.query("SELECT CAST((julianday('now') - julianday(at)) * 86400000 AS INTEGER) FROM progress WHERE workflow = ? AND command = ?",
+                                    {std::string(workflow), std::string(command)});
+  if (rows.empty()) return std::nullopt;
+  return std::chrono::milliseconds(parse_i64(rows[0][0]).value_or(0));
+}
+
 }  // namespace godwit::state

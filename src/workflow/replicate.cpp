@@ -104,6 +104,7 @@ void ReplicateRun::claim() {
   const state::StreamKey key{.workflow = definition_.name};
   const auto row = state::Sidecar::exists(*target_) ? sidecar.find(key) : std::nullopt;
   refuse_unready(definition_, row);
+  sidecar.create();  // one of an earlier version is brought up to date
   move_source(sidecar, *row);
   if (tuning_.is_source_moved) state_.move_source(definition_.name, db::to_string(definition_.source));
   state_.record_workflow(definition_.name, to_options(definition_));  // refuses other options, before anybody is fenced out

@@ -32,6 +32,26 @@ std::string SidecarCheckpoint::overlap_statement(const gtid::Set& end) const {
   return state::update_statement(stream_, epoch_, "overlap_end = " + sql::quote_string(end.to_string()));
 }
 
+std::optional<apply::Checkpoint::Hold> SidecarCheckpoint::asked_hold(db::Connection& target) const {
+  const db::Rows rows = target.query(fmt::format("SELECT number, goal FROM {} WHERE stream = {} AND state IN ('asked', 'held')", table("stream_hold"), stream_));
+  if (rows.empty()) return std::nullopt;
+  Hold hold{.number = rows.u64(0, "number"), .goal = {}};
+  if (!rows.is_null(0, "goal")) hold.goal = gtid::Set::parse(flavour_, rows.text(0, "goal"));
+  return hold;
+}
+
+void SidecarCheckpoint::note_held(db::Connection& target, const Hold& hold, const gtid::Set& position) const {
+  target.execute(fmt::format("UPDATE {} SET state = 'held', position = {} WHERE stream = {} AND number = {}",
+                             table("stream_hold"),
+                             sql::quote_string(position.to_string()),
+                             stream_,
+                             hold.number));
+}
+
+void SidecarCheckpoint::give_up_hold(db::Connection& target, const Hold& hold) const {
+  target.execute(fmt::format("UPDATE {} SET state = 'given_up' WHERE stream = {} AND number = {}", table("stream_hold"), stream_, hold.number));
+}
+
 std::string SidecarCheckpoint::store_prepared_statement(const std::string& xid, std::string_view changes) const {
   return fmt::format("INSERT INTO {} (stream, xid, changes, created) VALUES ({}, {}, {}, UTC_TIMESTAMP(3))",
                      table("prepared_xa"),

@@ -20,6 +20,9 @@ class SidecarCheckpoint : public apply::Checkpoint {
   std::string advance_statement(const gtid::Set& position) const override;
   std::string overlap_statement(const gtid::Set& end) const override;
   [[noreturn]] void throw_fenced() const override { state::throw_fenced(stream_, epoch_); }
+  std::optional<Hold> asked_hold(db::Connection& target) const override;
+  void note_held(db::Connection& target, const Hold& hold, const gtid::Set& position) const override;
+  void give_up_hold(db::Connection& target, const Hold& hold) const override;
   std::string store_prepared_statement(const std::string& xid, std::string_view changes) const override;
   std::string select_prepared_statement(const std::string& xid) const override;
   std::string erase_prepared_statement(const std::string& xid) const override;

@@ -2,6 +2,8 @@
 // the sidecar. Implemented by workflow. load() from the applier's thread; the statements are made by any.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "godwit/db/connection.h"
@@ -29,6 +31,16 @@ class Checkpoint {
   virtual std::string advance_statement(const gtid::Set& position) const = 0;
   virtual std::string overlap_statement(const gtid::Set& end) const = 0;
   [[noreturn]] virtual void throw_fenced() const = 0;
+
+  // Somebody asks the stream to stand still for a moment, between two of its transactions: at `goal`, or where it is.
+  struct Hold {
+    std::uint64_t number = 0;  // of the request
+    std::optional<gtid::Set> goal;
+  };
+  virtual std::optional<Hold> asked_hold(db::Connection& target) const = 0;
+  virtual void note_held(db::Connection& target, const Hold& hold, const gtid::Set& position) const = 0;
+  // The stream goes on, though nobody has said so: whoever still counts on its standing still finds out.
+  virtual void give_up_hold(db::Connection& target, const Hold& hold) const = 0;
 
   // Rows of XA transactions that are prepared and not yet decided.
   virtual std::string store_prepared_statement(const std::string& xid, std::string_view changes) const = 0;

@@ -99,6 +99,9 @@ struct Selection {
   std::vector<std::string> exclude_tables;
 };
 
+// Whether a pattern of a selection means the table.
+bool matches_table(std::string_view pattern, std::string_view schema, std::string_view table);
+
 struct SchemaDefaults {
   std::string charset;
   std::string collation;

@@ -30,6 +30,14 @@ struct Snapshot {
 
 Snapshot open_snapshot(const Endpoint& source, const SnapshotOptions& options, const Stop& stop);
 
+// The same in two steps, for those who must be quick in the second: sessions first, their views later.
+struct SnapshotSessions {
+  std::vector<Connection> readers;
+  Connection watcher;
+};
+SnapshotSessions connect_snapshot(const Endpoint& source, std::size_t readers);
+Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options, const Stop& stop);
+
 // One session's consistent state from here on, without positions.
 void begin_snapshot(Connection& reader);
 

@@ -3,6 +3,7 @@
 // Format: docs/state-file.md; migrations by PRAGMA user_version.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -70,7 +71,8 @@ class StateFile {
   // What a running command last said of itself, for `status`: one JSON document per workflow and command.
   void set_progress(std::string_view workflow, std::string_view command, std::string_view json);
   std::optional<std::string> progress(std::string_view workflow, std::string_view command);
-
+  // How long ago it said so.
+  std::optional<std::chrono::milliseconds> progress_age(std::string_view workflow, std::string_view command);
 
  private:
   struct Impl;

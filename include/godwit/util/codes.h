@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog, 08 streams.
+// 07 positions and the binlog, 08 streams, 09 vdiff.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -88,7 +88,13 @@
   X(0805, drift, diverged, "the target differs from what the stream implies")                      \
   X(0806, stream_not_ready, precondition, "the stream cannot run in its present state")            \
   X(0807, source_behind, precondition, "the server lacks transactions that the stream has behind it") \
-  X(0808, xa_unknown, precondition, "the outcome of an XA transaction whose rows were never seen")
+  X(0808, xa_unknown, precondition, "the outcome of an XA transaction whose rows were never seen") \
+  X(0901, sides_differ, diverged, "the sides differ")                                              \
+  X(0902, vdiff_partial, precondition, "not everything was compared")                              \
+  X(0903, hold_lost, retryable, "the stream did not stand still for the snapshots")                \
+  X(0904, replica_behind, retryable, "the replica does not reach the position in time")            \
+  X(0905, key_order_wrong, corrupt, "a side gave rows in another order than it was asked for")     \
+  X(0906, repair_refused, precondition, "a difference cannot be repaired")
 
 namespace godwit {
 

@@ -45,7 +45,16 @@ struct Failpoint {
   X(apply_jobs_done, "apply.jobs_done", "all jobs of a window are committed; the position has not moved") \
   X(apply_position_moved, "apply.position_moved", "rows and position are committed; nobody has heard of it yet") \
   X(apply_statement_run, "apply.statement_run", "a DDL statement has run on the target; the position has not moved") \
-  X(apply_xa_stored, "apply.xa_stored", "an XA transaction's rows are stored; not committed")
+  X(apply_xa_stored, "apply.xa_stored", "an XA transaction's rows are stored; not committed")             \
+  X(apply_held, "apply.held", "the stream stands still, as it was asked to; nobody knows yet")              \
+  X(vdiff_begun, "vdiff.begun", "the comparison is recorded; no snapshot is open")                         \
+  X(vdiff_held, "vdiff.held", "the stream stands still for the snapshots; none is open")                   \
+  X(vdiff_paired, "vdiff.paired", "both sides' snapshots are open, the stream goes on; nothing is compared") \
+  X(vdiff_chunk_compared, "vdiff.chunk_compared", "a chunk is compared; not recorded")                     \
+  X(vdiff_chunk_recorded, "vdiff.chunk_recorded", "a chunk's result is recorded")                          \
+  X(vdiff_rechecking, "vdiff.rechecking", "suspected rows are about to be read again")                      \
+  X(vdiff_repairing, "vdiff.repairing", "a row is about to be rewritten; its repair is journaled")          \
+  X(vdiff_repaired, "vdiff.repaired", "a row is rewritten; not marked repaired")
 
 #define GODWIT_FAILPOINT_ENUM(identifier, name, where) identifier,
 enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "godwit/util/text.h"
+#include "grid.h"
+#include "report.h"
+
+namespace godwit::cli {
+namespace {
+
+using nlohmann::json;
+using workflow::Verdict;
+
+const char* to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::identical:
+      return "identical";
+    case Verdict::different:
+      return "different";
+    case Verdict::partial:
+      return "partial";
+  }
+  return "";
+}
+
+json to_json(const workflow::VdiffDifference& difference) {
+  json values = json::array();
+  for (const auto& value : difference.values) values.push_back({{"column", value.column}, {"source", value.source}, {"target", value.target}});
+  return {{"kind", difference.kind}, {"key", difference.key}, {"count", difference.count}, {"values", values}, {"is_repaired", difference.is_repaired}};
+}
+
+json to_json(const workflow::VdiffTable& table) {
+  json samples = json::array();
+  for (const auto& sample : table.samples) samples.push_back(to_json(sample));
+  return {{"source", table.source},
+          {"target", table.target},
+          {"state", table.state},
+          {"why", table.why},
+          {"manner", table.manner},
+          {"source_rows", table.source_rows},
+          {"target_rows", table.target_rows},
+          {"equal", table.equal()},
+          {"missing", table.missing},
+          {"extra", table.extra},
+          {"different", table.different},
+          {"repaired", table.repaired},
+          {"unsettled", table.unsettled},
+          {"duration_ms", table.duration.count()},
+          {"left_out_columns", table.left_out},
+          {"samples", samples}};
+}
+
+void print_sample(const workflow::VdiffTable& table, const workflow::VdiffDifference& sample) {
+  const char* what = sample.kind == "missing" ? "missing on the target" : sample.kind == "extra" ? "on the target only" : "different";
+  const std::string where = sample.key.empty() ? "a row" : sample.key;
+  fmt::print("{}: {}{}: {}{}\n", table.source, where, sample.count > 1 ? fmt::format(" ({} times)", format_count(sample.count)) : "", what, sample.is_repaired ? ", repaired" : "");
+  if (sample.kind != "different" && !sample.key.empty()) return;
+  for (const auto& value : sample.values) {
+    if (!value.source.empty()) fmt::print("    {:<24} source {}\n", value.column, value.source);
+    if (!value.target.empty()) fmt::print("    {:<24} target {}\n", value.source.empty() ? value.column : "", value.target);
+  }
+}
+
+// The last line is the one that people go by.
+std::string verdict_line(const workflow::VdiffReport& report) {
+  std::uint64_t rows = 0;
+  std::uint64_t differences = 0;
+  std::uint64_t unsettled = 0;
+  std::uint64_t repaired = 0;
+  std::size_t unfinished = 0;
+  for (const auto& table : report.tables) {
+    rows += table.source_rows;
+    differences += table.missing + table.extra + table.different;
+    unsettled += table.unsettled;
+    repaired += table.repaired;
+    unfinished += table.state == "compared" || table.state == "unchanged" ? 0U : 1U;
+  }
+  const std::string what = fmt::format("{} tables, {} rows", report.tables.size(), format_count(rows));
+  const std::string mended = repaired == 0 ? "" : fmt::format(" ({} repaired)", format_count(repaired));
+  switch (report.verdict) {
+    case Verdict::identical:
+      return fmt::format("{}: {} at position {}{}", what, report.only_keys ? "the same keys" : "identical", report.position, mended);
+    case Verdict::different:
+      return fmt::format("{}: {} rows DIFFER at position {}{}{}", what, format_count(differences), report.position, mended, unfinished == 0 ? "" : fmt::format("; {} tables are not compared to their end", unfinished));
+    case Verdict::partial:
+      return fmt::format("{}: PARTIAL: {} rows could not be settled, {} tables are not compared to their end; position {}", what, format_count(unsettled), unfinished, report.position);
+  }
+  return what;
+}
+
+}  // namespace
+
+void print_vdiff(const std::string& name, const workflow::VdiffReport& report, bool is_json) {
+  if (is_json) {
+    json tables = json::array();
+    for (const auto& table : report.tables) tables.push_back(to_json(table));
+    print_json("vdiff",
+               {{"workflow", name},
+                {"verdict", to_string(report.verdict)},
+                {"position", report.position},
+                {"only_keys", report.only_keys},
+                {"pairs", report.pairs},
+                {"held_us_max", report.held_max.count()},
+                {"writes_held_us", report.writes_held.count()},
+                {"duration_ms", report.duration.count()},
+                {"went_on", report.was_resumed},
+                {"tables", tables}});
+    return;
+  }
+  Grid grid({"table", "compared by", "source", "target", "equal", "missing", "extra", "different", "time"}, 2);
+  for (const auto& table : report.tables) {
+    grid.add({table.source, table.state == "unchanged" ? "unchanged since" : table.manner, format_count(table.source_rows), format_count(table.target_rows), format_count(table.equal()), format_count(table.missing), format_count(table.extra),
+              format_count(table.different), format_duration(table.duration)});
+  }
+  grid.print();
+  for (const auto& table : report.tables) {
+    for (const auto& sample : table.samples) print_sample(table, sample);
+    if (!table.why.empty()) fmt::print("{}: not compared to its end: {}\n", table.source, table.why);
+    if (!table.left_out.empty()) fmt::print("{}: not compared, since the source has no such column: {}\n", table.source, join(table.left_out, ", "));
+  }
+  fmt::print("{} in {}, {} snapshot pairs; the stream stood still for {:.1f} ms at most\n", name, format_duration(report.duration), report.pairs, static_cast<double>(report.held_max.count()) / 1000);
+  fmt::print("{}\n", verdict_line(report));
+}
+
+}  // namespace godwit::cli

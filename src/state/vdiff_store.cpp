@@ -1,0 +1,179 @@
+#include "godwit/state/vdiff_store.h"
+
+#include <fmt/format.h>
+
+#include "godwit/sql/quote.h"
+#include "godwit/state/sidecar.h"
+#include "godwit/util/text.h"
+
+namespace godwit::state {
+namespace {
+
+using sql::quote_string;
+
+std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
+
+std::string text_or_null(const std::string& text) { return text.empty() ? "NULL" : quote_string(text); }
+
+}  // namespace
+
+std::optional<VdiffRow> VdiffStore::newest(std::string_view workflow) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE workflow = {} ORDER BY id DESC LIMIT 1", name("vdiff"), quote_string(workflow)));
+  if (rows.empty()) return std::nullopt;
+  return VdiffRow{.id = rows.u64(0, "id"),
+                  .state = rows.text(0, "state"),
+                  .options = rows.text(0, "options"),
+                  .position = rows.text(0, "position"),
+                  .started = rows.text(0, "started"),
+                  .ended = rows.text(0, "ended")};
+}
+
+std::uint64_t VdiffStore::begin(std::string_view workflow, std::string_view options) {
+  db_.execute(fmt::format("INSERT INTO {} (workflow, state, options, started) VALUES ({}, 'running', {}, UTC_TIMESTAMP(3))",
+                          name("vdiff"),
+                          quote_string(workflow),
+                          quote_string(options)));
+  return parse_u64(db_.scalar("SELECT LAST_INSERT_ID()")).value_or(0);
+}
+
+void VdiffStore::set_position(std::uint64_t vdiff, std::string_view position) {
+  db_.execute(fmt::format("UPDATE {} SET position = {} WHERE id = {}", name("vdiff"), quote_string(position), vdiff));
+}
+
+void VdiffStore::end(std::uint64_t vdiff, std::string_view state) {
+  db_.execute(fmt::format("UPDATE {} SET state = {}, ended = UTC_TIMESTAMP(3) WHERE id = {}", name("vdiff"), quote_string(state), vdiff));
+}
+
+void VdiffStore::reopen(std::uint64_t vdiff, std::string_view state) {
+  db_.execute(fmt::format("UPDATE {} SET state = {}, ended = NULL WHERE id = {}", name("vdiff"), quote_string(state), vdiff));
+}
+
+void VdiffStore::forget_others(std::string_view workflow, std::uint64_t vdiff) {
+  const std::string others = fmt::format("SELECT id FROM {} WHERE workflow = {} AND id <> {}", name("vdiff"), quote_string(workflow), vdiff);
+  db_.execute("START TRANSACTION");
+  db_.execute(fmt::format("DELETE FROM {} WHERE table_id IN (SELECT id FROM {} WHERE vdiff IN ({}))", name("vdiff_difference"), name("vdiff_table"), others));
+  db_.execute(fmt::format("DELETE FROM {} WHERE vdiff IN ({})", name("vdiff_table"), others));
+  db_.execute(fmt::format("DELETE FROM {} WHERE workflow = {} AND id <> {}", name("vdiff"), quote_string(workflow), vdiff));
+  db_.execute("COMMIT");
+}
+
+std::vector<VdiffTableRow> VdiffStore::tables(std::uint64_t vdiff) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE vdiff = {} ORDER BY id", name("vdiff_table"), vdiff));
+  std::vector<VdiffTableRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.id = rows.u64(i, "id"),
+                      .source_schema = rows.text(i, "source_schema"),
+                      .source_table = rows.text(i, "source_table"),
+                      .target_schema = rows.text(i, "target_schema"),
+                      .target_table = rows.text(i, "target_table"),
+                      .state = rows.text(i, "state"),
+                      .why = rows.text(i, "why"),
+                      .done_upto = rows.text(i, "done_upto"),
+                      .source_rows = rows.u64(i, "source_rows"),
+                      .target_rows = rows.u64(i, "target_rows"),
+                      .compare_ms = rows.u64(i, "compare_ms"),
+                      .definition_hash = rows.text(i, "definition_hash")});
+  }
+  return result;
+}
+
+void VdiffStore::add_table(std::uint64_t vdiff, const VdiffTableRow& table) {
+  db_.execute(fmt::format("INSERT IGNORE INTO {} (vdiff, source_schema, source_table, target_schema, target_table, state, why, definition_hash) "
+                          "VALUES ({}, {}, {}, {}, {}, {}, {}, {})",
+                          name("vdiff_table"),
+                          vdiff,
+                          quote_string(table.source_schema),
+                          quote_string(table.source_table),
+                          quote_string(table.target_schema),
+                          quote_string(table.target_table),
+                          quote_string(table.state),
+                          quote_string(table.why),
+                          quote_string(table.definition_hash)));
+}
+
+void VdiffStore::advance(const VdiffTableRow& table, const std::vector<VdiffDifferenceRow>& suspected) {
+  db_.execute("START TRANSACTION");
+  db_.execute(fmt::format("UPDATE {} SET state = {}, why = {}, done_upto = {}, source_rows = {}, target_rows = {}, compare_ms = {} WHERE id = {}",
+                          name("vdiff_table"),
+                          quote_string(table.state),
+                          quote_string(table.why),
+                          text_or_null(table.done_upto),
+                          table.source_rows,
+                          table.target_rows,
+                          table.compare_ms,
+                          table.id));
+  for (const auto& row : suspected) {
+    db_.execute(fmt::format("INSERT INTO {} (table_id, state, kind, row_key, detail) VALUES ({}, {}, {}, {}, {})",
+                            name("vdiff_difference"),
+                            table.id,
+                            quote_string(row.state),
+                            quote_string(row.kind),
+                            quote_string(row.row_key),
+                            quote_string(row.detail)));
+  }
+  db_.execute("COMMIT");
+}
+
+std::vector<VdiffDifferenceRow> VdiffStore::differences(std::uint64_t vdiff, std::string_view state) {
+  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE state = {} AND table_id IN (SELECT id FROM {} WHERE vdiff = {}) ORDER BY id",
+                                              name("vdiff_difference"),
+                                              quote_string(state),
+                                              name("vdiff_table"),
+                                              vdiff));
+  std::vector<VdiffDifferenceRow> result;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result.push_back({.id = rows.u64(i, "id"),
+                      .table_id = rows.u64(i, "table_id"),
+                      .state = rows.text(i, "state"),
+                      .kind = rows.text(i, "kind"),
+                      .row_key = rows.text(i, "row_key"),
+                      .detail = rows.text(i, "detail")});
+  }
+  return result;
+}
+
+void VdiffStore::confirm(const VdiffDifferenceRow& difference) {
+  db_.execute(fmt::format("UPDATE {} SET state = 'confirmed', kind = {}, detail = {} WHERE id = {}",
+                          name("vdiff_difference"),
+                          quote_string(difference.kind),
+                          quote_string(difference.detail),
+                          difference.id));
+}
+
+void VdiffStore::settle(std::uint64_t difference) { db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("vdiff_difference"), difference)); }
+
+void VdiffStore::set_repaired(std::uint64_t difference) {
+  db_.execute(fmt::format("UPDATE {} SET state = 'repaired' WHERE id = {}", name("vdiff_difference"), difference));
+}
+
+// --- the hold -----------------------------------------------------------------------------------------------------
+
+std::uint64_t HoldStore::ask(const std::optional<std::string>& goal) {
+  const std::string goal_literal = goal ? quote_string(*goal) : "NULL";
+  // LAST_INSERT_ID(…) makes the number known without asking again.
+  db_.execute(fmt::format("INSERT INTO {} (stream, number, goal, state, asked) VALUES ({}, LAST_INSERT_ID(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000000)), {}, 'asked', UTC_TIMESTAMP(3)) "
+                          "ON DUPLICATE KEY UPDATE number = LAST_INSERT_ID(number + 1), goal = {}, state = 'asked', position = NULL, asked = UTC_TIMESTAMP(3)",
+                          name("stream_hold"),
+                          stream_,
+                          goal_literal,
+                          goal_literal));
+  return parse_u64(db_.scalar("SELECT LAST_INSERT_ID()")).value_or(0);
+}
+
+std::optional<std::string> HoldStore::held_at(std::uint64_t number) {
+  const db::Rows rows = db_.query(fmt::format("SELECT position FROM {} WHERE stream = {} AND number = {} AND state = 'held'", name("stream_hold"), stream_, number));
+  if (rows.empty()) return std::nullopt;
+  return rows.text(0, "position");
+}
+
+bool HoldStore::is_given_up(std::uint64_t number) {
+  return db_.query(fmt::format("SELECT 1 FROM {} WHERE stream = {} AND number = {} AND state IN ('asked', 'held')", name("stream_hold"), stream_, number)).empty();
+}
+
+bool HoldStore::end(std::uint64_t number) {
+  return db_.execute(fmt::format("DELETE FROM {} WHERE stream = {} AND number = {} AND state = 'held'", name("stream_hold"), stream_, number)).affected_rows == 1;
+}
+
+void HoldStore::drop() { db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream_)); }
+
+}  // namespace godwit::state

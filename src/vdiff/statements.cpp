@@ -1,0 +1,160 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/text.h"
+#include "godwit/vdiff/plan.h"
+
+namespace godwit::vdiff {
+namespace {
+
+using db::Side;
+
+const std::string& form(const Column& column, Side side) { return side == Side::source ? column.source_form : column.target_form; }
+const std::string& name(const Column& column, Side side) { return side == Side::source ? column.name : column.target_name; }
+
+std::string from(const TablePlan& plan, Side side) {
+  const bool is_source = side == Side::source;
+  std::string text = " FROM " + (is_source ? sql::quote_table(plan.source_schema, plan.source_table) : sql::quote_table(plan.target_schema, plan.target_table));
+  const std::string& index = is_source ? plan.source_index : plan.target_index;
+  if (!index.empty()) text += fmt::format(" FORCE INDEX ({})", sql::quote_identifier(index));
+  return text;
+}
+
+// What the server compares as it orders the index.
+std::string key_expression(const TablePlan& plan, const KeyColumn& key, Side side) {
+  const std::string quoted = sql::quote_identifier(name(plan.columns[key.column], side));
+  return key.literal == Literal::ordinal ? quoted + "+0" : quoted;
+}
+
+std::string literal(const KeyColumn& key, Side side, const std::string& value) {
+  const auto hexadecimal = [&] { return value.empty() ? std::string("''") : sql::hex_literal(value); };
+  switch (key.literal) {
+    case Literal::number:
+    case Literal::ordinal:
+      return value;
+    case Literal::text:
+      return fmt::format("_{} {}", side == Side::source ? key.source_charset : key.target_charset, hexadecimal());
+    case Literal::bytes:
+      return hexadecimal();
+    case Literal::quoted:
+      return "_latin1" + sql::quote_string(value);
+  }
+  return {};
+}
+
+// (`a` > 1 OR (`a` = 1 AND `b` > 2)): never row constructors, which servers do not look up in an index.
+std::string beyond(const TablePlan& plan, Side side, const Bound& bound, std::string_view last_operator, std::string_view operator_before) {
+  std::vector<std::string> alternatives;
+  std::string equal_so_far;
+  for (std::size_t i = 0; i < plan.key.size(); ++i) {
+    const std::string column = key_expression(plan, plan.key[i], side);
+    const std::string value = literal(plan.key[i], side, bound[i]);
+    const bool is_last = i + 1 == plan.key.size();
+    alternatives.push_back(fmt::format("({}{} {} {})", equal_so_far, column, is_last ? last_operator : operator_before, value));
+    equal_so_far += fmt::format("{} = {} AND ", column, value);
+  }
+  return "(" + join(alternatives, " OR ") + ")";
+}
+
+std::string where(const TablePlan& plan, Side side, const Range& range) {
+  std::vector<std::string> parts;
+  if (range.lower) parts.push_back(beyond(plan, side, *range.lower, ">", ">"));
+  if (range.upper) parts.push_back(beyond(plan, side, *range.upper, "<=", "<"));
+  return parts.empty() ? "" : " WHERE " + join(parts, " AND ");
+}
+
+std::string order(const TablePlan& plan, Side side) {
+  std::vector<std::string> parts;
+  for (const auto& key : plan.key) parts.push_back(sql::quote_identifier(name(plan.columns[key.column], side)));
+  return parts.empty() ? "" : " ORDER BY " + join(parts, ", ");
+}
+
+std::string select_columns(const TablePlan& plan, Side side) {
+  std::vector<std::string> parts;
+  for (const auto& column : plan.columns) parts.push_back(form(column, side));
+  return "SELECT " + join(parts, ", ");
+}
+
+// One text for a row that no other row has: each value with its length before it, or, where it is digits and signs, with a bar behind it; NULL
+// is an N, which is neither. The session's names are binary, so that no byte is converted on the way.
+std::string row_text(const TablePlan& plan, Side side) {
+  std::vector<std::string> parts;
+  for (const auto& column : plan.columns) {
+    const std::string& value = form(column, side);
+    if (column.is_plain) {
+      parts.push_back(column.is_nullable ? fmt::format("IFNULL({},'N'),'|'", value) : value + ",'|'");
+    } else {
+      parts.push_back(column.is_nullable ? fmt::format("IFNULL(LENGTH({}),'N'),':',IFNULL({},'')", value, value) : fmt::format("LENGTH({}),':',{}", value, value));
+    }
+  }
+  return "CONCAT(" + join(parts, ",") + ")";
+}
+
+}  // namespace
+
+std::string select_rows(const TablePlan& plan, Side side, const Range& range, std::uint64_t rows_max) {
+  std::string text = select_columns(plan, side) + from(plan, side) + where(plan, side, range) + order(plan, side);
+  if (rows_max != 0) text += fmt::format(" LIMIT {}", rows_max);
+  return text;
+}
+
+std::string select_row(const TablePlan& plan, Side side, const Bound& key) {
+  return select_columns(plan, side) + from(plan, side) + " WHERE " + key_equals(plan, side, key);
+}
+
+// Count, rows that could not be hashed, and 128 bits: the first half of each row's SHA-256, combined by XOR. A key makes rows distinct, so that no
+// two of them cancel; and since the hash is of the whole row, values that two rows have swapped do not either. MariaDB's BIT_XOR takes 64 bits at
+// a time: there the hash is kept in a variable, and taken in two halves.
+std::string select_hash(const TablePlan& plan, const db::Server& server, Side side, const Range& range) {
+  const std::string row = row_text(plan, side);
+  std::string what;
+  if (server.is_mariadb()) {
+    what = fmt::format(
+        "SELECT COUNT(*), COUNT(*) - COUNT(@godwit_h := SHA2({},256)), "
+        "LPAD(HEX(BIT_XOR(CAST(CONV(LEFT(@godwit_h,16),16,10) AS UNSIGNED))),16,'0'), LPAD(HEX(BIT_XOR(CAST(CONV(SUBSTR(@godwit_h,17,16),16,10) AS UNSIGNED))),16,'0')",
+        row);
+  } else {
+    const std::string unhashed = plan.may_exceed_packet ? fmt::format("COALESCE(SUM({} IS NULL),0)", row) : "0";
+    what = fmt::format("SELECT COUNT(*), {}, HEX(LEFT(BIT_XOR(UNHEX(SHA2({},256))),16)), ''", unhashed, row);
+  }
+  return what + from(plan, side) + where(plan, side, range);
+}
+
+std::string select_bound(const TablePlan& plan, Side side, const std::optional<Bound>& lower, std::uint64_t rows) {
+  std::vector<std::string> parts;
+  for (const auto& key : plan.key) parts.push_back(form(plan.columns[key.column], side));
+  return "SELECT " + join(parts, ", ") + from(plan, side) + where(plan, side, {.lower = lower, .upper = {}}) + order(plan, side) + fmt::format(" LIMIT 1 OFFSET {}", rows - 1);
+}
+
+std::string key_equals(const TablePlan& plan, Side side, const Bound& key) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < plan.key.size(); ++i) {
+    parts.push_back(fmt::format("{} = {}", key_expression(plan, plan.key[i], side), literal(plan.key[i], side, key[i])));
+  }
+  return join(parts, " AND ");
+}
+
+std::string to_text(const Bound& bound) {
+  nlohmann::json document = nlohmann::json::array();
+  for (const auto& value : bound) document.push_back(hex(value));
+  return document.dump();
+}
+
+Bound bound_from_text(const std::string& text) {
+  const auto digit = [](char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'A' + 10); };
+  const auto document = nlohmann::json::parse(text, nullptr, false);
+  if (!document.is_array()) throw Error(Code::internal_error, {.object = "a bound in the sidecar", .cause = text, .remedy = "godwit vdiff --restart"});
+  Bound bound;
+  for (const auto& item : document) {
+    const std::string digits = item.get<std::string>();
+    std::string value;
+    for (std::size_t i = 0; i + 1 < digits.size(); i += 2) value.push_back(static_cast<char>(digit(digits[i]) << 4U | digit(digits[i + 1])));
+    bound.push_back(std::move(value));
+  }
+  return bound;
+}
+
+}  // namespace godwit::vdiff

@@ -1,0 +1,169 @@
+#include "stream_hold.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "bindings.h"
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+#include "sidecar_checkpoint.h"
+
+namespace godwit::workflow {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPause{2};
+constexpr milliseconds kReachPause{20};
+constexpr std::chrono::seconds kSilenceMax{60};  // of a replicate that is there and does not answer
+constexpr std::chrono::seconds kAlive{15};       // a replicate that has lost the target tells the state file of itself as long
+
+[[noreturn]] void lose(std::string cause) {
+  throw Error(Code::hold_lost, {.object = "the stream", .cause = std::move(cause), .remedy = "it is tried again"});
+}
+
+}  // namespace
+
+StreamHold::StreamHold(const Definition& definition, const apply::ApplyOptions& options, state::StateFile& state, const state::StreamRow& stream, const Stop& stop)
+    : definition_(definition), options_(options), state_(state), stream_(stream), stop_(stop), control_(db::Connection::open(target_endpoint(definition))) {
+  if (!is_followed()) state::HoldStore(control_, stream_.id).drop();  // of a comparison that was killed
+}
+
+// A replicate that is between two connections must not be fenced out: its last word in the state file is young then.
+bool StreamHold::is_followed() {
+  for (auto waited = milliseconds(0); waited < kAlive; waited += kReachPause * 10) {
+    if (state::has_sessions(control_, stream_.id)) return true;
+    const auto age = state_.progress_age(definition_.name, "replicate");
+    if (!age || *age > std::chrono::seconds(3)) return false;
+    if (!stop_.sleep_for(kReachPause * 10)) stop_.throw_if_requested();
+  }
+  return false;
+}
+
+state::StreamRow StreamHold::row() {
+  auto row = state::Sidecar(control_).find(stream_.key);
+  if (!row) lose("its row in the sidecar is gone: was the workflow cancelled?");
+  return std::move(*row);
+}
+
+void StreamHold::reach(const gtid::Position& goal) {
+  const gtid::Set wanted = gtid::Set::parse(goal);
+  auto told = Clock::now();
+  while (true) {
+    const auto now = row().position;
+    if (now && gtid::Set::parse(*now).contains(wanted)) return;
+    if (!is_followed()) {
+      apply(goal);
+      continue;
+    }
+    if (Clock::now() - told > std::chrono::seconds(10)) {
+      log::info("waiting for the stream: it is at {}, the source at {}", now ? now->text : "", goal.text);
+      told = Clock::now();
+    }
+    if (!stop_.sleep_for(kReachPause)) stop_.throw_if_requested();
+  }
+}
+
+// As replicate would, up to the goal.
+void StreamHold::apply(const gtid::Position& goal) {
+  try {
+    db::Connection source = db::Connection::open(source_endpoint(definition_));
+    if (!is_claimed_) {
+      const db::Server& server = source.server();
+      require_same_server(stream_, server);
+      stream_ = state::Sidecar(control_).claim(stream_.key, gtid::to_string(server.flavour), server.identity, server.version_text);
+      is_claimed_ = true;
+    }
+    const auto bindings = bind_tables(prepare(definition_, source, control_), source, control_, stream_.id, Definitions::present);
+    SidecarCheckpoint checkpoint(stream_.position->flavour, stream_.id, stream_.epoch);
+    apply::ApplyOptions options = options_;
+    options.attempts_max = 10;
+    apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), bindings, options, checkpoint, progress_, stop_);
+    applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
+    applier.run(gtid::Set::parse(goal));
+    stop_.throw_if_requested();
+  } catch (const Error& error) {
+    if (error.code() != Code::stream_fenced) throw;
+    is_claimed_ = false;
+    lose("another godwit has taken the stream over");
+  }
+}
+
+StreamHold::Standing::Standing(StreamHold& hold) : hold_(hold), is_followed_(hold.is_followed()), began_(Clock::now()) {
+  if (!is_followed_) {
+    epoch_ = hold_.row().epoch;
+    return;
+  }
+  number_ = state::HoldStore(hold_.control_, hold_.stream_.id).ask(std::nullopt);
+  try {
+    wait();
+  } catch (...) {
+    forget();
+    throw;
+  }
+  began_ = Clock::now();
+  failpoint(Fp::vdiff_held);
+}
+
+StreamHold::Standing::~Standing() {
+  if (!is_released_ && is_followed_) forget();
+}
+
+void StreamHold::Standing::forget() {
+  try {
+    state::HoldStore(hold_.control_, hold_.stream_.id).drop();
+  } catch (const Error& error) {
+    log::debug("the request to stand still is not taken back: {}", error.what());  // the stream gives it up by itself
+  }
+}
+
+void StreamHold::Standing::wait() {
+  state::HoldStore store(hold_.control_, hold_.stream_.id);
+  const auto began = Clock::now();
+  while (!store.held_at(number_)) {
+    if (store.is_given_up(number_)) lose("it went on before the snapshots were taken");
+    if (!hold_.stop_.sleep_for(kPause)) hold_.stop_.throw_if_requested();
+    if (Clock::now() - began > kSilenceMax) lose(fmt::format("it does not stand still within {}: is its replicate alive?", format_duration(kSilenceMax)));
+  }
+}
+
+void StreamHold::Standing::advance(const gtid::Position& goal) {
+  if (!is_followed_) {
+    const auto now = hold_.row().position;
+    if (!now || !gtid::Set::parse(*now).contains(gtid::Set::parse(goal))) hold_.apply(goal);
+    epoch_ = hold_.is_claimed_ ? hold_.stream_.epoch : epoch_;
+    return;
+  }
+  number_ = state::HoldStore(hold_.control_, hold_.stream_.id).ask(goal.text);
+  wait();
+}
+
+void StreamHold::Standing::lock(db::Connection& target) {
+  if (!is_followed_) {
+    const std::string epoch = target.scalar(fmt::format("SELECT epoch FROM {} WHERE id = {} FOR UPDATE", sql::quote_table(state::kSidecarSchema, "stream"), hold_.stream_.id));
+    if (epoch != fmt::format("{}", epoch_)) lose("another godwit has taken it over");
+    return;
+  }
+  const db::Rows rows = target.query(fmt::format("SELECT 1 FROM {} WHERE stream = {} AND number = {} AND state = 'held' FOR UPDATE",
+                                                 sql::quote_table(state::kSidecarSchema, "stream_hold"),
+                                                 hold_.stream_.id,
+                                                 number_));
+  if (rows.empty()) lose("it has gone on meanwhile");
+}
+
+std::chrono::microseconds StreamHold::Standing::release() {
+  is_released_ = true;
+  if (!is_followed_) {
+    if (hold_.row().epoch != epoch_) lose("another godwit has taken it over");
+    return std::chrono::microseconds(0);
+  }
+  if (!state::HoldStore(hold_.control_, hold_.stream_.id).end(number_)) lose("it went on before the snapshots were taken");
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
+}
+
+}  // namespace godwit::workflow

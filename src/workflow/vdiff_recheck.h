@@ -1,0 +1,75 @@
+// Looks at single rows of both sides at one exact instant: to settle what a scan suspected, and to rewrite what differs. One thread.
+//
+// The order is the proof. (1) The stream stands still. (2) The source's row is read at a position P that is exact: on MariaDB the snapshot's own;
+// on MySQL the row is locked (shared, for milliseconds) while the end of the binlog is read. P is not before where the stream stands.
+// (3) The stream goes to P and stands there: the target is the source at P. (4) The target's row is read. (5) The stream's note says that it
+// stood all the while. So a row that differs, differs: no write under way can look like a difference.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "godwit/catalog/ddl.h"
+#include "stream_hold.h"
+
+namespace godwit::workflow {
+
+struct VdiffTarget {  // one table
+  vdiff::TablePlan plan;
+  std::vector<catalog::Transfer> transfers;  // for repair: how the row travels
+  state::VdiffTableRow row;
+};
+
+class Recheck {
+ public:
+  // source, control: sessions for what is asked in passing, of the source and of the target.
+  Recheck(const Definition& definition, StreamHold& hold, const std::vector<VdiffTarget>& tables, db::Connection& source, db::Connection& control, const Stop& stop)
+      : definition_(definition), hold_(hold), tables_(tables), source_(source), control_(control), stop_(stop) {}
+
+  // Those that are settled are gone from the sidecar, those that are proved are confirmed there. Gives how many are neither: their rows were
+  // locked by somebody at every attempt.
+  std::size_t settle(std::uint64_t vdiff);
+
+  // Confirmed differences are rewritten from the source, each journaled by `note` first. Those that cannot be are confirmed still.
+  using Note = std::function<void(const VdiffTarget&, const state::VdiffDifferenceRow&)>;
+  void repair(std::uint64_t vdiff, const Note& note);
+
+  // Rows that were rewritten are looked at again: one that still differs is confirmed once more.
+  void verify_repaired(std::uint64_t vdiff);
+
+  std::chrono::microseconds held_max() const { return held_max_; }
+
+ private:
+  struct Seen {
+    std::vector<vdiff::RowPair::Values> source;
+    std::vector<vdiff::RowPair::Values> target;
+    std::vector<std::vector<std::optional<std::string>>> raw;  // for repair: the source's row as it travels
+    bool is_read = false;
+  };
+  using Batch = std::vector<state::VdiffDifferenceRow>;
+  using Conclude = std::function<void(const state::VdiffDifferenceRow&, const Seen&)>;
+
+  const VdiffTarget& table_of(const state::VdiffDifferenceRow& row) const;
+  std::vector<Seen> read_exact(const Batch& batch, bool for_repair, StreamHold::Standing& standing);
+  gtid::Position read_mariadb(const Batch& batch, bool for_repair, std::vector<Seen>& seen);
+  gtid::Position read_mysql(const Batch& batch, bool for_repair, std::vector<Seen>& seen);
+  void read_source(db::Connection& source, const state::VdiffDifferenceRow& row, bool for_repair, std::string_view locking, Seen& seen);
+  Batch look_at(const Batch& all, const Conclude& conclude);
+  void conclude(const state::VdiffDifferenceRow& row, const Seen& seen);
+  void rewrite(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row, const Seen& seen);
+
+  const Definition& definition_;
+  StreamHold& hold_;
+  const std::vector<VdiffTarget>& tables_;
+  db::Connection& source_;
+  db::Connection& control_;
+  const Stop& stop_;
+  std::chrono::microseconds held_max_{0};
+};
+
+// For people and reports.
+std::string shown_key(const vdiff::TablePlan& plan, const vdiff::Bound& key);
+std::string shown_value(const std::optional<std::string>& value, std::size_t from = 0);
+
+}  // namespace godwit::workflow
