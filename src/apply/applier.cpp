@@ -209,7 +209,7 @@ bool Applier::Run::does_stand() const { return hold_ && !is_open_ && !is_overlap
 void Applier::Run::stand_still() {
   db::Connection& target = main_.connection();
   owner_.checkpoint_.note_held(target, *hold_, state_.position);
-  failpoint(Fp::apply_held);
+  failpoint(Fp::stream_held);
   const auto began = std::chrono::steady_clock::now();
   while (owner_.stop_.sleep_for(kHoldPause)) {
     const auto asked = owner_.checkpoint_.asked_hold(target);

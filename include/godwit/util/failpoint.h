@@ -46,7 +46,7 @@ struct Failpoint {
   X(apply_position_moved, "apply.position_moved", "rows and position are committed; nobody has heard of it yet") \
   X(apply_statement_run, "apply.statement_run", "a DDL statement has run on the target; the position has not moved") \
   X(apply_xa_stored, "apply.xa_stored", "an XA transaction's rows are stored; not committed")             \
-  X(apply_held, "apply.held", "the stream stands still, as it was asked to; nobody knows yet")              \
+  X(stream_held, "stream.held", "the stream stands still, as it was asked to; what asked does not know yet")\
   X(vdiff_begun, "vdiff.begun", "the comparison is recorded; no snapshot is open")                         \
   X(vdiff_held, "vdiff.held", "the stream stands still for the snapshots; none is open")                   \
   X(vdiff_paired, "vdiff.paired", "both sides' snapshots are open, the stream goes on; nothing is compared") \
