@@ -202,9 +202,12 @@ class TableLocks {
 
 }  // namespace
 
-void begin_snapshot(Connection& reader) {
+void prepare_snapshot(Connection& reader) {
   // SESSION: without it the level holds for the next transaction only.
   reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+}
+
+void begin_snapshot(Connection& reader) {
   reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
 }
 
@@ -217,7 +220,10 @@ SnapshotSessions connect_snapshot(const Endpoint& source, std::size_t readers) {
   GODWIT_CHECK(readers > 0);
   SnapshotSessions sessions{.readers = {}, .watcher = Connection::open(source)};
   sessions.readers.reserve(readers);
-  for (std::size_t i = 0; i < readers; ++i) sessions.readers.push_back(Connection::open(source, Encoding::bytes));
+  for (std::size_t i = 0; i < readers; ++i) {
+    sessions.readers.push_back(Connection::open(source, Encoding::bytes));
+    prepare_snapshot(sessions.readers.back());
+  }
   return sessions;
 }
 

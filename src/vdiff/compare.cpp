@@ -9,6 +9,7 @@
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
+#include "godwit/util/text.h"
 #include "rows.h"
 
 namespace godwit::vdiff {
@@ -113,15 +114,15 @@ RangeResult Comparer::compare(const TablePlan& plan, const Range& range) {
 }
 
 bool Comparer::are_hashes_equal(const TablePlan& plan, const Range& range, RangeResult& result) {
-  const db::Rows source = source_.query(select_hash(plan, source_.server(), Side::source, range));
-  const db::Rows target = target_.query(select_hash(plan, target_.server(), Side::target, range));
-  const auto cell = [](const db::Rows& rows, std::size_t i) { return rows.rows.at(0).at(i).value_or(""); };
-  const auto hash = [&](const db::Rows& rows) { return cell(rows, 2) + cell(rows, 3); };
-  const bool is_empty = cell(source, 0) == "0" && cell(target, 0) == "0";
-  const bool is_hashed = cell(source, 1) == "0" && cell(target, 1) == "0";  // a row that was too long for the server has no hash
-  const bool are_equal = cell(source, 0) == cell(target, 0) && (is_empty || (is_hashed && hash(source) == hash(target) && hash(source).size() == 32));
+  const auto ask = [&](db::Connection& connection, Side side) { return connection.query(select_hash(plan, side, range)).rows.at(0); };
+  const auto source = ask(source_, Side::source);
+  const auto target = ask(target_, Side::target);
+  const auto is_hashed = [](const std::vector<db::Rows::Cell>& row) { return row.at(1) == "0"; };  // a row that was too long for the server has no hash
+  const bool is_empty = source[0] == "0";
+  const bool are_hashed = is_hashed(source) && is_hashed(target) && std::all_of(source.begin(), source.end(), [](const db::Rows::Cell& cell) { return cell.has_value(); });
+  const bool are_equal = source[0] == target[0] && (is_empty || (are_hashed && source == target));
   if (!are_equal) return false;
-  result.source_rows = result.target_rows = std::stoull(cell(source, 0));
+  result.source_rows = result.target_rows = parse_u64(*source[0]).value_or(0);
   return true;
 }
 

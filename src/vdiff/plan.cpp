@@ -182,6 +182,7 @@ class Planner {
     plan_.rows_estimate = source_.rows_estimate;
     plan_.row_bytes_avg = source_.row_bytes_avg;
     plan_.is_hashed = !options_.never_hash;
+    plan_.is_hash_whole = !source_server_.is_mariadb() && !target_server_.is_mariadb();
     const catalog::Key* key = catalog::row_key(source_);
     for (const auto& column : source_.columns) {
       const bool is_in_key = key != nullptr && std::any_of(key->parts.begin(), key->parts.end(), [&](const catalog::KeyPart& p) { return p.column == column.name; });

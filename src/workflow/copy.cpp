@@ -338,6 +338,7 @@ void CopyRun::copy_cycles(KeyBuilder& keys) {
     const auto end = [&] {
       db::Connection planner = until_source_answers("session", [&] {
         db::Connection session = db::Connection::open(source_endpoint_, db::Encoding::bytes);
+        db::prepare_snapshot(session);
         db::begin_snapshot(session);
         return session;
       });

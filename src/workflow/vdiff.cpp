@@ -286,7 +286,10 @@ db::Endpoint VdiffRun::replica_endpoint(Side side) const {
 VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
   db::SnapshotSessions source = db::connect_snapshot(replica_endpoint(Side::source), sessions);
   Pair pair;
-  for (std::size_t i = 0; i < sessions; ++i) pair.target.push_back(db::Connection::open(replica_endpoint(Side::target), db::Encoding::bytes));
+  for (std::size_t i = 0; i < sessions; ++i) {
+    pair.target.push_back(db::Connection::open(replica_endpoint(Side::target), db::Encoding::bytes));
+    db::prepare_snapshot(pair.target.back());
+  }
   hold_->reach(db::end_of_binlog(source_));
   StreamHold::Standing standing(*hold_);
   const bool is_exact_by_itself = source.watcher.server().is_mariadb() && sessions == 1;

@@ -38,7 +38,8 @@ struct SnapshotSessions {
 SnapshotSessions connect_snapshot(const Endpoint& source, std::size_t readers);
 Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options, const Stop& stop);
 
-// One session's consistent state from here on, without positions.
+// One session's consistent state from begin_snapshot() on, without positions; prepare_snapshot() once before.
+void prepare_snapshot(Connection& reader);
 void begin_snapshot(Connection& reader);
 
 // The end of the server's binlog now: not earlier than anything any session can have seen.

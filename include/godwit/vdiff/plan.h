@@ -53,6 +53,7 @@ struct TablePlan {
   std::vector<Column> columns;
   std::vector<KeyColumn> key;  // empty: rows are compared as a multiset
   bool is_hashed = false;      // both servers can hash what they render
+  bool is_hash_whole = false;  // both are MySQL: see select_hash
   std::string why_streamed;    // the first column that keeps them from it
   bool may_exceed_packet = false;  // a row may be longer than a server's max_allowed_packet: its hash is NULL then
   bool are_ranges_exact = false;   // both servers put every key into the same range
@@ -82,7 +83,8 @@ struct Range {
 // Statements for one side. A range of nothing and nothing is the whole table.
 std::string select_rows(const TablePlan& plan, db::Side side, const Range& range, std::uint64_t rows_max);
 std::string select_row(const TablePlan& plan, db::Side side, const Bound& key);
-std::string select_hash(const TablePlan& plan, const db::Server& server, db::Side side, const Range& range);
+// Rows, rows without a hash, and the hash in one or more columns.
+std::string select_hash(const TablePlan& plan, db::Side side, const Range& range);
 // The key of the row that ends the next so many rows after `lower`; no row when there are fewer.
 std::string select_bound(const TablePlan& plan, db::Side side, const std::optional<Bound>& lower, std::uint64_t rows);
 std::string key_equals(const TablePlan& plan, db::Side side, const Bound& key);
