@@ -86,6 +86,17 @@ void run_with_page_accounts(const Server& source, const Server& target) {
   follow("Hedy");
   CHECK(source.client().scalar("SELECT sent_us > 0 FROM _godwit.heartbeat") == "1");
 
+  const auto compare = [&](const std::vector<std::string>& more) {
+    const Outcome vdiff = migration.run("vdiff", more, passwords);
+    UNSCOPED_INFO(vdiff.out << vdiff.err);
+    return vdiff.status;
+  };
+  CHECK(compare({}) == 0);
+  target.client("shop").execute("UPDATE customers SET name = 'Mallory'");
+  CHECK(compare({}) == 4);
+  CHECK(compare({"--repair"}) == 0);
+  CHECK(target.client("shop").scalar("SELECT name FROM customers") == "Hedy");
+
   CHECK(migration.run("cancel", {}, passwords).status == 0);
   migration.clean();
   for (const Server* server : {&source, &target}) drop_accounts(*server);
