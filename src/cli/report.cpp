@@ -287,6 +287,20 @@ void print_workflows(state::StateFile& state, const std::string& only, bool with
                  stream.value("is_caught_up", false) ? ", caught up" : "",
                  stream.value("throttle", "").empty() ? "" : ", throttled: " + stream.value("throttle", ""));
     }
+    if (document.contains("vdiff")) {
+      const auto& vdiff = document["vdiff"];
+      const std::string verdict = vdiff.value("verdict", "");
+      if (verdict.empty()) {
+        fmt::print("  vdiff   {} of ~{} rows, {}/s, {} suspected\n",
+                   format_count(vdiff.value("rows", std::uint64_t{0})),
+                   format_count(vdiff.value("rows_estimate", std::uint64_t{0})),
+                   format_count(vdiff.value("rows_per_s", std::uint64_t{0})),
+                   format_count(vdiff.value("suspected", std::uint64_t{0})));
+      } else {
+        fmt::print("  vdiff   {}: {} tables, {} rows at {}, ended {}\n", verdict, vdiff.value("tables", std::uint64_t{0}), format_count(vdiff.value("rows", std::uint64_t{0})),
+                   vdiff.value("position", ""), vdiff.value("ended", "") + " UTC");
+      }
+    }
     if (document.contains("events")) {
       for (const auto& event : document["events"]) {
         fmt::print("  {}  {:<7} {} {}\n", event["at"].get<std::string>(), event["level"].get<std::string>(), event["what"].get<std::string>(), event["detail"].get<std::string>());

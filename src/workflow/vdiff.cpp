@@ -560,6 +560,10 @@ VdiffReport VdiffRun::run() {
   const char* state = kStates[static_cast<int>(result.verdict)];
   state::VdiffStore(target_).end(vdiff_, state);
   state_.add_event(definition_.name, result.verdict == Verdict::identical ? "info" : "warning", "vdiff_ended", fmt::format("{} at {}", state, result.position));
+  const auto stored = state::VdiffStore(target_).newest(definition_.name);
+  state_.set_progress(definition_.name,
+                      "vdiff",
+                      nlohmann::json{{"verdict", state}, {"position", result.position}, {"tables", result.tables.size()}, {"rows", counts_.rows.load()}, {"ended", stored ? stored->ended : ""}}.dump());
   return result;
 }
 
