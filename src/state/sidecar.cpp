@@ -254,11 +254,22 @@ void Sidecar::insert(const StreamKey& key, const std::string& flavour, const std
       quote_string(source_version)));
 }
 
-StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_identity) {
+StreamRow Sidecar::claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity) { return take_over(key, source_identity, epoch); }
+
+std::chrono::milliseconds Sidecar::touched_ago(std::uint64_t stream) {
+  const db::Rows rows = db_.query(fmt::format("SELECT TIMESTAMPDIFF(MICROSECOND, COALESCE(heartbeat, created), UTC_TIMESTAMP(3)) DIV 1000 AS age FROM {} WHERE id = {}", name("stream"), stream));
+  return std::chrono::milliseconds(rows.empty() ? 0 : parse_i64(rows.text(0, "age")).value_or(0));
+}
+
+StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_identity, std::optional<std::uint64_t> only_epoch) {
   db_.execute("START TRANSACTION");
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {} FOR UPDATE", name("stream"), where_key(key)));
   GODWIT_CHECK(rows.size() == 1);
   StreamRow row = stream_of(rows, 0);
+  if (only_epoch && row.epoch != *only_epoch) {
+    db_.execute("ROLLBACK");
+    throw_fenced(row.id, *only_epoch);
+  }
   if (row.source_identity != source_identity) {
     db_.execute("ROLLBACK");
     throw Error(Code::server_changed,

@@ -19,6 +19,7 @@ void Differ::compare(std::vector<db::Connection>& sources, std::vector<db::Conne
   current_ = 0;
   is_begun_ = false;
   outstanding_.clear();
+  numbers_ = 0;
   has_failed_ = false;
   std::exception_ptr failure;
   std::vector<std::thread> lanes;
@@ -53,13 +54,13 @@ void Differ::run_lane(db::Connection& source, db::Connection& target) {
 
 std::uint64_t Differ::rows_per_chunk(const TablePlan& plan) const {
   const std::uint64_t by_bytes = limits_.bytes_per_chunk / std::max<std::uint64_t>(plan.row_bytes_avg, 1);
-  return std::clamp<std::uint64_t>(by_bytes, 100, limits_.rows_per_chunk);
+  return std::clamp<std::uint64_t>(by_bytes, std::min<std::uint64_t>(100, limits_.rows_per_chunk), limits_.rows_per_chunk);
 }
 
 // The source's index is walked: a range ends where so many of its rows end, and the last one is open, so that nothing on either side lies outside.
 std::optional<Differ::Job> Differ::next(db::Connection& source) {
   std::lock_guard lock(mutex_);
-  if (hooks_.is_pair_over()) return std::nullopt;
+  if (numbers_ > 0 && hooks_.is_pair_over()) return std::nullopt;  // one range at least: however short the pairs live, they come to an end
   while (current_ < tables_.size() && (tables_[current_].is_done || tables_[current_].plan.key.empty())) {
     ++current_;
     is_begun_ = false;

@@ -70,6 +70,7 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
   db::Connection target = db::Connection::open(target_endpoint(definition));
   if (state::Sidecar::exists(target)) {
     state::Sidecar sidecar(target);
+    sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
     if (const auto found = sidecar.find({.workflow = definition.name})) {
       // The new epoch ends whatever still copies (I3), so that nothing comes back after it was dropped.
       const auto row = sidecar.claim(found->key,

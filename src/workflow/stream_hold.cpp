@@ -21,7 +21,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPause{2};
 constexpr milliseconds kReachPause{20};
 constexpr std::chrono::seconds kSilenceMax{60};  // of a replicate that is there and does not answer
-constexpr std::chrono::seconds kAlive{15};       // a replicate that has lost the target tells the state file of itself as long
+constexpr std::chrono::seconds kAlive{15};       // one that has claimed the stream has sessions by then, if it has not ended
+constexpr std::chrono::seconds kFresh{3};        // a replicate tells of itself every second
+constexpr std::chrono::seconds kLookPause{1};    // whether it that was asked is there at all
 
 [[noreturn]] void lose(std::string cause) {
   throw Error(Code::hold_lost, {.object = "the stream", .cause = std::move(cause), .remedy = "it is tried again"});
@@ -30,19 +32,34 @@ constexpr std::chrono::seconds kAlive{15};       // a replicate that has lost th
 }  // namespace
 
 StreamHold::StreamHold(const Definition& definition, const apply::ApplyOptions& options, state::StateFile& state, const state::StreamRow& stream, const Stop& stop)
-    : definition_(definition), options_(options), state_(state), stream_(stream), stop_(stop), control_(db::Connection::open(target_endpoint(definition))) {
+    : definition_(definition), options_(options), state_(state), stream_(stream), stop_(stop), control_(db::Connection::open(target_endpoint(definition))), known_epoch_(stream.epoch) {
   if (!is_followed()) state::HoldStore(control_, stream_.id).drop();  // of a comparison that was killed
 }
 
-// A replicate that is between two connections must not be fenced out: its last word in the state file is young then.
+bool StreamHold::is_own() {
+  is_claimed_ = is_claimed_ && row().epoch == stream_.epoch;
+  return is_claimed_;
+}
+
+// Nobody else may be fenced out by a comparison, so that having no session is not enough. Whoever follows has claimed the stream first, and
+// has its sessions a moment later: a claim that is young, or that was not there before, is waited for. And a replicate that is between two
+// connections has a young word in the state file: it is there, and comes back.
 bool StreamHold::is_followed() {
-  for (auto waited = milliseconds(0); waited < kAlive; waited += kReachPause * 10) {
+  if (is_own()) return false;
+  constexpr milliseconds kLook = kReachPause * 10;
+  for (auto waited = milliseconds(0);; waited += kLook) {
     if (state::has_sessions(control_, stream_.id)) return true;
-    const auto age = state_.progress_age(definition_.name, "replicate");
-    if (!age || *age > std::chrono::seconds(3)) return false;
-    if (!stop_.sleep_for(kReachPause * 10)) stop_.throw_if_requested();
+    const auto told = state_.progress_age(definition_.name, "replicate");
+    const bool is_alive = told && *told < kFresh;
+    const std::uint64_t epoch = row().epoch;
+    const bool is_begun = epoch != known_epoch_ || state::Sidecar(control_).touched_ago(stream_.id) < kFresh;
+    if (!is_alive && !is_begun) return false;
+    if (waited >= kAlive) {
+      known_epoch_ = epoch;
+      return is_alive;
+    }
+    if (!stop_.sleep_for(kLook)) stop_.throw_if_requested();
   }
-  return false;
 }
 
 state::StreamRow StreamHold::row() {
@@ -76,7 +93,7 @@ void StreamHold::apply(const gtid::Position& goal) {
     if (!is_claimed_) {
       const db::Server& server = source.server();
       require_same_server(stream_, server);
-      stream_ = state::Sidecar(control_).claim(stream_.key, gtid::to_string(server.flavour), server.identity, server.version_text);
+      stream_ = state::Sidecar(control_).claim_idle(stream_.key, known_epoch_, server.identity);
       is_claimed_ = true;
     }
     const auto bindings = bind_tables(prepare(definition_, source, control_), source, control_, stream_.id, Definitions::present);
@@ -96,18 +113,21 @@ void StreamHold::apply(const gtid::Position& goal) {
 
 StreamHold::Standing::Standing(StreamHold& hold) : hold_(hold), is_followed_(hold.is_followed()), began_(Clock::now()) {
   if (!is_followed_) {
-    epoch_ = hold_.row().epoch;
+    // Of the epoch in which nobody was seen to follow: one that began just now would not be noticed by its own.
+    epoch_ = hold_.is_claimed_ ? hold_.stream_.epoch : hold_.known_epoch_;
+    const state::StreamRow row = hold_.row();
+    if (row.epoch != epoch_) lose("another godwit has taken it over");
+    position_ = row.position.value();
     return;
   }
-  number_ = state::HoldStore(hold_.control_, hold_.stream_.id).ask(std::nullopt);
   try {
-    wait();
+    stand_at(std::nullopt);
+    began_ = Clock::now();
+    failpoint(Fp::vdiff_held);
   } catch (...) {
     forget();
     throw;
   }
-  began_ = Clock::now();
-  failpoint(Fp::vdiff_held);
 }
 
 StreamHold::Standing::~Standing() {
@@ -122,25 +142,40 @@ void StreamHold::Standing::forget() {
   }
 }
 
-void StreamHold::Standing::wait() {
+void StreamHold::Standing::stand_at(const std::optional<std::string>& goal) {
   state::HoldStore store(hold_.control_, hold_.stream_.id);
+  number_ = store.ask(goal);
   const auto began = Clock::now();
-  while (!store.held_at(number_)) {
+  auto looked = began;
+  std::optional<std::string> at;
+  while (!(at = store.held_at(number_))) {
     if (store.is_given_up(number_)) lose("it went on before the snapshots were taken");
     if (!hold_.stop_.sleep_for(kPause)) hold_.stop_.throw_if_requested();
-    if (Clock::now() - began > kSilenceMax) lose(fmt::format("it does not stand still within {}: is its replicate alive?", format_duration(kSilenceMax)));
+    const auto now = Clock::now();
+    if (now - began > kSilenceMax) lose(fmt::format("it does not stand still within {}: is its replicate alive?", format_duration(kSilenceMax)));
+    if (now - looked < kLookPause) continue;
+    looked = now;
+    if (!hold_.is_followed()) lose("its replicate has ended");
   }
+  position_ = {.flavour = hold_.stream_.position->flavour, .text = *at};
 }
 
+// A source sends a transaction before it shows it: what the stream has applied may be missing in a view that was opened just then, and would
+// look like a difference. There is no way back to such a goal.
 void StreamHold::Standing::advance(const gtid::Position& goal) {
-  if (!is_followed_) {
-    const auto now = hold_.row().position;
-    if (!now || !gtid::Set::parse(*now).contains(gtid::Set::parse(goal))) hold_.apply(goal);
-    epoch_ = hold_.is_claimed_ ? hold_.stream_.epoch : epoch_;
+  const gtid::Set wanted = gtid::Set::parse(goal);
+  const gtid::Set stood = gtid::Set::parse(position_);
+  if (!wanted.contains(stood)) lose(fmt::format("it is at {}, and what was read of the source at {}", position_.text, goal.text));
+  if (is_followed_) {
+    stood_ += Clock::now() - began_;
+    stand_at(goal.text);
+    began_ = Clock::now();
     return;
   }
-  number_ = state::HoldStore(hold_.control_, hold_.stream_.id).ask(goal.text);
-  wait();
+  if (stood.contains(wanted)) return;
+  hold_.apply(goal);
+  epoch_ = hold_.stream_.epoch;
+  position_ = goal;
 }
 
 void StreamHold::Standing::lock(db::Connection& target) {
@@ -163,7 +198,7 @@ std::chrono::microseconds StreamHold::Standing::release() {
     return std::chrono::microseconds(0);
   }
   if (!state::HoldStore(hold_.control_, hold_.stream_.id).end(number_)) lose("it went on before the snapshots were taken");
-  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
+  return std::chrono::duration_cast<std::chrono::microseconds>(stood_ + (Clock::now() - began_));
 }
 
 }  // namespace godwit::workflow

@@ -25,25 +25,31 @@ class StreamHold {
     explicit Standing(StreamHold& hold);  // where it is
     ~Standing();
     Standing(const Standing&) = delete;
+    // Where it stands.
+    const gtid::Position& position() const { return position_; }
+    // Throws Error(hold_lost) when it stands beyond the goal already.
     void advance(const gtid::Position& goal);
     // Locks the note that it stands until the transaction of this session ends: nothing is applied before that. Throws Error(hold_lost).
     void lock(db::Connection& target);
-    // It stood still until now, or Error(hold_lost). Gives for how long, the way to the goal included.
+    // It stood still until now, or Error(hold_lost). Gives for how long: on the way to the goal it works as ever.
     std::chrono::microseconds release();
 
    private:
-    void wait();
+    void stand_at(const std::optional<std::string>& goal);
     void forget();
     StreamHold& hold_;
     bool is_followed_ = false;
     bool is_released_ = false;
     std::uint64_t number_ = 0;
     std::uint64_t epoch_ = 0;  // where nobody follows: whoever begins to raises it
-    std::chrono::steady_clock::time_point began_;
+    gtid::Position position_;
+    std::chrono::steady_clock::time_point began_;  // to stand, last
+    std::chrono::steady_clock::duration stood_{0};  // before that
   };
 
  private:
   bool is_followed();
+  bool is_own();
   void apply(const gtid::Position& goal);
   state::StreamRow row();
 
@@ -54,6 +60,7 @@ class StreamHold {
   const Stop& stop_;
   db::Connection control_;
   bool is_claimed_ = false;
+  std::uint64_t known_epoch_;  // of the last time that nobody followed
   apply::ApplyProgress progress_;
 };
 

@@ -32,7 +32,8 @@ constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
 
 milliseconds since(Clock::time_point began) { return std::chrono::duration_cast<milliseconds>(Clock::now() - began); }
 
-// Steps, each of which can be repeated after a kill:
+// Steps, each of which can be repeated after a kill. What passes by itself (a server that restarts, a stream that did not stand) is met in one
+// place: all of it is begun again from what the sidecar holds, as another process would do.
 //   begin    the comparison and its tables are in the sidecar
 //   pairs    a pair of snapshot groups, and from it as many ranges as its age allows; what is settled moves each table's bound, and what is
 //            suspected is recorded with it, in one transaction
@@ -54,6 +55,9 @@ class VdiffRun {
   VdiffReport run();
 
  private:
+  VdiffReport attempt();
+  void connect();
+  std::uint64_t settled_so_far() const;
   void find_stream();
   void lock_out_others();
   void begin();
@@ -71,13 +75,13 @@ class VdiffRun {
     gtid::Position position;
   };
   Pair open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables);
-  void await_replica(const std::string& replica_dsn, const gtid::Position& position);
+  void await_replica(Side side, db::Connection& replica, const gtid::Position& position);
+  bool is_keyed_pending() const;
   void compare_keyed();
   bool settled(const vdiff::Settled& settled);
   void compare_keyless_tables();
   void compare_keyless_table(VdiffTarget& table);
   void settle_and_repair();
-  void reconnect();
   VdiffReport report();
   Verdict verdict(const VdiffReport& report) const;
   db::Endpoint replica_endpoint(Side side) const;
@@ -95,6 +99,8 @@ class VdiffRun {
   std::unique_ptr<Recheck> recheck_;
   std::uint64_t vdiff_ = 0;
   bool was_resumed_ = false;
+  bool is_waiting_ = false;
+  bool is_begun_anew_ = false;  // after a failure
   std::vector<VdiffTarget> tables_;
   std::map<std::uint64_t, std::uint64_t> suspected_;  // by table id, with those confirmed
   VdiffCounts counts_;
@@ -122,6 +128,7 @@ void VdiffRun::find_stream() {
       return;
     }
     if (!tuning_.does_wait) refuse_unready(definition_, found);
+    is_waiting_ = true;
     if (!stop_.sleep_for(std::chrono::seconds(1))) stop_.throw_if_requested();
   }
 }
@@ -130,6 +137,10 @@ void VdiffRun::find_stream() {
 void VdiffRun::lock_out_others() {
   const std::string name = sql::quote_string(fmt::format("godwit_vdiff_{}", stream_.id));
   while (target_.scalar(fmt::format("SELECT GET_LOCK({}, 1)", name)) != "1") {
+    if (is_begun_anew_) {
+      // It may be a session of this process that the target has not missed yet.
+      throw Error(Code::lock_contention, {.object = fmt::format("workflow {}", definition_.name), .cause = "a session of a comparison of it has not ended on the target", .remedy = "KILL it there, if it does not end by itself"});
+    }
     if (!tuning_.does_wait) {
       throw Error(Code::stream_fenced,
                   {.object = fmt::format("workflow {}", definition_.name), .cause = "another vdiff is at work on it", .remedy = "let it end; or godwit vdiff --wait, which waits for it"});
@@ -153,9 +164,11 @@ std::optional<state::VdiffRow> VdiffRun::unfinished() {
 }
 
 void VdiffRun::begin() {
+  if (is_begun_anew_ && vdiff_ != 0) return;
   state::VdiffStore store(target_);
   if (const auto before = unfinished()) {
     vdiff_ = before->id;
+    position_.text = before->position;
     was_resumed_ = true;
     log::info("going on with the comparison begun at {} UTC", before->started);
   } else {
@@ -170,6 +183,9 @@ bool VdiffRun::is_selected(const state::TableRow& table) const {
   if (tuning_.tables.empty()) return true;
   return std::any_of(tuning_.tables.begin(), tuning_.tables.end(), [&](const std::string& pattern) { return catalog::matches_table(pattern, table.source_schema, table.source_table); });
 }
+
+// Thirty-two digits of each.
+std::string hash_of_both(const catalog::Table& source, const catalog::Table& target) { return definition_hash(source) + definition_hash(target); }
 
 VdiffTarget VdiffRun::plan_table(const state::TableRow& names, const Preparation& prepared) {
   const auto source = std::find_if(prepared.source.tables.begin(), prepared.source.tables.end(), [&](const catalog::Table& t) {
@@ -188,13 +204,17 @@ VdiffTarget VdiffRun::plan_table(const state::TableRow& names, const Preparation
                 .target_schema = names.target_schema,
                 .target_table = names.target_table,
                 .state = "pending",
-                .definition_hash = definition_hash(*source)};
+                .definition_hash = hash_of_both(*source, target)};
   return result;
 }
 
 void VdiffRun::plan_tables() {
   const Preparation prepared = prepare(definition_, source_, target_);
   state::VdiffStore store(target_);
+  tables_.clear();
+  suspected_.clear();
+  counts_.rows = 0;
+  counts_.rows_estimate = 0;
   for (const auto& names : state::Sidecar(target_).tables(stream_.id)) {
     if (!is_selected(names)) continue;
     VdiffTarget table = plan_table(names, prepared);
@@ -283,6 +303,8 @@ db::Endpoint VdiffRun::replica_endpoint(Side side) const {
 
 // The order (I2): the stream stands still; the source's views; the stream goes on to where the newest of them may be, and stands there; the
 // target's views; the stream goes on. Rows that changed while the source's views were opened may look different: they are settled one by one.
+// One view whose instant is known needs no settling: on MariaDB that of a single session, on MySQL that of tables which are locked as it begins.
+// Replicas are waited for twice: until they are near, and then, while the stream stands, for the rest.
 VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
   db::SnapshotSessions source = db::connect_snapshot(replica_endpoint(Side::source), sessions);
   Pair pair;
@@ -290,14 +312,21 @@ VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::
     pair.target.push_back(db::Connection::open(replica_endpoint(Side::target), db::Encoding::bytes));
     db::prepare_snapshot(pair.target.back());
   }
-  hold_->reach(db::end_of_binlog(source_));
+  db::Connection target_replica = db::Connection::open(replica_endpoint(Side::target));
+  const gtid::Position near = db::end_of_binlog(source_);
+  if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, near);
+  hold_->reach(near);
+  if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));
+
   StreamHold::Standing standing(*hold_);
+  if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, standing.position());
   const bool is_exact_by_itself = source.watcher.server().is_mariadb() && sessions == 1;
+  const bool is_exact = is_exact_by_itself || !exact_tables.empty();
   // A lock that is not granted at once is not waited for while the stream stands.
   pair.source = db::open_snapshot(std::move(source), {.readers = sessions, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .lock_total_max = std::chrono::seconds(1)}, stop_);
-  pair.position = is_exact_by_itself ? pair.source.low : pair.source.high;
+  pair.position = is_exact ? pair.source.low : pair.source.high;
   standing.advance(pair.position);
-  if (!tuning_.target_replica.empty()) await_replica(tuning_.target_replica, db::end_of_binlog(target_));
+  if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));
   for (auto& session : pair.target) db::begin_snapshot(session);
   const auto held = standing.release();
   held_max_ = std::max(held_max_, held);
@@ -310,16 +339,21 @@ VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::
   return pair;
 }
 
-void VdiffRun::await_replica(const std::string& replica_dsn, const gtid::Position& position) {
-  constexpr int kPatienceSeconds = 3;  // the stream stands meanwhile
-  db::Connection replica = db::Connection::open(replica_endpoint(Side::target));
+void VdiffRun::await_replica(Side side, db::Connection& replica, const gtid::Position& position) {
+  constexpr int kPatienceSeconds = 2;  // the stream may be standing meanwhile
+  const std::string option = side == Side::source ? "--source-replica" : "--target-replica";
+  const std::string name = fmt::format("{} {}", option, db::address(replica.endpoint().dsn));
   const bool is_mariadb = replica.server().is_mariadb();
+  // Its snapshots have their positions in its own binlog.
+  if (is_mariadb && side == Side::source && replica.scalar("SELECT @@GLOBAL.log_bin AND @@GLOBAL.log_slave_updates") != "1") {
+    throw Error(Code::position_unavailable, {.object = name, .cause = "its own binlog does not hold what it replicates", .remedy = "log_bin and log_slave_updates must be on there; or compare on the source itself"});
+  }
   const std::string answer = replica.scalar(fmt::format("SELECT {}({}, {})", is_mariadb ? "MASTER_GTID_WAIT" : "WAIT_FOR_EXECUTED_GTID_SET", sql::quote_string(position.text), kPatienceSeconds));
   if (answer == "0") return;
   throw Error(Code::replica_behind,
-              {.object = fmt::format("--target-replica {}", db::address(db::parse_dsn(replica_dsn, "--target-replica"))),
+              {.object = name,
                .cause = fmt::format("it does not reach {} within {} s", position.text, kPatienceSeconds),
-               .remedy = "let it catch up, or compare on the target itself"});
+               .remedy = "let it catch up, or leave the option out"});
 }
 
 bool VdiffRun::settled(const vdiff::Settled& part) {
@@ -345,13 +379,11 @@ bool VdiffRun::settled(const vdiff::Settled& part) {
   return !is_cut;
 }
 
+bool VdiffRun::is_keyed_pending() const {
+  return std::any_of(tables_.begin(), tables_.end(), [](const VdiffTarget& table) { return table.row.state == "pending" && !table.plan.key.empty(); });
+}
+
 void VdiffRun::compare_keyed() {
-  std::vector<vdiff::TableWork> work;
-  for (const auto& table : tables_) {
-    work.push_back({.plan = table.plan,
-                    .done_upto = table.row.done_upto.empty() ? std::nullopt : std::optional(vdiff::bound_from_text(table.row.done_upto)),
-                    .is_done = table.row.state != "pending" || table.plan.key.empty()});
-  }
   Clock::time_point opened;
   vdiff::DifferHooks hooks;
   hooks.before_chunk = [&] { throttle_.wait(stop_); };
@@ -362,35 +394,17 @@ void VdiffRun::compare_keyed() {
     counts_.streamed += result.streamed_rows;
     counts_.suspected += result.suspects.size();
   };
-  vdiff::Differ differ(work, tuning_.limits, hooks, stop_);
-  unsigned failures = 0;
-  const auto settled_rows = [&] {
-    std::uint64_t rows = 0;
-    for (const auto& table : tables_) rows += table.row.source_rows + table.row.target_rows;
-    return rows;
-  };
-  while (!differ.is_done()) {
-    const std::uint64_t before = settled_rows();
-    try {
-      Pair pair = open_pair(tuning_.lanes, {});
-      opened = pair.source.opened;
-      const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
-      differ.compare(pair.source.readers, pair.target);
-    } catch (const Error& error) {
-      if (!error.is_retryable() && !(error.code() == Code::interrupted && !stop_.is_requested())) throw;
-      failures = settled_rows() > before ? 1 : failures + 1;
-      if (failures >= tuning_.attempts_max) {
-        throw Error(Code::retries_used_up,
-                    {.object = error.object(),
-                     .cause = fmt::format("{} attempts failed, the last with {}", failures, error.what()),
-                     .remedy = "mend the cause, then run the same command again: it goes on where it stopped"});
-      }
-      log::warning("the snapshots are taken anew (attempt {} of {}): {}", failures, tuning_.attempts_max, error.what());
-      const auto pause = std::min(milliseconds(100) * (1U << std::min(failures, 7U)), milliseconds(10'000));
-      if (!stop_.sleep_for(pause)) stop_.throw_if_requested();
-      reconnect();
+  while (is_keyed_pending()) {
+    std::vector<vdiff::TableWork> work;
+    for (const auto& table : tables_) {
+      work.push_back({.plan = table.plan,
+                      .done_upto = table.row.done_upto.empty() ? std::nullopt : std::optional(vdiff::bound_from_text(table.row.done_upto)),
+                      .is_done = table.row.state != "pending" || table.plan.key.empty()});
     }
-    counts_.rows = settled_rows() / 2;
+    Pair pair = open_pair(tuning_.lanes, {});
+    opened = pair.source.opened;
+    const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
+    vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(pair.source.readers, pair.target);
   }
 }
 
@@ -398,16 +412,7 @@ void VdiffRun::compare_keyed() {
 
 void VdiffRun::compare_keyless_tables() {
   for (auto& table : tables_) {
-    for (unsigned failures = 0; table.plan.key.empty() && table.row.state == "pending";) {
-      try {
-        compare_keyless_table(table);
-      } catch (const Error& error) {
-        if (!error.is_retryable() || ++failures >= tuning_.attempts_max) throw;
-        log::warning("{}: compared again: {}", table.plan.source_table, error.what());
-        if (!stop_.sleep_for(milliseconds(200) * (1U << std::min(failures, 5U)))) stop_.throw_if_requested();
-        reconnect();
-      }
-    }
+    if (table.plan.key.empty() && table.row.state == "pending") compare_keyless_table(table);
   }
 }
 
@@ -447,16 +452,19 @@ void VdiffRun::compare_keyless_table(VdiffTarget& table) {
 
 // --- the end ----------------------------------------------------------------------------------------------------------
 
+// A comparison that goes on knows of differences from before: they may be gone, and what was rewritten may not have been looked at.
 void VdiffRun::settle_and_repair() {
-  recheck_->settle(vdiff_);
-  if (!tuning_.does_repair) return;
-  constexpr unsigned kRounds = 3;  // rows that stand in each other's way by a unique key need more than one
+  const bool is_continued = was_resumed_ || is_begun_anew_;
+  recheck_->settle(vdiff_, is_continued ? Recheck::Confirmed::looked_at_again : Recheck::Confirmed::left);
+  if (!tuning_.does_repair) return recheck_->verify_repaired(vdiff_);
+  constexpr unsigned kRounds = 3;  // rows may be locked, or stand in each other's way by a unique key
   for (unsigned round = 0; round < kRounds; ++round) {
-    recheck_->repair(vdiff_, [&](const VdiffTarget& table, const state::VdiffDifferenceRow& difference) {
+    const bool is_all = recheck_->repair(vdiff_, [&](const VdiffTarget& table, const state::VdiffDifferenceRow& difference) {
       const auto step = state_.start_step(definition_.name, "vdiff", "repair");
       state_.end_step(step, "started", fmt::format("{} {}: {}", sql::quote_table(table.plan.target_schema, table.plan.target_table), difference.kind, difference.detail));
     });
     recheck_->verify_repaired(vdiff_);
+    if (is_all) return;
   }
 }
 
@@ -476,7 +484,7 @@ VdiffDifference difference_of(const state::VdiffDifferenceRow& row) {
 
 VdiffReport VdiffRun::report() {
   state::VdiffStore store(target_);
-  VdiffReport report{.position = position_.text, .tables = {}, .pairs = pairs_, .held_max = std::max(held_max_, recheck_->held_max()), .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
+  VdiffReport report{.position = position_.text, .tables = {}, .pairs = pairs_, .held_max = held_max_, .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
   for (const auto& table : tables_) {
     report.tables.push_back({.source = sql::quote_table(table.plan.source_schema, table.plan.source_table),
                              .target = sql::quote_table(table.plan.target_schema, table.plan.target_table),
@@ -522,24 +530,27 @@ Verdict VdiffRun::verdict(const VdiffReport& report) const {
   return is_whole ? Verdict::identical : Verdict::partial;
 }
 
-void VdiffRun::reconnect() {
+void VdiffRun::connect() {
   source_ = db::Connection::open(source_endpoint(definition_));
   target_ = db::Connection::open(target_endpoint(definition_));
-  lock_out_others();
-  hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
-  recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, stop_);
 }
 
-VdiffReport VdiffRun::run() {
+std::uint64_t VdiffRun::settled_so_far() const {
+  std::uint64_t total = 0;
+  for (const auto& table : tables_) total += table.row.source_rows + table.row.target_rows + (table.row.state == "pending" ? 0U : 1U);
+  return total;
+}
+
+VdiffReport VdiffRun::attempt() {
   find_stream();
   lock_out_others();
   state::Sidecar(target_).create();  // one of an earlier version is brought up to date
   require_same_server(stream_, source_.server());
   begin();
   plan_tables();
-  if (tuning_.does_resume) skip_unchanged();
+  if (tuning_.does_resume && !is_begun_anew_) skip_unchanged();
   hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
-  recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, stop_);
+  recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, held_max_, stop_);
 
   Stop sampling_ended;
   std::thread sampler([&] { throttle_.run(replica_endpoint(Side::source), replica_endpoint(Side::target), nullptr, sampling_ended); });
@@ -565,6 +576,33 @@ VdiffReport VdiffRun::run() {
                       "vdiff",
                       nlohmann::json{{"verdict", state}, {"position", result.position}, {"tables", result.tables.size()}, {"rows", counts_.rows.load()}, {"ended", stored ? stored->ended : ""}}.dump());
   return result;
+}
+
+VdiffReport VdiffRun::run() {
+  std::uint64_t settled_before = 0;
+  for (unsigned failures = 0;;) {
+    try {
+      if (is_begun_anew_) connect();
+      return attempt();
+    } catch (const Error& error) {
+      stop_.throw_if_requested();
+      const bool is_passing = error.is_retryable() || error.code() == Code::interrupted;  // a KILL on a server
+      const bool is_begun = vdiff_ != 0 || is_waiting_;
+      if (!is_passing || !is_begun) throw;
+      failures = settled_so_far() > settled_before ? 1 : failures + 1;
+      settled_before = std::max(settled_before, settled_so_far());
+      if (failures >= tuning_.attempts_max) {
+        throw Error(Code::retries_used_up,
+                    {.object = error.object(),
+                     .cause = fmt::format("{} attempts failed, the last with {}", failures, error.what()),
+                     .remedy = "mend the cause, then run the same command again: it goes on where it stopped"});
+      }
+      log::warning("the comparison goes on from what is recorded (attempt {} of {}): {}", failures + 1, tuning_.attempts_max, error.what());
+    }
+    is_begun_anew_ = true;
+    const auto pause = std::min(milliseconds(100) * (1U << std::min(failures, 7U)), milliseconds(10'000));
+    if (!stop_.sleep_for(pause)) stop_.throw_if_requested();
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "godwit/db/snapshot.h"
@@ -21,6 +22,7 @@ using std::chrono::milliseconds;
 using vdiff::RowPair;
 
 constexpr std::size_t kBatch = 100;     // rows looked at while the stream stands still once
+constexpr std::size_t kRepairBatch = 50;  // rows rewritten meanwhile
 constexpr unsigned kRounds = 40;        // for rows that are locked, or a stream that did not stand
 constexpr milliseconds kRoundPause{100};
 constexpr std::size_t kShownMax = 48;   // bytes of a value in a report
@@ -153,6 +155,9 @@ void Recheck::conclude(const state::VdiffDifferenceRow& suspected, const Seen& s
   store.confirm(row);
 }
 
+// The stream did not stand, or a lock was another's: a moment later it may be otherwise. A session that is lost is not for here to mend.
+bool is_of_the_moment(const Error& error) { return error.code() == Code::hold_lost || error.code() == Code::lock_contention; }
+
 // In batches; gives those that could not be looked at.
 Recheck::Batch Recheck::look_at(const Batch& all, const Conclude& conclude) {
   Batch left;
@@ -166,7 +171,7 @@ Recheck::Batch Recheck::look_at(const Batch& all, const Conclude& conclude) {
       seen = read_exact(batch, false, standing);
       held_max_ = std::max(held_max_, standing.release());
     } catch (const Error& error) {
-      if (!error.is_retryable()) throw;
+      if (!is_of_the_moment(error)) throw;
       log::warning("suspected rows are read again: {}", error.what());
       seen.assign(batch.size(), {});
     }
@@ -178,34 +183,45 @@ Recheck::Batch Recheck::look_at(const Batch& all, const Conclude& conclude) {
   return left;
 }
 
-std::size_t Recheck::settle(std::uint64_t vdiff) {
-  Batch left = state::VdiffStore(control_).differences(vdiff, "suspected");
-  for (unsigned round = 0; round < kRounds && !left.empty(); ++round) {
+// Again and again; gives those that could not be looked at in the end.
+Recheck::Batch Recheck::look_over(Batch rows, const Conclude& conclude) {
+  for (unsigned round = 0; round < kRounds && !rows.empty(); ++round) {
     if (round > 0 && !stop_.sleep_for(kRoundPause)) stop_.throw_if_requested();
     failpoint(Fp::vdiff_rechecking);
-    left = look_at(left, [&](const state::VdiffDifferenceRow& row, const Seen& seen) { conclude(row, seen); });
+    rows = look_at(rows, conclude);
   }
-  return left.size();
+  return rows;
+}
+
+std::size_t Recheck::settle(std::uint64_t vdiff, Confirmed confirmed) {
+  state::VdiffStore store(control_);
+  Batch rows = store.differences(vdiff, "suspected");
+  if (confirmed == Confirmed::looked_at_again) {
+    for (auto& row : store.differences(vdiff, "confirmed")) {
+      if (!table_of(row).plan.key.empty()) rows.push_back(std::move(row));
+    }
+  }
+  return look_over(std::move(rows), [&](const state::VdiffDifferenceRow& row, const Seen& seen) { conclude(row, seen); }).size();
 }
 
 void Recheck::verify_repaired(std::uint64_t vdiff) {
-  Batch left = state::VdiffStore(control_).differences(vdiff, "repaired");
   const auto verify = [&](const state::VdiffDifferenceRow& row, const Seen& seen) {
     if (seen.source != seen.target) conclude(row, seen);
   };
-  for (unsigned round = 0; round < kRounds && !left.empty(); ++round) {
-    if (round > 0 && !stop_.sleep_for(kRoundPause)) stop_.throw_if_requested();
-    left = look_at(left, verify);
-  }
+  const Batch left = look_over(state::VdiffStore(control_).differences(vdiff, "repaired"), verify);
   // What could not be looked at is not known to be right.
   for (const auto& row : left) state::VdiffStore(control_).confirm(row);
 }
 
-// Deleted and inserted: whatever the row was, it becomes the source's. Without foreign_key_checks nothing cascades.
-void Recheck::rewrite(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row, const Seen& seen) {
+// --- repair -----------------------------------------------------------------------------------------------------------
+
+void Recheck::remove(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row) {
   const vdiff::TablePlan& plan = table.plan;
-  const std::string name = sql::quote_table(plan.target_schema, plan.target_table);
-  writer.execute(fmt::format("DELETE FROM {} WHERE {}", name, vdiff::key_equals(plan, Side::target, vdiff::bound_from_text(row.row_key))));
+  writer.execute(fmt::format("DELETE FROM {} WHERE {}", sql::quote_table(plan.target_schema, plan.target_table), vdiff::key_equals(plan, Side::target, vdiff::bound_from_text(row.row_key))));
+}
+
+void Recheck::insert(db::Connection& writer, const VdiffTarget& table, const Seen& seen) {
+  const std::string name = sql::quote_table(table.plan.target_schema, table.plan.target_table);
   for (const auto& raw : seen.raw) {
     std::vector<std::string> columns;
     std::vector<std::string> values;
@@ -226,41 +242,67 @@ void Recheck::rewrite(db::Connection& writer, const VdiffTarget& table, const st
   }
 }
 
-void Recheck::repair(std::uint64_t vdiff, const Note& note) {
-  state::VdiffStore store(control_);
-  const Batch all = store.differences(vdiff, "confirmed");
-  for (const auto& row : all) {
-    const VdiffTarget& table = table_of(row);
-    if (table.plan.key.empty()) continue;  // rows that have no name cannot be rewritten
-    note(table, row);
-    failpoint(Fp::vdiff_repairing);
+// Deleted and inserted: whatever the rows were, they become the source's. All are deleted first, so that rows which have each other's unique
+// values are in nobody's way. Without foreign_key_checks nothing cascades. False: some row is in the way still, and nothing is written.
+bool Recheck::rewrite_together(const VdiffTarget& table, const Batch& batch) {
+  db::Connection session = db::Connection::open(target_endpoint(definition_), db::Encoding::bytes);
+  session.execute("SET SESSION unique_checks = 1");
+  StreamHold::Standing standing(hold_);
+  const auto seen = read_exact(batch, true, standing);
+  // Younger than the standing, so that it ends before: its lock would keep the request from being taken back.
+  db::Connection writer = std::move(session);
+  writer.execute("START TRANSACTION");
+  // The stream's note is locked until the rows are committed: nothing of the stream can come in between.
+  standing.lock(writer);
+  bool is_all = true;
+  try {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (seen[i].is_read) remove(writer, table, batch[i]);
+    }
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (seen[i].is_read) insert(writer, table, seen[i]);
+      is_all = is_all && seen[i].is_read;  // whoever has it locked on the source is waited for in another round
+    }
+  } catch (const Error& error) {
+    if (error.code() != Code::duplicate_key) throw;
+    log::warning("{}: not repaired in this round: {}", sql::quote_table(table.plan.target_schema, table.plan.target_table), error.cause());
+    return false;
+  }
+  writer.execute("COMMIT");
+  failpoint(Fp::vdiff_repaired);
+  held_max_ = std::max(held_max_, standing.release());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (seen[i].is_read) state::VdiffStore(control_).set_repaired(batch[i].id);
+  }
+  return is_all;
+}
+
+bool Recheck::repair(std::uint64_t vdiff, const Note& note) {
+  std::map<std::uint64_t, Batch> by_table;
+  for (auto& row : state::VdiffStore(control_).differences(vdiff, "confirmed")) {
+    if (!table_of(row).plan.key.empty()) by_table[row.table_id].push_back(std::move(row));  // rows that have no name cannot be rewritten
+  }
+  bool is_all = true;
+  const auto rewrite = [&](const Batch& batch) {
+    stop_.throw_if_requested();
     for (unsigned attempt = 1;; ++attempt) {
-      stop_.throw_if_requested();
       try {
-        db::Connection writer = db::Connection::open(target_endpoint(definition_), db::Encoding::bytes);  // its end rolls back
-        StreamHold::Standing standing(hold_);
-        const auto seen = read_exact({row}, true, standing);
-        if (!seen[0].is_read) throw Error(Code::lock_contention, {.object = shown_key(table.plan, vdiff::bound_from_text(row.row_key)), .cause = "its row is locked on the source", .remedy = ""});
-        // The stream's note is locked until the row is committed: nothing of the stream can come in between.
-        writer.execute("START TRANSACTION");
-        standing.lock(writer);
-        rewrite(writer, table, row, seen[0]);
-        writer.execute("COMMIT");
-        failpoint(Fp::vdiff_repaired);
-        held_max_ = std::max(held_max_, standing.release());
-        store.set_repaired(row.id);
-        break;
+        return rewrite_together(table_of(batch[0]), batch);
       } catch (const Error& error) {
-        const bool is_collision = error.code() == Code::duplicate_key;
-        if (is_collision) {
-          log::warning("{}: not repaired in this round: {}", shown_key(table.plan, vdiff::bound_from_text(row.row_key)), error.cause());
-          break;
-        }
-        if (!error.is_retryable() || attempt == kRounds) throw;
-        if (!stop_.sleep_for(kRoundPause)) stop_.throw_if_requested();
+        if (!is_of_the_moment(error) || attempt == kRounds) throw;
       }
+      if (!stop_.sleep_for(kRoundPause)) stop_.throw_if_requested();
+    }
+  };
+  for (const auto& [table, rows] : by_table) {
+    for (std::size_t at = 0; at < rows.size(); at += kRepairBatch) {
+      const Batch batch(rows.begin() + static_cast<std::ptrdiff_t>(at), rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), at + kRepairBatch)));
+      for (const auto& row : batch) note(table_of(row), row);
+      failpoint(Fp::vdiff_repairing);
+      is_all = rewrite(batch) && is_all;
     }
   }
+  return is_all;
 }
 
 }  // namespace godwit::workflow

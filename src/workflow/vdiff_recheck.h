@@ -23,22 +23,23 @@ struct VdiffTarget {  // one table
 
 class Recheck {
  public:
-  // source, control: sessions for what is asked in passing, of the source and of the target.
-  Recheck(const Definition& definition, StreamHold& hold, const std::vector<VdiffTarget>& tables, db::Connection& source, db::Connection& control, const Stop& stop)
-      : definition_(definition), hold_(hold), tables_(tables), source_(source), control_(control), stop_(stop) {}
+  // held_max grows with what it holds the stream. source, control: sessions for what is asked in passing, of the source and of the target.
+  Recheck(const Definition& definition, StreamHold& hold, const std::vector<VdiffTarget>& tables, db::Connection& source, db::Connection& control,
+          std::chrono::microseconds& held_max, const Stop& stop)
+      : definition_(definition), hold_(hold), tables_(tables), source_(source), control_(control), held_max_(held_max), stop_(stop) {}
 
   // Those that are settled are gone from the sidecar, those that are proved are confirmed there. Gives how many are neither: their rows were
   // locked by somebody at every attempt.
-  std::size_t settle(std::uint64_t vdiff);
+  enum class Confirmed { left, looked_at_again };
+  std::size_t settle(std::uint64_t vdiff, Confirmed confirmed);
 
-  // Confirmed differences are rewritten from the source, each journaled by `note` first. Those that cannot be are confirmed still.
+  // Confirmed differences are rewritten from the source, each journaled by `note` first. Those that cannot be are confirmed still: false then,
+  // unless they are of a table without a key.
   using Note = std::function<void(const VdiffTarget&, const state::VdiffDifferenceRow&)>;
-  void repair(std::uint64_t vdiff, const Note& note);
+  bool repair(std::uint64_t vdiff, const Note& note);
 
   // Rows that were rewritten are looked at again: one that still differs is confirmed once more.
   void verify_repaired(std::uint64_t vdiff);
-
-  std::chrono::microseconds held_max() const { return held_max_; }
 
  private:
   struct Seen {
@@ -57,15 +58,18 @@ class Recheck {
   void read_source(db::Connection& source, const state::VdiffDifferenceRow& row, bool for_repair, std::string_view locking, Seen& seen);
   Batch look_at(const Batch& all, const Conclude& conclude);
   void conclude(const state::VdiffDifferenceRow& row, const Seen& seen);
-  void rewrite(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row, const Seen& seen);
+  Batch look_over(Batch rows, const Conclude& conclude);
+  bool rewrite_together(const VdiffTarget& table, const Batch& batch);
+  void remove(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row);
+  void insert(db::Connection& writer, const VdiffTarget& table, const Seen& seen);
 
   const Definition& definition_;
   StreamHold& hold_;
   const std::vector<VdiffTarget>& tables_;
   db::Connection& source_;
   db::Connection& control_;
+  std::chrono::microseconds& held_max_;
   const Stop& stop_;
-  std::chrono::microseconds held_max_{0};
 };
 
 // For people and reports.

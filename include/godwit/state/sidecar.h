@@ -2,6 +2,7 @@
 // process (I3). One thread per connection. Format: docs/sidecar.md.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -111,6 +112,11 @@ class Sidecar {
   // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs.
   StreamRow claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
                   const std::string& source_version);
+  // The same for one who must fence out nobody: only while the epoch is the one given. Throws Error(stream_fenced) when it is another,
+  // Error(lock_contention) when somebody is writing to the row.
+  StreamRow claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity);
+  // How long ago somebody claimed the stream, or moved it.
+  std::chrono::milliseconds touched_ago(std::uint64_t stream);
   std::optional<StreamRow> find(const StreamKey& key);
   std::vector<StreamRow> streams();
   // Another server takes the source's place. Raises the epoch.
@@ -151,7 +157,7 @@ class Sidecar {
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
   void insert(const StreamKey& key, const std::string& flavour, const std::string& source_identity, const std::string& source_version);
-  StreamRow take_over(const StreamKey& key, const std::string& source_identity);
+  StreamRow take_over(const StreamKey& key, const std::string& source_identity, std::optional<std::uint64_t> only_epoch = std::nullopt);
 
   db::Connection& db_;
 };

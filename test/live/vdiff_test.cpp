@@ -1,0 +1,381 @@
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7
+// `godwit vdiff` while both sides are busy: it calls nothing different that is equal, finds what was planted, and goes on after whatever
+// kills it or its servers. Judged by what was planted, and by the servers' own rendering of their rows.
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "catch.h"
+#include "live/support/compare.h"
+#include "live/support/ledger.h"
+#include "live/support/process.h"
+#include "live/support/random_writers.h"
+#include "live/support/relay.h"
+#include "live/support/replica.h"
+
+using namespace godwit::test;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+bool holds_within(seconds limit, const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return true;
+}
+
+bool has_logged(const Process& process, const std::string& words, seconds limit = seconds(20)) {
+  return holds_within(limit, [&] { return process.log().find(words) != std::string::npos; });
+}
+
+Strings joined(Strings a, const Strings& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::map<std::string, std::string> armed(const std::string& failpoints) {
+  if (failpoints.empty()) return {};
+  return {{"GODWIT_FAILPOINTS", failpoints}};
+}
+
+// A server that is killed takes down what the test says meanwhile.
+template <typename Deed>
+void until_it_works(const Deed& deed) {
+  std::string failure;
+  REQUIRE(holds_within(seconds(30), [&] {
+    try {
+      deed();
+      return true;
+    } catch (const std::exception& error) {
+      failure = error.what();
+      return false;
+    }
+  }));
+}
+
+// --- a schema with something of everything, and writers that leave some of it alone ------------------------------------
+
+const std::string kShop = "shop";
+
+// `still` and its like are written by nobody; `hot` by everybody, all the time.
+void create_shop(Client& source) {
+  source.script(R"(
+DROP DATABASE IF EXISTS shop;
+CREATE DATABASE shop CHARACTER SET utf8mb4;
+CREATE TABLE shop.tens (n INT PRIMARY KEY);
+INSERT INTO shop.tens VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9);
+CREATE TABLE shop.still (id INT NOT NULL PRIMARY KEY, u INT NULL, word VARCHAR(40) NULL, raw VARBINARY(20) NULL, amount DECIMAL(10,2), UNIQUE KEY by_u (u));
+INSERT INTO shop.still SELECT a.n * 100 + b.n * 10 + c.n, a.n * 100 + b.n * 10 + c.n, CONCAT('word ', b.n), UNHEX('00275C0A'), c.n / 3 FROM shop.tens a, shop.tens b, shop.tens c;
+CREATE TABLE shop.names (name VARCHAR(30) NOT NULL PRIMARY KEY, v INT);
+INSERT INTO shop.names SELECT CONCAT('Name ', a.n * 10 + b.n), 1 FROM shop.tens a, shop.tens b;
+CREATE TABLE shop.heap (a INT NULL, b VARCHAR(40) NULL);
+INSERT INTO shop.heap SELECT a.n, CONCAT('heap ', b.n) FROM shop.tens a, shop.tens b;
+CREATE TABLE shop.hot (id INT NOT NULL PRIMARY KEY, v BIGINT NOT NULL, code INT NULL, UNIQUE KEY by_code (code));
+INSERT INTO shop.hot SELECT a.n * 100 + b.n * 10 + c.n, 0, a.n * 100 + b.n * 10 + c.n FROM shop.tens a, shop.tens b, shop.tens c;
+)");
+}
+
+// A few rows changed hundreds of times a second, keys that change, rows that go and come back, the same in a table without a key.
+class HotWriter {
+ public:
+  explicit HotWriter(const Server& source) : thread_([this, &source] { run(source); }) {}
+  ~HotWriter() {
+    is_ending_ = true;
+    thread_.join();
+  }
+  std::uint64_t turns() const { return turns_; }
+
+ private:
+  void run(const Server& source) {
+    std::unique_ptr<Client> client;
+    for (unsigned turn = 0; !is_ending_; ++turn) {
+      try {
+        if (!client) client = std::make_unique<Client>(source.client(kShop));
+        write(*client, turn);
+        ++turns_;
+      } catch (const std::exception&) {
+        client.reset();  // the server is restarted
+        std::this_thread::sleep_for(milliseconds(50));
+      }
+      std::this_thread::sleep_for(milliseconds(5));  // as fast as a stream can follow
+    }
+  }
+
+  static void write(Client& client, unsigned turn) {
+    const std::string n = std::to_string(turn % 1000);
+    client.execute("UPDATE hot SET v = v + 1 WHERE id = 7");
+    switch (turn % 7) {
+      case 0:
+        client.execute("UPDATE hot SET v = v + 1 WHERE id % 10 = " + std::to_string(turn % 10));
+        break;
+      case 1:
+        client.execute("UPDATE hot SET id = id + 5000 WHERE id = " + n);
+        client.execute("UPDATE hot SET id = id - 5000 WHERE id = " + std::to_string(turn % 1000 + 5000));
+        break;
+      case 2:
+        client.execute("DELETE FROM hot WHERE id = " + std::to_string(2000 + turn % 3));
+        client.execute("INSERT INTO hot VALUES (" + std::to_string(2000 + turn % 3) + ", 0, NULL)");
+        break;
+      case 3:
+        client.execute("INSERT INTO heap VALUES (" + n + ", 'new'), (" + n + ", 'new')");
+        client.execute("UPDATE heap SET a = a + 1 WHERE b = 'heap 3'");
+        break;
+      case 4:
+        client.execute("DELETE FROM heap WHERE b = 'new' LIMIT 2");
+        client.execute("UPDATE names SET v = v + 1 WHERE name = 'Name " + std::to_string(turn % 100) + "'");
+        break;
+      case 5:
+        client.execute("UPDATE names SET name = 'NAME 5' WHERE name = 'name 5'");
+        client.execute("UPDATE names SET name = 'Name 5' WHERE name = 'name 5'");
+        break;
+      default:
+        client.execute("BEGIN");
+        client.execute("UPDATE hot SET code = NULL WHERE id = 11");
+        client.execute("UPDATE hot SET code = 9000 + " + std::to_string(turn % 2) + " WHERE id = 12");
+        client.execute("UPDATE hot SET code = 9001 - " + std::to_string(turn % 2) + " WHERE id = 11");
+        client.execute("COMMIT");
+    }
+  }
+
+  std::atomic<bool> is_ending_{false};
+  std::atomic<std::uint64_t> turns_{0};
+  std::thread thread_;
+};
+
+class Stage {
+ public:
+  Stage(const std::string& source_name, const std::string& target_name, const std::string& schema_name = kShop)
+      : source(source_name), target(target_name), schema(schema_name), migration(source, target, schema) {
+    Client client = source.client();
+    roll_back_prepared_xa(client);
+    migration.clean();
+    client.execute("DROP DATABASE IF EXISTS _godwit");
+    if (schema == kShop) create_shop(client);
+    if (schema == kLedger) create_ledger(client);
+    if (schema == "exact") create_random_schema(client, schema);
+  }
+  ~Stage() {
+    replicate_.reset();
+    writer_.reset();
+    migration.clean();
+  }
+
+  Stage& copied() {
+    must_end(migration.run("copy", {"--allow-no-key"}), 0);
+    return *this;
+  }
+  Stage& busy() {
+    writer_ = std::make_unique<HotWriter>(source);
+    return *this;
+  }
+  Stage& followed(const Strings& more = {}, const std::string& failpoints = "") {
+    replicate_.reset();
+    replicate_ = std::make_unique<Process>(migration.arguments("replicate", more), joined_environment(failpoints));
+    return *this;
+  }
+  void rest() { writer_.reset(); }
+  Process& replicate() { return *replicate_; }
+  bool is_followed() { return replicate_ && replicate_->is_running(); }
+
+  Outcome vdiff(const Strings& more = {}, const std::string& failpoints = "") const { return migration.run("vdiff", joined({"--json"}, more), armed(failpoints)); }
+  Process start(const Strings& more = {}, const std::string& failpoints = "") const { return migration.start("vdiff", joined({"--json"}, more), armed(failpoints)); }
+  json report(int status, const Strings& more = {}) const { return report_of(vdiff(more), status); }
+  static json report_of(const Outcome& outcome, int status) {
+    INFO(outcome.out << outcome.err);
+    REQUIRE(outcome.status == status);
+    return json::parse(outcome.out);
+  }
+  static json error_of(const Outcome& outcome, int status) { return report_of(outcome, status)["error"]; }
+
+  Client there() const { return target.client(schema); }
+  Client here() const { return source.client(schema); }
+  std::string verdict() const { return target.client().scalar("SELECT state FROM _godwit.vdiff ORDER BY id DESC LIMIT 1"); }
+  std::string holds() const { return target.client().scalar("SELECT COUNT(*) FROM _godwit.stream_hold WHERE state IN ('asked', 'held')"); }
+  std::string position() const { return target.client().scalar("SELECT position FROM _godwit.stream"); }
+  std::string epoch() const { return target.client().scalar("SELECT epoch FROM _godwit.stream"); }
+  bool is_moving() const {
+    const std::string before = position();
+    return holds_within(seconds(15), [&] { return position() != before; });
+  }
+  // With the writer at rest: by the servers' own rendering.
+  std::string difference_at_rest(int limit_s = 20) {
+    rest();
+    std::string text;
+    holds_within(seconds(limit_s), [&] {
+      Client from = source.client();
+      Client to = target.client();
+      return (text = difference(from, schema, to, schema)).empty();
+    });
+    return text;
+  }
+
+  static void must_end(const Outcome& outcome, int status) {
+    INFO(outcome.out << outcome.err);
+    REQUIRE(outcome.status == status);
+  }
+
+  const Server source;
+  const Server target;
+  const std::string schema;
+  Migration migration;
+
+ private:
+  static std::map<std::string, std::string> joined_environment(const std::string& failpoints) {
+    auto environment = armed(failpoints);
+    environment["GODWIT_SOURCE_PASSWORD"] = "godwit";
+    environment["GODWIT_TARGET_PASSWORD"] = "godwit";
+    return environment;
+  }
+  std::unique_ptr<HotWriter> writer_;
+  std::unique_ptr<Process> replicate_;
+};
+
+const json& table(const json& report, const std::string& name) {
+  for (const auto& it : report["tables"]) {
+    if (it["source"].get<std::string>().find("`" + name + "`") != std::string::npos) return it;
+  }
+  FAIL("no table " << name << " in " << report.dump());
+  return report;
+}
+
+std::uint64_t differences(const json& report) {
+  std::uint64_t count = 0;
+  for (const auto& it : report["tables"]) count += it["missing"].get<std::uint64_t>() + it["extra"].get<std::uint64_t>() + it["different"].get<std::uint64_t>();
+  return count;
+}
+
+// "kind key" of every sample.
+Strings found(const json& report) {
+  Strings all;
+  for (const auto& it : report["tables"]) {
+    for (const auto& sample : it["samples"]) all.push_back(sample["kind"].get<std::string>() + " " + sample["key"].get<std::string>());
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+// --- 1: no false difference --------------------------------------------------------------------------------------------
+
+Strings way_of(unsigned run) {
+  Strings options{"--chunk-rows", std::to_string(40 + 37 * (run % 5))};
+  if (run % 3 == 1) options.insert(options.end(), {"--snapshot-age", "20ms"});
+  if (run % 4 == 2) options.emplace_back("--by-rows");
+  if (run % 5 == 3) options.insert(options.end(), {"--lanes", "1"});
+  return options;
+}
+
+// Gives how long the stream stood still at most, in ms.
+double check_no_false_difference(Stage& stage, unsigned runs) {
+  double held_ms_max = 0;
+  for (unsigned run = 0; run < runs; ++run) {
+    const Outcome outcome = stage.vdiff(way_of(run));
+    INFO("run " << run << "\n" << outcome.out << outcome.err);
+    REQUIRE(outcome.status == 0);
+    const json report = json::parse(outcome.out);
+    CHECK(report["verdict"] == "identical");
+    held_ms_max = std::max(held_ms_max, report["held_us_max"].get<double>() / 1000);
+    CHECK(stage.is_followed());
+  }
+  std::cout << stage.source.flavour() << " to " << stage.target.flavour() << ": the stream stood still for at most " << held_ms_max << " ms\n";
+  return held_ms_max;
+}
+
+constexpr double kHeldMsMax = 1000;  // 200 on a machine that is ours alone
+
+void check_with_ledger(const std::string& source, const std::string& target, unsigned runs) {
+  Stage stage(source, target, kLedger);
+  stage.copied().followed();
+  auto writer = std::make_unique<LedgerWriter>(stage.source, LedgerOptions{.has_xa = true});
+  CHECK(check_no_false_difference(stage, runs) < kHeldMsMax);
+  writer->pause();
+  CHECK(stage.difference_at_rest() == "");
+  writer->go_on();
+}
+
+void check_with_hot_rows(const std::string& source, const std::string& target, unsigned runs) {
+  Stage stage(source, target);
+  stage.copied().followed().busy();
+  CHECK(check_no_false_difference(stage, runs) < kHeldMsMax);
+  CHECK(stage.difference_at_rest() == "");
+}
+
+void check_with_random_writers(const std::string& source, const std::string& target, unsigned runs, std::uint64_t seed) {
+  Stage stage(source, target, "exact");
+  stage.copied().followed();
+  RandomWriters writers(stage.source, "exact", {.threads = 2, .seed = seed});
+  CHECK(check_no_false_difference(stage, runs) < kHeldMsMax);
+  writers.stop();
+  CHECK(stage.difference_at_rest() == "");
+}
+
+// --- 4: failpoints ----------------------------------------------------------------------------------------------------
+
+Strings failpoints_of_vdiff(const Migration& migration) {
+  const json document = json::parse(migration.run_plain({"inspect", "failpoints", "--json"}).out);
+  Strings names;
+  for (const auto& point : document["failpoints"]) {
+    const std::string name = point["name"];
+    if (name.rfind("vdiff.", 0) == 0) names.push_back(name);
+  }
+  return names;
+}
+
+// Rows that differ, and that nobody writes to.
+void plant(Client& there) {
+  there.execute("UPDATE still SET word = 'wrong' WHERE id = 17");
+  there.execute("DELETE FROM still WHERE id = 500");
+  there.execute("INSERT INTO still VALUES (5000, 5000, 'extra', NULL, 0)");
+}
+const Strings kPlanted{"different id = 17", "extra id = 5000", "missing id = 500"};
+
+void unplant(Client& there) {
+  there.execute("UPDATE still SET word = CONCAT('word ', 1) WHERE id = 17");
+  there.execute("DELETE FROM still WHERE id = 5000");
+  there.execute("INSERT IGNORE INTO still VALUES (500, 500, 'word 0', UNHEX('00275C0A'), 0)");
+}
+
+void check_planted(const json& report) {
+  INFO(report.dump(1));
+  const json& still = table(report, "still");
+  CHECK(still["source_rows"] == 1000);
+  CHECK(still["target_rows"] == 1000);
+  CHECK(still["missing"] == 1);
+  CHECK(still["extra"] == 1);
+  CHECK(still["different"] == 1);
+  CHECK(found(report) == kPlanted);
+}
+
+}  // namespace
+
+TEST_CASE("rows that change all the time look equal to vdiff at every run: MariaDB to MariaDB", "[vdiff]") {
+  check_with_ledger("a", "b", 7);
+  check_with_hot_rows("a", "b", 6);
+}
+TEST_CASE("rows that change all the time look equal to vdiff at every run: MariaDB to MySQL", "[vdiff]") {
+  check_with_random_writers("a", "c", 7, 2);
+  check_with_hot_rows("a", "c", 6);
+}
+TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL to MariaDB", "[vdiff]") {
+  check_with_hot_rows("c", "a", 6);
+  check_with_ledger("c", "a", 6);
+}
+TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL to MySQL", "[vdiff]") {
+  check_with_random_writers("c", "d", 6, 3);
+  check_with_hot_rows("c", "d", 6);
+}
