@@ -132,18 +132,34 @@ std::vector<VdiffDifferenceRow> VdiffStore::differences(std::uint64_t vdiff, std
   return result;
 }
 
-void VdiffStore::confirm(const VdiffDifferenceRow& difference) {
+void VdiffStore::count(std::uint64_t table, Counted more) {
+  if (more.source == 0 && more.target == 0) return;
+  db_.execute(fmt::format("UPDATE {} SET source_rows = source_rows + ({}), target_rows = target_rows + ({}) WHERE id = {}", name("vdiff_table"), more.source, more.target, table));
+}
+
+void VdiffStore::confirm(const VdiffDifferenceRow& difference, Counted more) {
+  db_.execute("START TRANSACTION");
+  count(difference.table_id, more);
   db_.execute(fmt::format("UPDATE {} SET state = 'confirmed', kind = {}, detail = {} WHERE id = {}",
                           name("vdiff_difference"),
                           quote_string(difference.kind),
                           quote_string(difference.detail),
                           difference.id));
+  db_.execute("COMMIT");
 }
 
-void VdiffStore::settle(std::uint64_t difference) { db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("vdiff_difference"), difference)); }
+void VdiffStore::settle(const VdiffDifferenceRow& difference, Counted more) {
+  db_.execute("START TRANSACTION");
+  count(difference.table_id, more);
+  db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("vdiff_difference"), difference.id));
+  db_.execute("COMMIT");
+}
 
-void VdiffStore::set_repaired(std::uint64_t difference) {
-  db_.execute(fmt::format("UPDATE {} SET state = 'repaired' WHERE id = {}", name("vdiff_difference"), difference));
+void VdiffStore::set_repaired(const VdiffDifferenceRow& difference, Counted more) {
+  db_.execute("START TRANSACTION");
+  count(difference.table_id, more);
+  db_.execute(fmt::format("UPDATE {} SET state = 'repaired' WHERE id = {}", name("vdiff_difference"), difference.id));
+  db_.execute("COMMIT");
 }
 
 // --- the hold -----------------------------------------------------------------------------------------------------

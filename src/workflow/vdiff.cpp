@@ -485,7 +485,11 @@ VdiffDifference difference_of(const state::VdiffDifferenceRow& row) {
 VdiffReport VdiffRun::report() {
   state::VdiffStore store(target_);
   VdiffReport report{.position = position_.text, .tables = {}, .pairs = pairs_, .held_max = held_max_, .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
-  for (const auto& table : tables_) {
+  const auto counted = store.tables(vdiff_);  // what was settled has changed the numbers of rows
+  for (auto& table : tables_) {
+    for (const auto& row : counted) {
+      if (row.id == table.row.id) table.row = row;
+    }
     report.tables.push_back({.source = sql::quote_table(table.plan.source_schema, table.plan.source_table),
                              .target = sql::quote_table(table.plan.target_schema, table.plan.target_table),
                              .state = table.row.state,

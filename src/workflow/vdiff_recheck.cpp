@@ -62,6 +62,13 @@ nlohmann::json values_json(const vdiff::TablePlan& plan, const RowPair::Values* 
   return result;
 }
 
+// A scan counts a missing row on the source, an extra one on the target, a different one on both. A row that has come or gone since is counted
+// as it is now, so that the sides of a table which is identical have one number of rows.
+state::VdiffStore::Counted uncounted(const state::VdiffDifferenceRow& row, std::size_t source, std::size_t target) {
+  if (source > 1 || target > 1) return {};
+  return {.source = static_cast<int>(source) - (row.kind == "extra" ? 0 : 1), .target = static_cast<int>(target) - (row.kind == "missing" ? 0 : 1)};
+}
+
 }  // namespace
 
 std::string shown_value(const std::optional<std::string>& value, std::size_t from) {
@@ -141,8 +148,9 @@ std::vector<Recheck::Seen> Recheck::read_exact(const Batch& batch, bool for_repa
 
 void Recheck::conclude(const state::VdiffDifferenceRow& suspected, const Seen& seen) {
   state::VdiffStore store(control_);
+  const auto more = uncounted(suspected, seen.source.size(), seen.target.size());
   if (seen.source == seen.target) {
-    store.settle(suspected.id);
+    store.settle(suspected, more);
     return;
   }
   state::VdiffDifferenceRow row = suspected;
@@ -152,7 +160,7 @@ void Recheck::conclude(const state::VdiffDifferenceRow& suspected, const Seen& s
   const bool is_extra = seen.target.size() > seen.source.size();
   row.kind = seen.source.size() == seen.target.size() ? "different" : is_extra ? "extra" : "missing";
   row.detail = nlohmann::json{{"key", shown_key(plan, vdiff::bound_from_text(row.row_key))}, {"values", values_json(plan, source, target)}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  store.confirm(row);
+  store.confirm(row, more);
 }
 
 // The stream did not stand, or a lock was another's: a moment later it may be otherwise. A session that is lost is not for here to mend.
@@ -210,7 +218,7 @@ void Recheck::verify_repaired(std::uint64_t vdiff) {
   };
   const Batch left = look_over(state::VdiffStore(control_).differences(vdiff, "repaired"), verify);
   // What could not be looked at is not known to be right.
-  for (const auto& row : left) state::VdiffStore(control_).confirm(row);
+  for (const auto& row : left) state::VdiffStore(control_).confirm(row, {});
 }
 
 // --- repair -----------------------------------------------------------------------------------------------------------
@@ -272,7 +280,7 @@ bool Recheck::rewrite_together(const VdiffTarget& table, const Batch& batch) {
   failpoint(Fp::vdiff_repaired);
   held_max_ = std::max(held_max_, standing.release());
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (seen[i].is_read) state::VdiffStore(control_).set_repaired(batch[i].id);
+    if (seen[i].is_read) state::VdiffStore(control_).set_repaired(batch[i], uncounted(batch[i], seen[i].source.size(), seen[i].source.size()));
   }
   return is_all;
 }

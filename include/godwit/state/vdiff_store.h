@@ -64,11 +64,17 @@ class VdiffStore {
   void advance(const VdiffTableRow& table, const std::vector<VdiffDifferenceRow>& suspected);
 
   std::vector<VdiffDifferenceRow> differences(std::uint64_t vdiff, std::string_view state);
-  void confirm(const VdiffDifferenceRow& difference);  // kind, detail
-  void settle(std::uint64_t difference);               // it was none
-  void set_repaired(std::uint64_t difference);
+  // Each with what it changes in the number of the table's rows, in one transaction: how many more there are than the scan has counted.
+  struct Counted {
+    int source = 0;
+    int target = 0;
+  };
+  void confirm(const VdiffDifferenceRow& difference, Counted more);  // kind, detail
+  void settle(const VdiffDifferenceRow& difference, Counted more);   // it was none
+  void set_repaired(const VdiffDifferenceRow& difference, Counted more);
 
  private:
+  void count(std::uint64_t table, Counted more);
   db::Connection& db_;
 };
 
