@@ -268,12 +268,12 @@ bool Recheck::rewrite_together(const VdiffTarget& table, const Batch& batch) {
     log::warning("{}: not repaired in this round: {}", sql::quote_table(table.plan.target_schema, table.plan.target_table), error.cause());
     return false;
   }
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (seen[i].is_read) state::VdiffStore(writer).set_repaired(batch[i].id);
+  }
   writer.execute("COMMIT");
   failpoint(Fp::vdiff_repaired);
   held_max_ = std::max(held_max_, standing.release());
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (seen[i].is_read) state::VdiffStore(control_).set_repaired(batch[i].id);
-  }
   return is_all;
 }
 
