@@ -297,7 +297,7 @@ bool Recheck::repair(std::uint64_t vdiff, const Note& note) {
   for (const auto& [table, rows] : by_table) {
     for (std::size_t at = 0; at < rows.size(); at += kRepairBatch) {
       const Batch batch(rows.begin() + static_cast<std::ptrdiff_t>(at), rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), at + kRepairBatch)));
-      for (const auto& row : batch) note(table_of(row), row);
+      note(table_of(batch[0]), batch);
       failpoint(Fp::vdiff_repairing);
       is_all = rewrite(batch) && is_all;
     }
