@@ -156,10 +156,8 @@ void VdiffStore::settle(const VdiffDifferenceRow& difference, Counted more) {
 }
 
 void VdiffStore::set_repaired(const VdiffDifferenceRow& difference, Counted more) {
-  db_.execute("START TRANSACTION");
   count(difference.table_id, more);
   db_.execute(fmt::format("UPDATE {} SET state = 'repaired' WHERE id = {}", name("vdiff_difference"), difference.id));
-  db_.execute("COMMIT");
 }
 
 // --- the hold -----------------------------------------------------------------------------------------------------

@@ -459,9 +459,11 @@ void VdiffRun::settle_and_repair() {
   if (!tuning_.does_repair) return recheck_->verify_repaired(vdiff_);
   constexpr unsigned kRounds = 3;  // rows may be locked, or stand in each other's way by a unique key
   for (unsigned round = 0; round < kRounds; ++round) {
-    const bool is_all = recheck_->repair(vdiff_, [&](const VdiffTarget& table, const state::VdiffDifferenceRow& difference) {
+    const bool is_all = recheck_->repair(vdiff_, [&](const VdiffTarget& table, const Recheck::Batch& batch) {
+      std::string text = sql::quote_table(table.plan.target_schema, table.plan.target_table);
+      for (const auto& difference : batch) text += fmt::format("\n{}: {}", difference.kind, difference.detail);
       const auto step = state_.start_step(definition_.name, "vdiff", "repair");
-      state_.end_step(step, "started", fmt::format("{} {}: {}", sql::quote_table(table.plan.target_schema, table.plan.target_table), difference.kind, difference.detail));
+      state_.end_step(step, "started", text);
     });
     recheck_->verify_repaired(vdiff_);
     if (is_all) return;

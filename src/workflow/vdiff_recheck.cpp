@@ -276,12 +276,12 @@ bool Recheck::rewrite_together(const VdiffTarget& table, const Batch& batch) {
     log::warning("{}: not repaired in this round: {}", sql::quote_table(table.plan.target_schema, table.plan.target_table), error.cause());
     return false;
   }
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (seen[i].is_read) state::VdiffStore(writer).set_repaired(batch[i], uncounted(batch[i], seen[i].source.size(), seen[i].source.size()));
+  }
   writer.execute("COMMIT");
   failpoint(Fp::vdiff_repaired);
   held_max_ = std::max(held_max_, standing.release());
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (seen[i].is_read) state::VdiffStore(control_).set_repaired(batch[i], uncounted(batch[i], seen[i].source.size(), seen[i].source.size()));
-  }
   return is_all;
 }
 
@@ -305,7 +305,7 @@ bool Recheck::repair(std::uint64_t vdiff, const Note& note) {
   for (const auto& [table, rows] : by_table) {
     for (std::size_t at = 0; at < rows.size(); at += kRepairBatch) {
       const Batch batch(rows.begin() + static_cast<std::ptrdiff_t>(at), rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), at + kRepairBatch)));
-      for (const auto& row : batch) note(table_of(row), row);
+      note(table_of(batch[0]), batch);
       failpoint(Fp::vdiff_repairing);
       is_all = rewrite(batch) && is_all;
     }

@@ -33,9 +33,10 @@ class Recheck {
   enum class Confirmed { left, looked_at_again };
   std::size_t settle(std::uint64_t vdiff, Confirmed confirmed);
 
-  // Confirmed differences are rewritten from the source, each journaled by `note` first. Those that cannot be are confirmed still: false then,
+  // Confirmed differences are rewritten from the source, journaled by `note` first, some at a time. Those that cannot be are confirmed still: false then,
   // unless they are of a table without a key.
-  using Note = std::function<void(const VdiffTarget&, const state::VdiffDifferenceRow&)>;
+  using Batch = std::vector<state::VdiffDifferenceRow>;
+  using Note = std::function<void(const VdiffTarget&, const Batch&)>;
   bool repair(std::uint64_t vdiff, const Note& note);
 
   // Rows that were rewritten are looked at again: one that still differs is confirmed once more.
@@ -48,7 +49,6 @@ class Recheck {
     std::vector<std::vector<std::optional<std::string>>> raw;  // for repair: the source's row as it travels
     bool is_read = false;
   };
-  using Batch = std::vector<state::VdiffDifferenceRow>;
   using Conclude = std::function<void(const state::VdiffDifferenceRow&, const Seen&)>;
 
   const VdiffTarget& table_of(const state::VdiffDifferenceRow& row) const;

@@ -379,3 +379,263 @@ TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL
   check_with_random_writers("c", "d", 6, 3);
   check_with_hot_rows("c", "d", 6);
 }
+
+TEST_CASE("what differs on the target is found at every run while writers are at work, and nothing else", "[vdiff]") {
+  for (const auto& [from, to] : {std::pair("a", "c"), std::pair("c", "a")}) {
+    Stage stage(from, to);
+    stage.copied().followed().busy();
+    REQUIRE(stage.is_moving());
+    Client there = stage.there();
+    plant(there);
+    for (unsigned run = 0; run < 4; ++run) {
+      check_planted(stage.report(4, way_of(run)));
+      CHECK(stage.verdict() == "different");
+    }
+    unplant(there);
+    CHECK(stage.difference_at_rest() == "");
+    CHECK(stage.is_followed());
+  }
+}
+
+TEST_CASE("killed at each failpoint, vdiff goes on to the right verdict, and the stream is not left standing", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied().followed().busy();
+  const auto points = failpoints_of_vdiff(stage.migration);
+  REQUIRE(points.size() >= 8);
+  const Strings options{"--chunk-rows", "150", "--repair"};
+  Client there = stage.there();
+  for (const auto& point : points) {
+    plant(there);
+    const Outcome stopped = stage.vdiff(options, point + "=kill");
+    INFO(point << ": " << stopped.status << "\n" << stopped.err << stage.replicate().log());
+    REQUIRE(stopped.status == 128 + SIGKILL);
+    CHECK(stage.verdict() == "running");
+    CHECK(holds_within(seconds(12), [&] { return stage.holds() == "0"; }));
+    CHECK(stage.is_moving());
+    const json report = stage.report(0, options);
+    INFO(report.dump(1));
+    CHECK(report["went_on"] == true);
+    CHECK(report["verdict"] == "identical");
+    CHECK(report["position"] != "");
+    CHECK(table(report, "still")["source_rows"] == 1000);
+    CHECK(table(report, "still")["target_rows"] == 1000);
+    CHECK(table(report, "names")["source_rows"] == 100);
+    CHECK(table(report, "still")["repaired"].get<int>() == 3);
+    CHECK(stage.verdict() == "equal");
+    CHECK(stage.is_followed());
+  }
+  CHECK(stage.difference_at_rest() == "");
+}
+
+TEST_CASE("failing once at each failpoint, vdiff goes on by itself", "[vdiff]") {
+  Stage stage("c", "a");
+  stage.copied().followed().busy();
+  const Strings options{"--chunk-rows", "150", "--repair"};
+  Client there = stage.there();
+  for (const auto& point : failpoints_of_vdiff(stage.migration)) {
+    plant(there);
+    const Outcome outcome = stage.vdiff(options, point + "=error");
+    INFO(point << ": " << outcome.status << "\n" << outcome.out << outcome.err);
+    REQUIRE(outcome.status == 0);
+    CHECK(outcome.err.find(point) != std::string::npos);
+    const json report = json::parse(outcome.out);
+    CHECK(report["verdict"] == "identical");
+    CHECK(table(report, "still")["source_rows"] == 1000);
+    CHECK(table(report, "still")["target_rows"] == 1000);
+    CHECK(table(report, "still")["repaired"].get<int>() == 3);
+    CHECK(stage.holds() == "0");
+  }
+  CHECK(stage.difference_at_rest() == "");
+}
+
+TEST_CASE("the replicate that was asked to stand still dies or fails there, and vdiff ends right with and without it", "[vdiff]") {
+  for (const std::string action : {"kill", "error"}) {
+    Stage stage("a", "b");
+    stage.copied().busy().followed({}, "stream.held=" + action);
+    REQUIRE(stage.is_moving());
+    Client there = stage.there();
+    plant(there);
+    check_planted(stage.report(4, {"--chunk-rows", "150"}));
+    CHECK(stage.is_followed() == (action == "error"));
+    unplant(there);
+    stage.followed();
+    CHECK(stage.difference_at_rest() == "");
+  }
+}
+
+TEST_CASE("without a replicate vdiff brings the target forward itself, and one that is started meanwhile is not fenced out", "[vdiff]") {
+  for (const auto& [from, to] : {std::pair("a", "c"), std::pair("c", "d")}) {
+    Stage stage(from, to);
+    stage.copied().busy();
+    std::this_thread::sleep_for(milliseconds(300));
+    const std::string before = stage.position();
+    CHECK(stage.report(0)["verdict"] == "identical");
+    CHECK(stage.position() != before);
+    Client there = stage.there();
+    plant(there);
+    for (const unsigned delay_ms : std::string(from) == "a" ? std::vector<unsigned>{0, 500, 1200} : std::vector<unsigned>{800}) {
+      Process vdiff = stage.start({"--chunk-rows", "100", "--snapshot-age", "50ms"}, "vdiff.chunk_compared=sleep:60");
+      std::this_thread::sleep_for(milliseconds(delay_ms));
+      stage.followed();
+      const Outcome outcome = vdiff.wait();
+      INFO("replicate after " << delay_ms << " ms\n" << outcome.out << outcome.err << stage.replicate().log());
+      CHECK(stage.is_followed());
+      check_planted(Stage::report_of(outcome, 4));
+      stage.replicate().signal(SIGTERM);
+      CHECK(stage.replicate().wait().status == 130);
+    }
+    unplant(there);
+    stage.followed();
+    CHECK(stage.difference_at_rest() == "");
+  }
+}
+
+// --- repair -----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("repair rewrites planted rows under writes, journals each and looks at it again", "[vdiff]") {
+  for (const auto& [from, to] : {std::pair("a", "c"), std::pair("c", "a")}) {
+    Stage stage(from, to);
+    stage.copied().followed().busy();
+    Client there = stage.there();
+    plant(there);
+    there.execute("DELETE FROM still WHERE id BETWEEN 700 AND 839");  // more than are rewritten at a time
+    there.execute("UPDATE names SET name = 'name 9' WHERE name = 'Name 9'");
+    // Two rows, and a ring of three, have each other's unique values.
+    for (const char* move : {"u = NULL WHERE id IN (30, 31, 40, 41, 42)", "u = 31 WHERE id = 30", "u = 30 WHERE id = 31", "u = 41 WHERE id = 40", "u = 42 WHERE id = 41", "u = 40 WHERE id = 42"}) {
+      there.execute(std::string("UPDATE still SET ") + move);
+    }
+    const json report = stage.report(0, {"--repair", "--chunk-rows", "200"});
+    INFO(report.dump(1));
+    CHECK(report["verdict"] == "identical");
+    CHECK(table(report, "still")["repaired"] == 148);
+    CHECK(table(report, "names")["repaired"] == 1);
+    const json history = json::parse(stage.migration.run_plain({"status", "--json", "--history", "--state", stage.migration.state}).out);
+    CHECK(stage.verdict() == "equal");
+    CHECK(differences(stage.report(0)) == 0);
+    CHECK(stage.is_followed());
+    CHECK(stage.difference_at_rest() == "");
+  }
+}
+
+TEST_CASE("repair carries every type as copy does", "[vdiff]") {
+  for (const auto& [from, to] : {std::pair("a", "c"), std::pair("c", "a"), std::pair("a", "b")}) {
+    Stage stage(from, to, "exact");
+    RandomWriters writers(stage.source, "exact", {.threads = 2, .seed = 5, .pause_us = 1000});
+    std::this_thread::sleep_for(milliseconds(500));
+    writers.stop();
+    stage.copied().followed();
+    Client there = stage.there();
+    there.execute("SET SESSION foreign_key_checks = 0");
+    for (const char* name : {"wide", "texts", "pairs", "parts", "uniques", "children"}) there.execute(std::string("DELETE FROM ") + name);
+    const json report = stage.report(0, {"--repair"});
+    CHECK(report["verdict"] == "identical");
+    CHECK(stage.difference_at_rest(5) == "");
+  }
+}
+
+TEST_CASE("what differs in a table without a key is reported, not repaired", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied().followed().busy();
+  Client there = stage.there();
+  plant(there);
+  there.execute("INSERT INTO heap VALUES (1, 'heap 1'), (-5, 'extra'), (-5, 'extra')");
+  const json report = stage.report(4, {"--repair"});
+  INFO(report.dump(1));
+  CHECK(table(report, "heap")["extra"] == 3);
+  CHECK(table(report, "heap")["missing"] == 0);
+  CHECK(table(report, "heap")["repaired"] == 0);
+  CHECK(table(report, "still")["repaired"] == 3);
+  CHECK(differences(report) == 3);
+  CHECK(stage.verdict() == "different");
+  there.execute("DELETE FROM heap WHERE b = 'extra'");
+  there.execute("DELETE FROM heap WHERE a = 1 AND b = 'heap 1' LIMIT 1");
+  CHECK(stage.report(0)["verdict"] == "identical");
+  CHECK(stage.verdict() == "equal");
+}
+
+// --- replicas ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::uint64_t rows_read(const Server& server) {
+  Client client = server.client();
+  std::uint64_t total = 0;
+  for (const char* name : {"Handler_read_next", "Handler_read_rnd_next"}) total += std::stoull(client.query(std::string("SHOW GLOBAL STATUS LIKE '") + name + "'").at(0).at(1).value());
+  return total;
+}
+
+}  // namespace
+
+TEST_CASE("scans run on replicas of both sides, and a replica that lags is not taken for a difference", "[vdiff]") {
+  // a and its replica b; c and its replica d.
+  Stage stage("a", "c");
+  const Server of_source("b");
+  const Server of_target("d");
+  for (const Server* server : {&of_source, &of_target}) server->client().execute("DROP DATABASE IF EXISTS shop");
+  Client here = stage.source.client();
+  // Large enough to tell a scan from the rest.
+  const std::string start = here.scalar("SELECT @@GLOBAL.gtid_binlog_pos");
+  here.execute("USE shop");
+  here.execute("CREATE TABLE big (id INT PRIMARY KEY, v INT)");
+  here.execute("INSERT INTO big SELECT ((a.n * 10 + b.n) * 10 + c.n) * 100 + d.n * 10 + e.n, e.n FROM tens a, tens b, tens c, tens d, tens e");
+  Client target = stage.target.client();
+  const std::string target_start = target.scalar("SELECT @@GLOBAL.gtid_executed");
+  stage.copied();
+  {
+    // The replica begins with what the schema was.
+    Client replica = of_source.client();
+    create_shop(replica);
+    Replica replica_of_source(stage.source, of_source, {.from = start, .schema = ""});
+    Replica replica_of_target(stage.target, of_target, {.from = target_start, .schema = ""});
+    stage.followed().busy();
+    replica_of_source.catch_up();
+    replica_of_target.catch_up();
+    const auto dsn = [&](const Server& server) { return server.dsn(kShop); };
+    const Strings both{"--source-replica", dsn(of_source), "--target-replica", dsn(of_target)};
+    // By rows, so that each is asked for.
+    const std::uint64_t before_here = rows_read(stage.source);
+    const std::uint64_t before_there = rows_read(stage.target);
+    const json report = stage.report(0, joined({"--by-rows"}, both));
+    INFO(report.dump(1));
+    CHECK(report["verdict"] == "identical");
+    CHECK(table(report, "big")["source_rows"] == 100000);
+    CHECK(rows_read(stage.source) - before_here < 60000);
+    CHECK(rows_read(stage.target) - before_there < 60000);
+
+    // A difference of the target comes to its replica, and is settled on the primaries.
+    Client there = stage.there();
+    plant(there);
+    check_planted(stage.report(4, both));
+    unplant(there);
+
+    // A source's replica that stands still: neither a difference, nor a success.
+    Client on_replica = of_source.client();
+    on_replica.execute("STOP SLAVE SQL_THREAD");
+    {
+      Process vdiff = stage.start(both);
+      CHECK(has_logged(vdiff, "GW0904"));
+      CHECK(holds_within(seconds(8), [&] { return stage.holds() == "0"; }));
+      on_replica.execute("START SLAVE SQL_THREAD");
+      CHECK(Stage::report_of(vdiff.wait(), 0)["verdict"] == "identical");
+    }
+    Client on_target_replica = of_target.client();
+    on_target_replica.execute("STOP REPLICA SQL_THREAD");
+    {
+      Process vdiff = stage.start(both);
+      CHECK(has_logged(vdiff, "GW0904"));
+      CHECK(stage.is_moving());
+      CHECK(stage.holds() == "0");
+      vdiff.signal(SIGTERM);
+      CHECK(vdiff.wait().status == 130);
+      on_target_replica.execute("START REPLICA SQL_THREAD");
+    }
+    CHECK(stage.report(0, both)["verdict"] == "identical");
+    CHECK(stage.difference_at_rest() == "");
+    replica_of_source.catch_up();
+    replica_of_target.catch_up();
+  }
+  for (const Server* server : {&of_source, &of_target}) {
+    server->client().execute("DROP DATABASE IF EXISTS shop");
+    server->client().execute("DROP DATABASE IF EXISTS _godwit");
+  }
+}

@@ -71,7 +71,7 @@ class VdiffStore {
   };
   void confirm(const VdiffDifferenceRow& difference, Counted more);  // kind, detail
   void settle(const VdiffDifferenceRow& difference, Counted more);   // it was none
-  void set_repaired(const VdiffDifferenceRow& difference, Counted more);
+  void set_repaired(const VdiffDifferenceRow& difference, Counted more);  // within the transaction that rewrites the row
 
  private:
   void count(std::uint64_t table, Counted more);

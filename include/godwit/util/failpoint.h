@@ -53,8 +53,8 @@ struct Failpoint {
   X(vdiff_chunk_compared, "vdiff.chunk_compared", "a chunk is compared; not recorded")                     \
   X(vdiff_chunk_recorded, "vdiff.chunk_recorded", "a chunk's result is recorded")                          \
   X(vdiff_rechecking, "vdiff.rechecking", "suspected rows are about to be read again")                      \
-  X(vdiff_repairing, "vdiff.repairing", "a row is about to be rewritten; its repair is journaled")          \
-  X(vdiff_repaired, "vdiff.repaired", "a row is rewritten; not marked repaired")
+  X(vdiff_repairing, "vdiff.repairing", "rows are about to be rewritten; their repair is journaled")          \
+  X(vdiff_repaired, "vdiff.repaired", "rows are rewritten, and marked so; nobody has looked at them again")
 
 #define GODWIT_FAILPOINT_ENUM(identifier, name, where) identifier,
 enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };
