@@ -54,7 +54,7 @@ void Differ::run_lane(db::Connection& source, db::Connection& target) {
 
 std::uint64_t Differ::rows_per_chunk(const TablePlan& plan) const {
   const std::uint64_t by_bytes = limits_.bytes_per_chunk / std::max<std::uint64_t>(plan.row_bytes_avg, 1);
-  return std::clamp<std::uint64_t>(by_bytes, std::min<std::uint64_t>(100, limits_.rows_per_chunk), limits_.rows_per_chunk);
+  return std::min(std::max<std::uint64_t>(by_bytes, 100), limits_.rows_per_chunk);
 }
 
 // The source's index is walked: a range ends where so many of its rows end, and the last one is open, so that nothing on either side lies outside.

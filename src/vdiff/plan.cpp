@@ -59,6 +59,9 @@ bool is_one_charset(const std::string& a, const std::string& b) {
   return canonical(a) == canonical(b);
 }
 
+// Digits and commas beside it take one byte each, and their bytes stay.
+bool is_written_in_bytes(const std::string& charset) { return is_one_of(charset, {"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"}); }
+
 bool has_zerofill(const catalog::Column& column) { return column.column_type.find("zerofill") != std::string::npos; }
 
 // A MariaDB from 10.11 on stores 0 where -0 is written.
@@ -70,6 +73,7 @@ struct Form {
   Normal normal = Normal::none;
   bool is_plain = false;
   bool can_be_hashed = true;
+  bool is_text = false;
 };
 
 Form number_form(const Pair& pair) {
@@ -109,14 +113,20 @@ Form text_form(const Pair& pair) {
     const std::string name = sql::quote_identifier(column.name);
     return are_bytes_enough ? name : fmt::format("CONVERT({} USING utf8mb4)", name);
   };
-  return {.source = form(pair.source), .target = form(pair.target)};
+  return {.source = form(pair.source), .target = form(pair.target), .is_text = true};
 }
 
 Form json_form(const Pair& pair) {
   const bool are_both_json = pair.source.data_type == "json" && pair.target.data_type == "json";
   const auto form = [&](const catalog::Column& column) { return fmt::format("CONVERT({} USING utf8mb4)", sql::quote_identifier(column.name)); };
-  if (are_both_json) return {.source = form(pair.source), .target = form(pair.target)};
+  if (are_both_json) return {.source = form(pair.source), .target = form(pair.target), .is_text = true};
   return {.source = form(pair.source), .target = form(pair.target), .normal = Normal::json};
+}
+
+// The charset is named: without one, a session of bytes gets the sixteen of a UUID and not its text.
+Form address_form(const Pair& pair) {
+  const auto form = [](const catalog::Column& column) { return fmt::format("CAST({} AS CHAR CHARACTER SET utf8mb4)", sql::quote_identifier(column.name)); };
+  return {.source = form(pair.source), .target = form(pair.target), .is_text = true};
 }
 
 Form form_of(const Pair& pair) {
@@ -136,7 +146,7 @@ Form form_of(const Pair& pair) {
     const bool is_padded = pair.source.data_type == "binary" && pair.target.data_type == "binary" && arguments(pair.source) != arguments(pair.target);
     return {.source = source, .target = target, .normal = is_padded ? Normal::padding : Normal::none};
   }
-  if (is_address(pair.source) || is_address(pair.target)) return {.source = fmt::format("CAST({} AS CHAR)", source), .target = fmt::format("CAST({} AS CHAR)", target)};
+  if (is_address(pair.source) || is_address(pair.target)) return address_form(pair);
   // Geometry, VECTOR and what is to come: the bytes as they are stored.
   return {.source = source, .target = target, .can_be_hashed = false};
 }
@@ -208,12 +218,22 @@ class Planner {
                              .target_form = form.target,
                              .normal = form.normal,
                              .is_plain = form.is_plain,
+                             .is_text = form.is_text,
                              .is_nullable = pair.source.is_nullable || pair.target.is_nullable,
                              .folds_minus_zero = !keeps_minus_zero(source_server_) || !keeps_minus_zero(target_server_)});
+    if (form.is_text) note_charset(pair);
     plan_.may_exceed_packet = plan_.may_exceed_packet || is_long(pair.source) || is_long(pair.target);
     if (plan_.is_hashed && (form.normal != Normal::none || !form.can_be_hashed)) {
       plan_.is_hashed = false;
       plan_.why_streamed = fmt::format("column {} ({})", sql::quote_identifier(pair.source.name), pair.source.column_type);
+    }
+  }
+
+  void note_charset(const Pair& pair) {
+    for (const auto* column : {&pair.source, &pair.target}) {
+      const std::string charset = column->charset.empty() ? "utf8mb4" : column->charset;  // of JSON and addresses, as they are read
+      if (first_charset_.empty()) first_charset_ = charset;
+      plan_.has_charsets = plan_.has_charsets || !is_one_charset(charset, first_charset_) || !is_written_in_bytes(charset);
     }
   }
 
@@ -247,6 +267,7 @@ class Planner {
   const db::Server& target_server_;
   const PlanOptions& options_;
   TablePlan plan_;
+  std::string first_charset_;  // of its texts
 };
 
 }  // namespace

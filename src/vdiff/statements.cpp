@@ -78,12 +78,19 @@ std::string select_columns(const TablePlan& plan, Side side) {
   return "SELECT " + join(parts, ", ");
 }
 
+// CONCAT takes its arguments to one charset: MySQL converts latin1 beside utf8mb4, by which bytes that differ may become the same, and MariaDB
+// refuses utf16 there. Named as bytes, they stay what they are.
+std::string hashed_form(const TablePlan& plan, const Column& column, Side side) {
+  const std::string& value = form(column, side);
+  return column.is_text && plan.has_charsets ? fmt::format("CAST({} AS BINARY)", value) : value;
+}
+
 // One text for a row that no other row has: each value with its length before it, or, where it is digits and signs, with a bar behind it; NULL
-// is an N, which is neither. The session's names are binary, so that no byte is converted on the way.
+// is an N, which is neither.
 std::string row_text(const TablePlan& plan, Side side) {
   std::vector<std::string> parts;
   for (const auto& column : plan.columns) {
-    const std::string& value = form(column, side);
+    const std::string value = hashed_form(plan, column, side);
     if (column.is_plain) {
       parts.push_back(column.is_nullable ? fmt::format("IFNULL({},'N'),'|'", value) : value + ",'|'");
     } else {

@@ -83,7 +83,7 @@ std::string shown_value(const std::optional<std::string>& value, std::size_t fro
 std::string shown_key(const vdiff::TablePlan& plan, const vdiff::Bound& key) {
   std::vector<std::string> parts;
   for (std::size_t i = 0; i < plan.key.size() && i < key.size(); ++i) {
-    const bool is_number = plan.key[i].literal == vdiff::Literal::number;
+    const bool is_number = plan.key[i].literal == vdiff::Literal::number || plan.key[i].literal == vdiff::Literal::ordinal;
     parts.push_back(fmt::format("{} = {}", plan.columns[plan.key[i].column].name, is_number ? key[i] : shown_value(key[i])));
   }
   return join(parts, ", ");

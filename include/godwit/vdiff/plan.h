@@ -32,6 +32,7 @@ struct Column {
   std::string target_form;
   Normal normal = Normal::none;
   bool is_plain = false;    // digits, signs, colons: needs no length before it when rows are hashed
+  bool is_text = false;     // has a charset, in which a server may take it to another's before it hashes
   bool is_nullable = true;  // on either side
   bool folds_minus_zero = false;
 };
@@ -55,6 +56,7 @@ struct TablePlan {
   bool is_hashed = false;      // both servers can hash what they render
   bool is_hash_whole = false;  // both are MySQL: see select_hash
   std::string why_streamed;    // the first column that keeps them from it
+  bool has_charsets = false;   // its texts are of several, or of one that is not written in single bytes
   bool may_exceed_packet = false;  // a row may be longer than a server's max_allowed_packet: its hash is NULL then
   bool are_ranges_exact = false;   // both servers put every key into the same range
   std::uint64_t rows_estimate = 0;

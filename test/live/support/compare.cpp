@@ -4,10 +4,8 @@
 #include <set>
 
 namespace godwit::test {
-namespace {
 
-// What the server itself makes of a column's value, so that any changed bit shows.
-std::string expression(const std::string& name, const std::string& type) {
+std::string hex_expression(const std::string& name, const std::string& type) {
   static const std::set<std::string> strings{"char",     "varchar",  "tinytext",   "text",     "mediumtext", "longtext",
                                              "binary",   "varbinary", "tinyblob",  "blob",     "mediumblob", "longblob",
                                              "json",     "vector"};
@@ -22,8 +20,6 @@ std::string expression(const std::string& name, const std::string& type) {
   if (geometries.count(type) != 0) return "HEX(CAST(" + column + " AS BINARY))";
   return "HEX(CAST(" + column + " AS CHAR CHARACTER SET utf8mb4))";
 }
-
-}  // namespace
 
 std::string quoted(const std::string& name) {
   std::string result = "`";
@@ -51,7 +47,7 @@ std::vector<std::string> rendered(Client& client, const std::string& schema, con
                                     " AND TABLE_NAME = " + literal(table) + " ORDER BY ORDINAL_POSITION");
   std::string sql = "SELECT ";
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    sql += (i == 0 ? "" : ", ") + expression(columns[i][0].value(), columns[i][1].value());
+    sql += (i == 0 ? "" : ", ") + hex_expression(columns[i][0].value(), columns[i][1].value());
   }
   std::vector<std::string> rows;
   for (const auto& row : client.query(sql + " FROM " + quoted(schema) + "." + quoted(table))) {

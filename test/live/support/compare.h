@@ -8,6 +8,8 @@
 
 namespace godwit::test {
 
+// What the server itself makes of a column's value, so that any changed bit shows. `type` as in information_schema, in lower case.
+std::string hex_expression(const std::string& name, const std::string& type);
 // The tables of a schema, by name.
 std::vector<std::string> tables_of(Client& client, const std::string& schema);
 // One text per row, sorted.
