@@ -47,13 +47,16 @@ Findings target_binlog(const Context& c) {
   return {warning(Code::binlog_disabled, c.target.name(), "log_bin is OFF: after a switch there would be no way back", "start the server with --log-bin")};
 }
 
+// Where a bulk insert is offered, LOAD DATA is for long rows, and for chunks of a later snapshot; those go by INSERT then.
 Findings target_local_infile(const Context& c) {
   if (c.target.is_on("local_infile")) return {ok("local_infile=ON")};
+  if (c.target.connection.takes_bulk_insert()) return {ok("local_infile=OFF, and rows go by bulk insert")};
   return {warning(Code::statement_failed, c.target.name(), "local_infile is OFF: rows go by INSERT, which is slower", "SET GLOBAL local_infile = ON")};
 }
 
-// With 1, MariaDB's default, LOAD DATA holds the table's AUTO-INC lock to its end, also where every value is given.
+// With 1, LOAD DATA holds the table's AUTO-INC lock to its end, also where every value is given.
 Findings target_autoinc_lock(const Context& c) {
+  if (c.target.connection.takes_bulk_insert()) return {ok("rows go by bulk insert, which takes no AUTO-INC lock")};
   constexpr std::uint64_t kLarge = 256U << 20;  // below, there is little to gain
   const std::string mode = c.target.variable("innodb_autoinc_lock_mode");
   if (mode == "2") return {ok("innodb_autoinc_lock_mode=2")};
@@ -206,8 +209,8 @@ std::vector<Check> target_checks() {
       {"target_empty", "nothing foreign stands where the tables go", target_empty},
       {"target_binlog", "the target writes a binlog, for the way back", target_binlog},
       {"target_skip_binlog", "--skip-target-binlog is allowed and harms no replica", target_skip_binlog},
-      {"target_local_infile", "LOAD DATA LOCAL is allowed", target_local_infile},
-      {"target_autoinc_lock", "several LOAD DATA into one table go side by side", target_autoinc_lock},
+      {"target_local_infile", "rows may go by LOAD DATA LOCAL, or by bulk insert", target_local_infile},
+      {"target_autoinc_lock", "several chunks of one table are written side by side", target_autoinc_lock},
       {"target_max_packet", "every value of the source fits a packet of the target", target_max_packet},
       {"target_disk", "how much must fit", target_disk},
       {"names_case", "both treat the case of names alike", names_case},

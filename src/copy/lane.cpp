@@ -41,11 +41,6 @@ std::optional<std::size_t> position_of_key(const TableTask& task) {
   return std::nullopt;  // generated: read by nobody, so the chunk cannot be cut
 }
 
-// A row longer than a packet cannot be sent in one statement, whatever the block size.
-std::size_t block_bytes(const CopyLimits& limits, const db::Server& target) {
-  return std::min<std::size_t>(limits.block_bytes, target.max_allowed_packet / 2);
-}
-
 // Of "Records: 3  Deleted: 1  …", where replaced rows count twice among the affected ones; a single row's statement has no message.
 std::uint64_t stored_rows(const TableTask& task, const db::Executed& done) {
   if (!task.overwrites) return done.affected_rows;
@@ -56,12 +51,6 @@ std::uint64_t stored_rows(const TableTask& task, const db::Executed& done) {
   return parse_u64(done.message.substr(from, done.message.find(' ', from) - from)).value_or(0);
 }
 
-std::size_t bytes_of(db::Row row) {
-  std::size_t bytes = 0;
-  for (const auto& value : row) bytes += value.size;
-  return bytes;
-}
-
 [[noreturn]] void mismatch(const TableTask& task, std::string cause) {
   throw Error(Code::chunk_mismatch,
               {.object = sql::quote_table(task.target_schema, task.target_table),
@@ -69,7 +58,38 @@ std::size_t bytes_of(db::Row row) {
                .remedy = "does the target's definition hold the source's values? godwit check lists what does not fit"});
 }
 
+// LOCAL makes warnings of errors, and so does the sql_mode, so each warning is one (duplicates and cut values too).
+void refuse_warnings(db::Connection& writer, const TableTask& task, const db::Executed& done, std::uint64_t zero_members) {
+  if (done.warnings == std::min(zero_members, kWarningsCountMax)) return;
+  mismatch(task, fmt::format("{} warnings: {}", done.warnings, writer.warnings_text()));
+}
+
 }  // namespace
+
+class Lane::Pieces {
+ public:
+  explicit Pieces(Queue& queue) : queue_(queue) {}
+
+  Piece& at_hand() { return at_hand_; }
+  bool is_rows(RowForm form) const { return at_hand_.kind == Piece::Kind::block && at_hand_.block.form == form; }
+  // Between two chunks the queue may end; within one it must not.
+  bool find_chunk() {
+    auto next = queue_.pop();
+    if (!next) return false;
+    at_hand_ = std::move(*next);
+    GODWIT_CHECK(at_hand_.kind == Piece::Kind::begin);
+    return true;
+  }
+  void advance() {
+    auto next = queue_.pop();
+    if (!next) throw PipeBroken{};
+    at_hand_ = std::move(*next);
+  }
+
+ private:
+  Queue& queue_;
+  Piece at_hand_;
+};
 
 bool Lane::is_passing(const Error& error) const {
   // A statement of ours that was killed was not asked to stop for good, unless we were.
@@ -104,11 +124,13 @@ void Lane::run() {
 }
 
 void Lane::run_once() {
+  db::Connection connection = open_writer();
+  const Means means = means_of(connection);
   Queue queue(context_.limits.queue_bytes_max);
   failure_ = nullptr;
   std::thread writer([&] {
     try {
-      write_all(queue);
+      write_all(connection, queue);
     } catch (...) {
       remember_failure();
       queue.abort();
@@ -117,7 +139,7 @@ void Lane::run_once() {
     }
   });
   try {
-    read_all(queue);
+    read_all(queue, means);
     queue.close();
   } catch (...) {
     remember_failure();
@@ -125,6 +147,22 @@ void Lane::run_once() {
   }
   writer.join();
   if (failure_) std::rethrow_exception(failure_);
+}
+
+db::Connection Lane::open_writer() const {
+  db::Connection writer = db::Connection::open(context_.target, db::Encoding::bytes);
+  if (context_.writer.skip_binlog) writer.execute("SET SESSION sql_log_bin = 0");
+  return writer;
+}
+
+Means Lane::means_of(db::Connection& writer) const {
+  const bool is_free = context_.writer.use_load_data;
+  // Half of a packet holds a block together with the row that fills it; what is escaped may double.
+  const std::size_t packet_bytes = writer.server().max_allowed_packet / 4;
+  return {.can_bulk = is_free && writer.takes_bulk_insert(),
+          .can_load = is_free && writer.scalar("SELECT @@local_infile") == "1",
+          .block_bytes = std::min(context_.limits.block_bytes, packet_bytes),
+          .row_bytes_max = std::min(context_.limits.queue_bytes_max, packet_bytes)};
 }
 
 void Lane::remember_failure() {
@@ -147,7 +185,7 @@ void Lane::give_back_unsettled() {
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
-void Lane::read_all(Queue& queue) {
+void Lane::read_all(Queue& queue, const Means& means) {
   while (true) {
     context_.throttle.wait(context_.stop);
     // Each lane reads one chunk at least: cycles that end before they begin would go on for ever.
@@ -159,7 +197,7 @@ void Lane::read_all(Queue& queue) {
       std::lock_guard lock(mutex_);
       unsettled_.push_back(*assignment);
     }
-    read_chunk(queue, *assignment);
+    read_chunk(queue, means, *assignment);
   }
 }
 
@@ -175,54 +213,35 @@ std::optional<Assignment> Lane::next_chunk() {
 }
 
 void Lane::send(Queue& queue, Piece piece) {
-  const std::size_t bytes = piece.data.size();
+  const std::size_t bytes = piece.block.data.size();
   if (!queue.push(std::move(piece), bytes)) throw PipeBroken{};
 }
 
-void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
+void Lane::read_chunk(Queue& queue, const Means& means, const Assignment& assignment) {
   const TableTask& task = context_.tasks[assignment.table];
-  const ValuesRenderer values(task.transfers);
-  const bool use_load_data = context_.writer.use_load_data;
   const auto key_position = position_of_key(task);
   const std::uint64_t rows_max = key_position ? assignment.rows_max : 0;
-  const std::size_t block_max = block_bytes(context_.limits, reader_.server());
-
-  std::vector<std::size_t> zero_columns;
-  for (std::size_t i = 0; i < task.transfers.size(); ++i) {
-    if (task.transfers[i].does_zero_warn) zero_columns.push_back(i);
-  }
 
   Piece end{.kind = Piece::Kind::end};
-  std::string block;
   std::string last_key;
-  const auto flush = [&] {
-    end.bytes += block.size();
-    const std::size_t size = block.size();
-    send(queue, {.kind = Piece::Kind::block, .data = std::exchange(block, {})});
-    block.reserve(block_max + block_max / 8);
+  Blocks blocks(task, means, [&](Block block) {
+    failpoint(Fp::copy_chunk_read);
+    const std::size_t size = block.data.size();
+    end.bytes += size;
+    send(queue, {.kind = Piece::Kind::block, .block = std::move(block)});
     context_.throttle.pace(size, context_.stop);
     context_.stop.throw_if_requested();
-  };
+  });
 
   send(queue, {.kind = Piece::Kind::begin, .assignment = assignment});
   try {
     db::RowStream rows = reader_.stream(select_statement(task, assignment.chunk.range, rows_max));
     while (const auto row = rows.next()) {
-      if (use_load_data && bytes_of(*row) > block_max) {
-        append_long_load_row(block, *row, block_max, flush);
-      } else if (use_load_data) {
-        append_load_row(block, *row);
-      } else {
-        if (!block.empty()) block.push_back(',');
-        values.append_row(block, *row);
-      }
       ++end.rows;
-      for (const std::size_t column : zero_columns) end.zero_members += (*row)[column].view() == "0" ? 1U : 0U;
       if (rows_max != 0 && end.rows == rows_max) last_key = (*row)[*key_position].text();
-      if (block.size() < block_max) continue;
-      failpoint(Fp::copy_chunk_read);
-      flush();
+      blocks.add(*row);
     }
+    blocks.finish();
   } catch (const Error& error) {
     if (is_session_gone(error)) throw SnapshotLost{error.what()};
     if (error.code() == Code::snapshot_lost || error.code() == Code::table_changed ||
@@ -234,10 +253,6 @@ void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
     }
     throw;
   }
-  if (!block.empty()) {
-    failpoint(Fp::copy_chunk_read);
-    flush();
-  }
   // Read to its own bound, nothing is left of it.
   const bool is_cut = !last_key.empty() && Bound{last_key} != assignment.chunk.range.upper;
   if (is_cut) end.cut_at = Bound{last_key};
@@ -246,24 +261,24 @@ void Lane::read_chunk(Queue& queue, const Assignment& assignment) {
 
 // --- writing ------------------------------------------------------------------------------------------------------
 
-void Lane::write_all(Queue& queue) {
-  db::Connection writer = db::Connection::open(context_.target, db::Encoding::bytes);
-  if (context_.writer.skip_binlog) writer.execute("SET SESSION sql_log_bin = 0");
-  while (auto piece = queue.pop()) {
-    GODWIT_CHECK(piece->kind == Piece::Kind::begin);
-    write_chunk(writer, queue, piece->assignment);
+void Lane::write_all(db::Connection& writer, Queue& queue) {
+  Pieces pieces(queue);
+  while (pieces.find_chunk()) {
+    const Assignment assignment = pieces.at_hand().assignment;
+    write_chunk(writer, pieces, assignment);
   }
 }
 
-void Lane::write_chunk(db::Connection& writer, Queue& queue, const Assignment& assignment) {
+void Lane::write_chunk(db::Connection& writer, Pieces& pieces, const Assignment& assignment) {
   const TableTask& task = context_.tasks[assignment.table];
   writer.execute("START TRANSACTION");
   if (!context_.ledger.begin_chunk(writer, task.source, assignment.chunk)) {
     // What else that commit recorded is in the ledger: begin anew from there.
     throw SnapshotLost{fmt::format("chunk {} was committed by an attempt that was thought lost", assignment.chunk.number)};
   }
-  const Piece end =
-      context_.writer.use_load_data ? load_chunk(writer, queue, task) : insert_chunk(writer, queue, task);
+  const std::uint64_t stored = write_rows(writer, pieces, task);
+  const Piece& end = pieces.at_hand();
+  if (stored != end.rows) mismatch(task, fmt::format("{} rows were sent, {} stored", end.rows, stored));
   failpoint(Fp::copy_chunk_loaded);
 
   Chunk done = assignment.chunk;
@@ -291,58 +306,57 @@ void Lane::write_chunk(db::Connection& writer, Queue& queue, const Assignment& a
   if (context_.scheduler.settle(assignment, done, rest)) context_.on_table_copied(task);
 }
 
-// Feeds one LOAD DATA from the queue until the chunk's end.
-Lane::Piece Lane::load_chunk(db::Connection& writer, Queue& queue, const TableTask& task) {
-  Piece current;
+// Up to the chunk's end, which is then at hand. How many rows were stored.
+std::uint64_t Lane::write_rows(db::Connection& writer, Pieces& pieces, const TableTask& task) {
+  const std::string insert_head = insert_statement_head(task);
+  std::optional<db::BulkInsert> bulk;
+  std::uint64_t stored = 0;
+  const auto note = [&](const db::Executed& done) {
+    refuse_warnings(writer, task, done, pieces.at_hand().block.zero_members);
+    stored += stored_rows(task, done);
+    pieces.advance();
+  };
+  pieces.advance();
+  while (pieces.at_hand().kind != Piece::Kind::end) {
+    const Block& block = pieces.at_hand().block;
+    switch (block.form) {
+      case RowForm::bulk:
+        if (!bulk) bulk.emplace(writer, bulk_statement(task));
+        note(bulk->execute(block.data));
+        break;
+      case RowForm::load:
+        stored += load_rows(writer, pieces, task);
+        break;
+      case RowForm::values:
+        note(writer.execute(insert_head + block.data));
+        break;
+    }
+  }
+  return stored;
+}
+
+// Feeds one LOAD DATA with the blocks that are for it.
+std::uint64_t Lane::load_rows(db::Connection& writer, Pieces& pieces, const TableTask& task) {
   std::size_t offset = 0;
+  std::uint64_t zero_members = 0;
   const auto feed = [&](char* buffer, std::size_t size) -> std::size_t {
     std::size_t filled = 0;
-    while (filled < size && current.kind != Piece::Kind::end) {
-      if (offset == current.data.size()) {
-        auto next = queue.pop();
-        if (!next) throw PipeBroken{};
-        current = std::move(*next);
-        offset = 0;
-        continue;
-      }
-      const std::size_t part = std::min(size - filled, current.data.size() - offset);
-      std::memcpy(buffer + filled, current.data.data() + offset, part);
+    while (filled < size && pieces.is_rows(RowForm::load)) {
+      const Block& block = pieces.at_hand().block;
+      const std::size_t part = std::min(size - filled, block.data.size() - offset);
+      std::memcpy(buffer + filled, block.data.data() + offset, part);
       offset += part;
       filled += part;
+      if (offset < block.data.size()) continue;
+      zero_members += block.zero_members;
+      pieces.advance();
+      offset = 0;
     }
     return filled;
   };
   const db::Executed loaded = writer.load_data(load_statement(task), feed);
-  // LOCAL makes warnings of errors, so each warning is one (duplicates and cut values too).
-  const std::uint64_t warnings_expected = std::min(current.zero_members, kWarningsCountMax);
-  if (loaded.warnings != warnings_expected) {
-    mismatch(task, fmt::format("{} warnings: {}", loaded.warnings, writer.warnings_text()));
-  }
-  const std::uint64_t stored = stored_rows(task, loaded);
-  if (stored != current.rows) {
-    mismatch(task, fmt::format("{} rows were sent, {} stored", current.rows, stored));
-  }
-  return current;
-}
-
-Lane::Piece Lane::insert_chunk(db::Connection& writer, Queue& queue, const TableTask& task) {
-  const std::string head = insert_statement_head(task);
-  std::uint64_t stored = 0;
-  std::uint64_t warnings = 0;
-  std::string first_warnings;
-  while (true) {
-    auto piece = queue.pop();
-    if (!piece) throw PipeBroken{};
-    if (piece->kind == Piece::Kind::end) {
-      if (stored != piece->rows) mismatch(task, fmt::format("{} rows were sent, {} stored", piece->rows, stored));
-      if (warnings != piece->zero_members) mismatch(task, fmt::format("{} warnings: {}", warnings, first_warnings));
-      return std::move(*piece);
-    }
-    const db::Executed inserted = writer.execute(head + piece->data);
-    warnings += inserted.warnings;
-    if (inserted.warnings != 0 && first_warnings.empty()) first_warnings = writer.warnings_text();
-    stored += stored_rows(task, inserted);
-  }
+  refuse_warnings(writer, task, loaded, zero_members);
+  return stored_rows(task, loaded);
 }
 
 }  // namespace godwit::copy

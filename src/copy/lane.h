@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
+#include "blocks.h"
 #include "godwit/copy/copier.h"
 #include "godwit/util/bounded_queue.h"
-#include "render.h"
 #include "scheduler.h"
 
 namespace godwit::copy {
@@ -44,23 +44,27 @@ class Lane {
   // What travels through the queue: a chunk is one `begin`, any number of blocks, one `end`.
   struct Piece {
     enum class Kind { begin, block, end } kind = Kind::begin;
-    Assignment assignment;           // of begin
-    std::string data;                // of block
-    std::uint64_t rows = 0;          // of end
-    std::uint64_t bytes = 0;         // of end
-    std::uint64_t zero_members = 0;  // of end: ENUM values 0, each of which counts as a warning
-    std::optional<Bound> cut_at;     // of end: the chunk holds more than it may; this is the last key read
+    Assignment assignment;         // of begin
+    Block block;                   // of block
+    std::uint64_t rows = 0;        // of end
+    std::uint64_t bytes = 0;       // of end
+    std::optional<Bound> cut_at;   // of end: the chunk holds more than it may; this is the last key read
   };
   using Queue = BoundedQueue<Piece>;
 
+  // The writer's end of the queue: the piece at hand, and the next.
+  class Pieces;
+
   void run_once();
-  void read_all(Queue& queue);
+  db::Connection open_writer() const;
+  Means means_of(db::Connection& writer) const;
+  void read_all(Queue& queue, const Means& means);
   std::optional<Assignment> next_chunk();
-  void read_chunk(Queue& queue, const Assignment& assignment);
-  void write_all(Queue& queue);
-  void write_chunk(db::Connection& writer, Queue& queue, const Assignment& assignment);
-  Piece load_chunk(db::Connection& writer, Queue& queue, const TableTask& task);
-  Piece insert_chunk(db::Connection& writer, Queue& queue, const TableTask& task);
+  void read_chunk(Queue& queue, const Means& means, const Assignment& assignment);
+  void write_all(db::Connection& writer, Queue& queue);
+  void write_chunk(db::Connection& writer, Pieces& pieces, const Assignment& assignment);
+  static std::uint64_t write_rows(db::Connection& writer, Pieces& pieces, const TableTask& task);
+  static std::uint64_t load_rows(db::Connection& writer, Pieces& pieces, const TableTask& task);
   void send(Queue& queue, Piece piece);
   void remember_failure();
   void give_back_unsettled();

@@ -61,9 +61,36 @@ std::string replaced(std::string text, std::string_view what, const std::string&
   return text;
 }
 
+void append_length(std::string& out, std::size_t length) {
+  const auto append = [&](char prefix, unsigned bytes) {
+    out.push_back(prefix);
+    for (unsigned i = 0; i < bytes; ++i) out.push_back(static_cast<char>(length >> (8 * i) & 0xff));
+  };
+  if (length < 251) {
+    out.push_back(static_cast<char>(length));
+  } else if (length < 1U << 16) {
+    append('\xfc', 2);
+  } else if (length < 1U << 24) {
+    append('\xfd', 3);
+  } else {
+    append('\xfe', 8);
+  }
+}
+
 std::string user_variable(std::size_t index) { return fmt::format("@c{}", index); }
 
 }  // namespace
+
+void append_bulk_row(std::string& out, db::Row row) {
+  constexpr char kValue = 0;
+  constexpr char kNull = 1;
+  for (const auto& value : row) {
+    out.push_back(value.is_null() ? kNull : kValue);
+    if (value.is_null()) continue;
+    append_length(out, value.size);
+    out.append(value.data, value.size);
+  }
+}
 
 void append_load_row(std::string& out, db::Row row) {
   for (std::size_t i = 0; i < row.size(); ++i) {
@@ -164,6 +191,14 @@ std::string insert_statement_head(const TableTask& task) {
                      task.overwrites ? "REPLACE" : "INSERT",
                      sql::quote_table(task.target_schema, task.target_table),
                      join(columns, ", "));
+}
+
+std::string bulk_statement(const TableTask& task) {
+  std::vector<std::string> values;
+  for (const auto& transfer : task.transfers) {
+    values.push_back(transfer.set_expression.empty() ? "?" : replaced(transfer.set_expression, kPlaceholder, "?"));
+  }
+  return insert_statement_head(task) + "(" + join(values, ", ") + ")";
 }
 
 }  // namespace godwit::copy

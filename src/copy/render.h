@@ -1,4 +1,4 @@
-// Rows as LOAD DATA text or as VALUES lists, in blocks. One thread. Private to copy.
+// Rows as the packet of a bulk insert, as LOAD DATA text or as VALUES lists, and the statements that take them. One thread. Private to copy.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,8 @@
 
 namespace godwit::copy {
 
+// As db::BulkInsert::execute() takes them.
+void append_bulk_row(std::string& out, db::Row row);
 // Tab-separated, \N for NULL; backslash, tab, newline and NUL escaped by a backslash; everything else as it is.
 void append_load_row(std::string& out, db::Row row);
 // The same for a row that is longer than what may be held at a time: `take` empties `out` whenever it holds slice_bytes.
@@ -34,6 +36,7 @@ class ValuesRenderer {
 };
 
 std::string select_statement(const TableTask& task, const KeyRange& range, std::uint64_t limit_rows);
+std::string bulk_statement(const TableTask& task);
 std::string load_statement(const TableTask& task);
 std::string insert_statement_head(const TableTask& task);
 

@@ -24,6 +24,11 @@ struct CloseHandle {
 };
 using Handle = std::unique_ptr<MYSQL, CloseHandle>;
 
+struct CloseStatement {
+  void operator()(MYSQL_STMT* statement) const { mysql_stmt_close(statement); }
+};
+using StatementHandle = std::unique_ptr<MYSQL_STMT, CloseStatement>;
+
 struct FreeResult {
   void operator()(MYSQL_RES* result) const { mysql_free_result(result); }
 };
@@ -408,6 +413,12 @@ Executed Connection::load_data(std::string_view sql, const InfileReader& reader)
   return impl_->executed();
 }
 
+bool Connection::takes_bulk_insert() const {
+  unsigned long extended = 0;  // which is what the library writes, whatever its page says
+  const bool is_known = mariadb_get_infov(impl_->handle.get(), MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &extended) == 0;
+  return is_known && (extended & (MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+}
+
 std::size_t Connection::statements_done() const { return impl_->statements_done; }
 
 std::vector<Executed> Connection::execute_many(std::string_view sql) {
@@ -482,6 +493,59 @@ void Connection::cancel() const noexcept {
   } catch (const std::exception&) {
     // The server is out of reach: then it does nothing for that session either.
   }
+}
+
+// --- BulkInsert ---------------------------------------------------------------------------------------------------
+
+struct BulkInsert::Impl {
+  Connection::Impl& connection;
+  std::string sql;
+  StatementHandle statement;
+  std::string packet;  // kept for its memory
+  std::size_t head_bytes = 0;
+};
+
+namespace {
+
+// What stands before the rows: the statement, "the types follow", and a type for each parameter, as whose bytes nothing is transcoded.
+std::string bulk_head(MYSQL_STMT* statement) {
+  const auto id = static_cast<std::uint32_t>(statement->stmt_id);
+  std::string head;
+  for (unsigned shift = 0; shift < 32; shift += 8) head.push_back(static_cast<char>(id >> shift & 0xff));
+  head += {static_cast<char>(STMT_BULK_FLAG_CLIENT_SEND_TYPES), 0};
+  for (unsigned long i = 0; i < mysql_stmt_param_count(statement); ++i) head += {static_cast<char>(MYSQL_TYPE_STRING), 0};
+  return head;
+}
+
+}  // namespace
+
+BulkInsert::BulkInsert(Connection& connection, std::string_view sql)
+    : impl_(new Impl{.connection = *connection.impl_, .sql = std::string(sql), .statement = StatementHandle(mysql_stmt_init(connection.impl_->handle.get())), .packet = {}}) {
+  Impl& it = *impl_;
+  GODWIT_CHECK(it.statement != nullptr);
+  if (mysql_stmt_prepare(it.statement.get(), sql.data(), sql.size()) != 0) {
+    it.connection.last_errno = mysql_errno(it.connection.handle.get());
+    fail(it.connection.endpoint, it.connection.handle.get(), sql);
+  }
+  it.packet = bulk_head(it.statement.get());
+  it.head_bytes = it.packet.size();
+}
+
+BulkInsert::BulkInsert(BulkInsert&&) noexcept = default;
+BulkInsert::~BulkInsert() = default;
+
+Executed BulkInsert::execute(std::string_view rows) {
+  Impl& it = *impl_;
+  it.packet.resize(it.head_bytes);
+  it.packet += rows;
+  // Not by mysql_stmt_execute(): it would take each value apart and together again, and the rows are in the packet's form already.
+  MYSQL* handle = it.connection.handle.get();
+  constexpr my_bool kSkipAnswer = 1;
+  it.connection.last_errno = 0;
+  const bool is_sent = handle->methods->db_command(handle, COM_STMT_BULK_EXECUTE, it.packet.data(), it.packet.size(), kSkipAnswer, nullptr) == 0;
+  if (is_sent && mysql_read_query_result(handle) == 0) return it.connection.executed();
+  it.connection.last_errno = mysql_errno(handle);
+  fail(it.connection.endpoint, handle, it.sql);
 }
 
 }  // namespace godwit::db

@@ -1,4 +1,4 @@
-// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7:--innodb-autoinc-lock-mode=1 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1
 // Every check, provoked on real servers: verdict, code, cause and remedy; and each of them ok where all is well.
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -125,10 +125,11 @@ TEST_CASE("a transaction that has been open for a minute is named", "[check]") {
 }
 
 TEST_CASE("the target is asked whether it can take the copy", "[check]") {
+  provoke({"target_local_infile", "a", "b", {}, {"SET GLOBAL local_infile = OFF"}, {}, {"SET GLOBAL local_infile = ON"}, "ok", "", "rows go by bulk insert", ""});
+  provoke({"target_local_infile", "a", "d", {}, {"SET GLOBAL local_infile = OFF"}, {}, {"SET GLOBAL local_infile = ON"}, "warning", "GW0108", "local_infile is OFF", "SET GLOBAL local_infile = ON"});
   provoke({"not_the_same", "a", "a", {}, {}, {}, {}, "blocker", "GW0306", "same server and the same tables", "--map"});
   for (const char* name : {"b", "d"}) {
     provoke({"target_writable", "a", name, {}, {"SET GLOBAL read_only = ON"}, {}, {"SET GLOBAL read_only = OFF"}, "blocker", "GW0110", "read_only is ON", "SET GLOBAL read_only = OFF"});
-    provoke({"target_local_infile", "a", name, {}, {"SET GLOBAL local_infile = OFF"}, {}, {"SET GLOBAL local_infile = ON"}, "warning", "GW0108", "local_infile is OFF", "SET GLOBAL local_infile = ON"});
     provoke({"target_max_packet", "a", name, {}, {"SET GLOBAL max_allowed_packet = 1048576"}, {}, {"SET GLOBAL max_allowed_packet = 67108864"}, "warning", "GW0309", "1.0 MiB, on the source 64.0 MiB", "SET GLOBAL max_allowed_packet = 67108864"});
     provoke({"target_empty", "a", name, {}, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT)"}, {}, {}, "blocker", "GW0501", "on the target already", "DROP TABLE `chk`.`t`"});
     provoke({"target_empty", "a", name, {}, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY, v VARCHAR(20))", "INSERT INTO chk.t VALUES (5, 'x')"}, {}, {}, "blocker", "GW0501", "holds rows", "TRUNCATE TABLE", {"--schema", "existing"}});
@@ -162,7 +163,8 @@ TEST_CASE("a table larger than the target's disk is a warning", "[check]") {
 TEST_CASE("a large table with AUTO_INCREMENT on a target that loads it chunk after chunk is a warning", "[check]") {
   const std::vector<std::string> large{"CREATE TABLE chk.counted (id INT AUTO_INCREMENT PRIMARY KEY)", "ANALYZE TABLE chk.counted",
                                        "UPDATE mysql.innodb_table_stats SET n_rows = 10000000, clustered_index_size = 100000 WHERE database_name = 'chk' AND table_name = 'counted'", "FLUSH TABLES"};
-  provoke({"target_autoinc_lock", "c", "b", large, {}, {}, {}, "warning", "GW0314", "`chk`.`counted`", "innodb_autoinc_lock_mode = 2"});
+  provoke({"target_autoinc_lock", "c", "b", large, {}, {}, {}, "ok", "", "rows go by bulk insert", ""});
+  provoke({"target_autoinc_lock", "c", "d", large, {}, {}, {}, "warning", "GW0314", "`chk`.`counted`", "innodb_autoinc_lock_mode = 2"});
 }
 
 TEST_CASE("missing privileges are named with their GRANT", "[check]") {

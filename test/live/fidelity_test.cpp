@@ -1,5 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7 e=mariadb-11.8 f=mariadb-10.5
-// Every type with its extreme values arrives as it was, on each pair of the matrix, by LOAD DATA and by INSERT.
+// Every type with its extreme values arrives as it was, on each pair of the matrix, by bulk insert (to MariaDB) or LOAD DATA (to MySQL), and by INSERT.
 #include "catch.h"
 #include "live/fixtures/fidelity.h"
 #include "live/support/compare.h"

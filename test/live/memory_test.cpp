@@ -50,6 +50,24 @@ TEST_CASE("a table thirty times larger takes no more memory", "[memory]") {
   CHECK(large - small < 64 * 1024);
 }
 
+// The longest that are sent whole, between others that go in slices.
+TEST_CASE("rows of 4 and 16 MiB in turn are copied within the bound", "[memory]") {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "bulk");
+  migration.clean();
+  Client client = source.client();
+  client.execute("CREATE DATABASE bulk");
+  client.execute("CREATE TABLE bulk.blobs (id INT PRIMARY KEY, v LONGBLOB)");
+  for (int id = 0; id < 40; ++id) client.execute("INSERT INTO bulk.blobs VALUES (" + std::to_string(id) + ", REPEAT(UNHEX('00095C0A'), 1024 * 1024 * " + (id % 5 == 4 ? "4" : "1") + " - 10))");
+  const Outcome outcome = copy(migration);
+  std::cout << "rows of 4 and 16 MiB: " << outcome.rss_kib_max / 1024 << " MiB resident\n";
+  CHECK(outcome.rss_kib_max < kRssKibMax);
+  CHECK(client.scalar("SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs") ==
+        target.client().scalar("SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs"));
+  migration.clean();
+}
+
 TEST_CASE("rows of 16 MiB are copied within the bound", "[memory]") {
   const Server source("a");
   const Server target("b");

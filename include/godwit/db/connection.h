@@ -129,6 +129,8 @@ class Connection {
   std::vector<Executed> execute_many(std::string_view sql);
   std::size_t statements_done() const;
   Executed load_data(std::string_view sql, const InfileReader& reader);
+  // Whether the server offers what a BulkInsert needs.
+  bool takes_bulk_insert() const;
   // The first SHOW WARNINGS lines of the statement just run, for messages.
   std::string warnings_text();
   std::string scalar(std::string_view sql) { return query(sql).scalar(); }
@@ -150,8 +152,24 @@ class Connection {
   void cancel() const noexcept;
 
  private:
+  friend class BulkInsert;
   struct Impl;
   explicit Connection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// A prepared INSERT that takes many rows at a time: MariaDB's COM_STMT_BULK_EXECUTE (its Knowledge Base has the packet). Its connection outlives it.
+class BulkInsert {
+ public:
+  // `sql` has one row of placeholders.
+  BulkInsert(Connection& connection, std::string_view sql);
+  BulkInsert(BulkInsert&&) noexcept;
+  ~BulkInsert();
+  // One statement. Each value is an indicator byte (0, or 1 for NULL, which ends it) and a length-encoded string, of the session's charset.
+  Executed execute(std::string_view rows);
+
+ private:
+  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
