@@ -376,7 +376,7 @@ TEST_CASE("what differs on the target is found at every run while writers are at
     REQUIRE(stage.is_moving());
     Client there = stage.there();
     plant(there);
-    for (unsigned run = 0; run < 4; ++run) {
+    for (unsigned run = 0; run < 3; ++run) {
       check_planted(stage.report(4, way_of(run)));
       CHECK(stage.verdict() == "different");
     }
@@ -462,8 +462,8 @@ TEST_CASE("without a replicate vdiff brings the target forward itself, and one t
     CHECK(stage.position() != before);
     Client there = stage.there();
     plant(there);
-    for (const unsigned delay_ms : std::string(from) == "a" ? std::vector<unsigned>{0, 500, 1200} : std::vector<unsigned>{800}) {
-      Process vdiff = stage.start({"--chunk-rows", "100", "--snapshot-age", "50ms"}, "vdiff.chunk_compared=sleep:60");
+    for (const unsigned delay_ms : std::string(from) == "a" ? std::vector<unsigned>{0, 700} : std::vector<unsigned>{400}) {
+      Process vdiff = stage.start({"--chunk-rows", "200", "--snapshot-age", "300ms"}, "vdiff.chunk_compared=sleep:200");
       std::this_thread::sleep_for(milliseconds(delay_ms));
       stage.followed();
       const Outcome outcome = vdiff.wait();
