@@ -17,7 +17,9 @@ namespace {
 
 using db::Side;
 
-constexpr unsigned kDepthMax = 64;  // of halving: no range is halved so often unless its order is not an order
+// No range is divided so often unless its order is not an order.
+constexpr unsigned kDepthMax = 8;  // of a part, because of the other side's rows in it: once, by rights
+constexpr unsigned kPartsMax = 1'000'000;
 
 // A row out of step, or one that differs: its key, and what stands for the rest of it until the other side's row comes.
 using Waiting = std::unordered_map<std::string, Digest>;
@@ -29,8 +31,22 @@ using Waiting = std::unordered_map<std::string, Digest>;
                .remedy = "CHECK TABLE on both sides; is an index damaged?"});
 }
 
+}  // namespace
+
+std::string_view to_string(Kind kind) {
+  switch (kind) {
+    case Kind::missing:
+      return "missing";
+    case Kind::extra:
+      return "extra";
+    case Kind::different:
+      return "different";
+  }
+  return "";
+}
+
 // The lockstep of two streams of one range. Equal sides go through without anything being remembered; where one is ahead, its rows wait.
-class Lockstep {
+class Comparer::Lockstep {
  public:
   Lockstep(const TablePlan& plan, std::uint64_t rows_max) : plan_(plan), rows_max_(rows_max) {}
 
@@ -91,20 +107,6 @@ class Lockstep {
   std::vector<std::string> different_;
 };
 
-}  // namespace
-
-std::string_view to_string(Kind kind) {
-  switch (kind) {
-    case Kind::missing:
-      return "missing";
-    case Kind::extra:
-      return "extra";
-    case Kind::different:
-      return "different";
-  }
-  return "";
-}
-
 RangeResult Comparer::compare(const TablePlan& plan, const Range& range) {
   RangeResult result;
   if (plan.is_hashed && are_hashes_equal(plan, range, result)) return result;
@@ -126,15 +128,22 @@ bool Comparer::are_hashes_equal(const TablePlan& plan, const Range& range, Range
   return true;
 }
 
-void Comparer::compare_rows(const TablePlan& plan, const Range& range, RangeResult& result, unsigned depth) {
+// Where a side has more rows than may be read, the first so many of them are a part by themselves, and what follows is read anew.
+void Comparer::compare_rows(const TablePlan& plan, Range range, RangeResult& result, unsigned depth) {
   if (depth > kDepthMax) order_is_wrong(plan);
-  Lockstep lockstep(plan, limits_.rows_per_read_max);
-  lockstep.run(source_, target_, range);
-  if (const auto middle = lockstep.middle()) {
-    compare_rows(plan, {.lower = range.lower, .upper = *middle}, result, depth + 1);
-    compare_rows(plan, {.lower = *middle, .upper = range.upper}, result, depth + 1);
-    return;
+  for (unsigned parts = 0; parts < kPartsMax; ++parts) {
+    Lockstep lockstep(plan, limits_.rows_per_read_max);
+    lockstep.run(source_, target_, range);
+    const auto middle = lockstep.middle();
+    if (!middle) return conclude(plan, lockstep, result);
+    if (middle == range.lower) order_is_wrong(plan);
+    compare_rows(plan, {.lower = range.lower, .upper = middle}, result, depth + 1);
+    range.lower = middle;
   }
+  order_is_wrong(plan);
+}
+
+void Comparer::conclude(const TablePlan& plan, const Lockstep& lockstep, RangeResult& result) {
   result.source_rows += lockstep.source_rows();
   result.target_rows += lockstep.target_rows();
   result.streamed_rows += lockstep.source_rows() + lockstep.target_rows();

@@ -51,8 +51,9 @@ bool StreamHold::is_followed() {
     if (state::has_sessions(control_, stream_.id)) return true;
     const auto told = state_.progress_age(definition_.name, "replicate");
     const bool is_alive = told && *told < kFresh;
-    const std::uint64_t epoch = row().epoch;
-    const bool is_begun = epoch != known_epoch_ || state::Sidecar(control_).touched_ago(stream_.id) < kFresh;
+    const state::StreamRow now = row();
+    const std::uint64_t epoch = now.epoch;
+    const bool is_begun = epoch != known_epoch_ || (now.state == "running" && state::Sidecar(control_).touched_ago(stream_.id) < kFresh);
     if (!is_alive && !is_begun) return false;
     if (waited >= kAlive) {
       known_epoch_ = epoch;

@@ -28,6 +28,7 @@ using db::Side;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kSamplesMax = 20;  // differences of one table in the report
+constexpr unsigned kPostponedMax = 2;    // times that a table of too many suspects is not cut yet
 constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
 
 milliseconds since(Clock::time_point began) { return std::chrono::duration_cast<milliseconds>(Clock::now() - began); }
@@ -60,6 +61,7 @@ class VdiffRun {
   std::uint64_t settled_so_far() const;
   void find_stream();
   void lock_out_others();
+  void require_selection();
   void begin();
   std::optional<state::VdiffRow> unfinished();
   void plan_tables();
@@ -76,6 +78,7 @@ class VdiffRun {
   };
   Pair open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables);
   void await_replica(Side side, db::Connection& replica, const gtid::Position& position);
+  void count_suspected();
   bool is_keyed_pending() const;
   void compare_keyed();
   bool settled(const vdiff::Settled& settled);
@@ -103,6 +106,8 @@ class VdiffRun {
   bool is_begun_anew_ = false;  // after a failure
   std::vector<VdiffTarget> tables_;
   std::map<std::uint64_t, std::uint64_t> suspected_;  // by table id, with those confirmed
+  std::map<std::uint64_t, unsigned> postponed_;       // by table id
+  bool has_postponed_ = false;
   VdiffCounts counts_;
   Clock::time_point began_ = Clock::now();
   std::vector<Clock::time_point> table_began_;
@@ -163,6 +168,13 @@ std::optional<state::VdiffRow> VdiffRun::unfinished() {
                .remedy = "give it the same --tables and --only-keys; or --restart, which forgets it"});
 }
 
+// Before anything is recorded: what the last comparison found is not forgotten for one that cannot be.
+void VdiffRun::require_selection() {
+  const auto tables = state::Sidecar(target_).tables(stream_.id);
+  if (std::any_of(tables.begin(), tables.end(), [&](const state::TableRow& table) { return is_selected(table); })) return;
+  throw Error(Code::nothing_selected, {.object = "--tables " + join(tuning_.tables, ","), .cause = "no table of the migration matches", .remedy = "name tables of the source: shop.orders, or orders*"});
+}
+
 void VdiffRun::begin() {
   if (is_begun_anew_ && vdiff_ != 0) return;
   state::VdiffStore store(target_);
@@ -175,6 +187,7 @@ void VdiffRun::begin() {
     vdiff_ = store.begin(definition_.name, options_text());
     if (!tuning_.does_resume) store.forget_others(definition_.name, vdiff_);
   }
+  if (!state_.find_workflow(definition_.name)) state_.record_workflow(definition_.name, to_options(definition_));  // its state file is elsewhere
   state_.add_event(definition_.name, "info", "vdiff_started", options_text());
   failpoint(Fp::vdiff_begun);
 }
@@ -212,7 +225,6 @@ void VdiffRun::plan_tables() {
   const Preparation prepared = prepare(definition_, source_, target_);
   state::VdiffStore store(target_);
   tables_.clear();
-  suspected_.clear();
   counts_.rows = 0;
   counts_.rows_estimate = 0;
   for (const auto& names : state::Sidecar(target_).tables(stream_.id)) {
@@ -220,9 +232,6 @@ void VdiffRun::plan_tables() {
     VdiffTarget table = plan_table(names, prepared);
     store.add_table(vdiff_, table.row);
     tables_.push_back(std::move(table));
-  }
-  if (tables_.empty()) {
-    throw Error(Code::nothing_selected, {.object = "--tables " + join(tuning_.tables, ","), .cause = "no table of the migration matches", .remedy = "name tables of the source: shop.orders, or orders*"});
   }
   const auto rows = store.tables(vdiff_);
   for (auto& table : tables_) {
@@ -238,8 +247,13 @@ void VdiffRun::plan_tables() {
   }
   counts_.tables = tables_.size();
   table_began_.assign(tables_.size(), Clock::now());
+  count_suspected();
+}
+
+void VdiffRun::count_suspected() {
+  suspected_.clear();
   for (const char* kind : {"suspected", "confirmed"}) {
-    for (const auto& difference : store.differences(vdiff_, kind)) ++suspected_[difference.table_id];
+    for (const auto& difference : state::VdiffStore(target_).differences(vdiff_, kind)) ++suspected_[difference.table_id];
   }
 }
 
@@ -356,8 +370,16 @@ void VdiffRun::await_replica(Side side, db::Connection& replica, const gtid::Pos
                .remedy = "let it catch up, or leave the option out"});
 }
 
+// Too many suspects need not be too many differences: one large transaction between the source's views makes as many. So a table is left where
+// it is once or twice, what is recorded of it is settled, and it goes on from another pair, before it is cut.
 bool VdiffRun::settled(const vdiff::Settled& part) {
   state::VdiffTableRow& table = row(part.table);
+  std::uint64_t& total = suspected_[table.id];
+  const bool is_cut = total + part.suspects.size() > tuning_.differences_max;
+  if (is_cut && postponed_[table.id]++ < kPostponedMax) {
+    has_postponed_ = true;
+    return false;
+  }
   table.source_rows += part.source_rows;
   table.target_rows += part.target_rows;
   table.done_upto = part.upto ? vdiff::to_text(*part.upto) : "";
@@ -367,8 +389,6 @@ bool VdiffRun::settled(const vdiff::Settled& part) {
   for (const auto& suspect : part.suspects) {
     suspected.push_back({.state = "suspected", .kind = std::string(to_string(suspect.kind)), .row_key = vdiff::to_text(suspect.key), .detail = ""});
   }
-  std::uint64_t& total = suspected_[table.id];
-  const bool is_cut = total + suspected.size() > tuning_.differences_max;
   if (is_cut) {
     suspected.resize(static_cast<std::size_t>(tuning_.differences_max - std::min(total, tuning_.differences_max)));
     table.state = "cut";
@@ -405,6 +425,10 @@ void VdiffRun::compare_keyed() {
     opened = pair.source.opened;
     const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
     vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(pair.source.readers, pair.target);
+    if (!std::exchange(has_postponed_, false)) continue;
+    pair = {};  // its views need not live meanwhile
+    recheck_->settle(vdiff_, Recheck::Confirmed::left);
+    count_suspected();
   }
 }
 
@@ -552,6 +576,7 @@ VdiffReport VdiffRun::attempt() {
   lock_out_others();
   state::Sidecar(target_).create();  // one of an earlier version is brought up to date
   require_same_server(stream_, source_.server());
+  require_selection();
   begin();
   plan_tables();
   if (tuning_.does_resume && !is_begun_anew_) skip_unchanged();

@@ -12,15 +12,19 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "catch.h"
+#include "godwit/vdiff/compare.h"
+#include "godwit/vdiff/plan.h"
 #include "live/support/compare.h"
 #include "live/support/ledger.h"
 #include "live/support/process.h"
 #include "live/support/random_writers.h"
 #include "live/support/relay.h"
 #include "live/support/replica.h"
+#include "live/support/row_images.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -52,21 +56,6 @@ Strings joined(Strings a, const Strings& b) {
 std::map<std::string, std::string> armed(const std::string& failpoints) {
   if (failpoints.empty()) return {};
   return {{"GODWIT_FAILPOINTS", failpoints}};
-}
-
-// A server that is killed takes down what the test says meanwhile.
-template <typename Deed>
-void until_it_works(const Deed& deed) {
-  std::string failure;
-  REQUIRE(holds_within(seconds(30), [&] {
-    try {
-      deed();
-      return true;
-    } catch (const std::exception& error) {
-      failure = error.what();
-      return false;
-    }
-  }));
 }
 
 // --- a schema with something of everything, and writers that leave some of it alone ------------------------------------
@@ -387,7 +376,7 @@ TEST_CASE("what differs on the target is found at every run while writers are at
     REQUIRE(stage.is_moving());
     Client there = stage.there();
     plant(there);
-    for (unsigned run = 0; run < 4; ++run) {
+    for (unsigned run = 0; run < 3; ++run) {
       check_planted(stage.report(4, way_of(run)));
       CHECK(stage.verdict() == "different");
     }
@@ -473,8 +462,8 @@ TEST_CASE("without a replicate vdiff brings the target forward itself, and one t
     CHECK(stage.position() != before);
     Client there = stage.there();
     plant(there);
-    for (const unsigned delay_ms : std::string(from) == "a" ? std::vector<unsigned>{0, 500, 1200} : std::vector<unsigned>{800}) {
-      Process vdiff = stage.start({"--chunk-rows", "100", "--snapshot-age", "50ms"}, "vdiff.chunk_compared=sleep:60");
+    for (const unsigned delay_ms : std::string(from) == "a" ? std::vector<unsigned>{0, 700} : std::vector<unsigned>{400}) {
+      Process vdiff = stage.start({"--chunk-rows", "200", "--snapshot-age", "300ms"}, "vdiff.chunk_compared=sleep:200");
       std::this_thread::sleep_for(milliseconds(delay_ms));
       stage.followed();
       const Outcome outcome = vdiff.wait();
@@ -509,7 +498,6 @@ TEST_CASE("repair rewrites planted rows under writes, journals each and looks at
     CHECK(report["verdict"] == "identical");
     CHECK(table(report, "still")["repaired"] == 148);
     CHECK(table(report, "names")["repaired"] == 1);
-    const json history = json::parse(stage.migration.run_plain({"status", "--json", "--history", "--state", stage.migration.state}).out);
     CHECK(stage.verdict() == "equal");
     CHECK(differences(stage.report(0)) == 0);
     CHECK(stage.is_followed());
@@ -638,4 +626,307 @@ TEST_CASE("scans run on replicas of both sides, and a replica that lags is not t
     server->client().execute("DROP DATABASE IF EXISTS shop");
     server->client().execute("DROP DATABASE IF EXISTS _godwit");
   }
+}
+
+// --- servers and networks that fail -------------------------------------------------------------------------------------
+
+TEST_CASE("servers restart while vdiff is at work, and it goes on to the right verdict; replicate comes back too", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied().followed().busy();
+  Client(stage.target.port(), kShop).execute("UPDATE still SET word = 'wrong' WHERE id = 17");
+  for (const Server* server : {&stage.source, &stage.target}) {
+    Process vdiff = stage.start({"--chunk-rows", "100"}, "vdiff.chunk_recorded=sleep:300");
+    REQUIRE(has_logged(vdiff, "snapshots of both sides"));
+    std::this_thread::sleep_for(milliseconds(500));
+    server->kill_server();
+    std::this_thread::sleep_for(milliseconds(500));
+    server->restart();
+    const Outcome outcome = vdiff.wait();
+    INFO(server->flavour() << " was restarted\n" << outcome.out << outcome.err << stage.replicate().log());
+    CHECK(outcome.err.find("goes on from what is recorded") != std::string::npos);
+    const json report = Stage::report_of(outcome, 4);
+    CHECK(found(report) == Strings{"different id = 17"});
+    CHECK(table(report, "still")["source_rows"] == 1000);
+    CHECK(table(report, "still")["target_rows"] == 1000);
+    CHECK(stage.is_followed());
+  }
+  stage.there().execute("UPDATE still SET word = 'word 1' WHERE id = 17");
+  CHECK(stage.difference_at_rest() == "");
+}
+
+TEST_CASE("connections of vdiff are cut again and again, and it goes on to the right verdict", "[vdiff]") {
+  const Server source("c");
+  const Server target("a");
+  Relay to_source(source.port());
+  Relay to_target(target.port());
+  Stage stage("c", "a");
+  stage.copied().followed().busy();
+  Client there = stage.there();
+  plant(there);
+  // The same servers by another way; a state file that remembers no other.
+  Migration relayed(stage.source, stage.target, kShop);
+  relayed.source_dsn = to_source.dsn(kShop);
+  relayed.target_dsn = to_target.dsn(kShop);
+  Process vdiff = relayed.start("vdiff", {"--json", "--chunk-rows", "100"}, armed("vdiff.chunk_recorded=sleep:100"));
+  const bool is_begun = has_logged(vdiff, "snapshots of both sides");
+  INFO(vdiff.log());
+  REQUIRE(is_begun);
+  for (unsigned i = 0; i < 4 && vdiff.is_running(); ++i) {
+    (i % 2 == 0 ? to_source : to_target).cut();
+    std::this_thread::sleep_for(milliseconds(900));
+  }
+  const Outcome outcome = vdiff.wait();
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.err.find("goes on from what is recorded") != std::string::npos);
+  check_planted(Stage::report_of(outcome, 4));
+  CHECK(stage.is_followed());
+}
+
+// --- ranges and memory ------------------------------------------------------------------------------------------------
+
+TEST_CASE("a range in which one side has far more rows is divided, on either side, and every row is named once", "[vdiff]") {
+  namespace vdiff = godwit::vdiff;
+  const Server few("a");
+  const Server many("c");
+  for (const Server* server : {&few, &many}) {
+    Client client = server->client();
+    client.execute("DROP DATABASE IF EXISTS shop");
+    client.execute("CREATE DATABASE shop");
+    client.execute("USE shop");
+    client.execute("CREATE TABLE n (n INT PRIMARY KEY)");
+    client.execute("INSERT INTO n VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)");
+    client.execute("CREATE TABLE t (a INT NOT NULL, b VARBINARY(12) NOT NULL, v VARCHAR(20), PRIMARY KEY (a, b))");
+    const std::string rows = "FROM n a, n b, n c, n d, n e";
+    if (server == &many) client.execute("INSERT INTO t SELECT a.n, CONCAT(b.n, c.n, d.n, e.n), 'x' " + rows + " WHERE a.n < 5");
+    if (server == &few) client.execute("INSERT INTO t SELECT a.n, CONCAT(b.n, c.n, d.n, e.n), 'x' " + rows + " WHERE a.n IN (0, 4) AND b.n = 5 AND c.n = 5");
+  }
+  const auto check = [](const Server& source, const Server& target, vdiff::Kind kind) {
+    auto from_endpoint = endpoint_of(source);
+    auto to_endpoint = endpoint_of(target);
+    godwit::db::Connection from = godwit::db::Connection::open(from_endpoint, godwit::db::Encoding::bytes);
+    godwit::db::Connection to = godwit::db::Connection::open(to_endpoint, godwit::db::Encoding::bytes);
+    godwit::db::Connection names_from = godwit::db::Connection::open(from_endpoint);
+    godwit::db::Connection names_to = godwit::db::Connection::open(to_endpoint);
+    const auto plan = vdiff::plan_table(godwit::catalog::read_table(names_from, "shop", "t"), godwit::catalog::read_table(names_to, "shop", "t"), from.server(), to.server(), {});
+    vdiff::Comparer comparer(from, to, {.rows_per_read_max = 1000});
+    const auto result = comparer.compare(plan, {});
+    CHECK(result.suspects.size() == 50000 - 200);
+    std::set<std::string> keys;
+    for (const auto& suspect : result.suspects) {
+      keys.insert(vdiff::to_text(suspect.key));
+      if (suspect.kind != kind) FAIL("a wrong kind");
+    }
+    CHECK(keys.size() == 50000 - 200);
+    CHECK(result.source_rows + result.target_rows == 50200);
+  };
+  check(few, many, vdiff::Kind::extra);
+  check(many, few, vdiff::Kind::missing);
+  for (const Server* server : {&few, &many}) server->client().execute("DROP DATABASE shop");
+}
+
+TEST_CASE("vdiff's memory is bounded, however large the table and its rows", "[vdiff]") {
+  const long kib_max = 256 * 1024;
+  Stage stage("a", "b");
+  Client here = stage.here();
+  here.execute("CREATE TABLE bulk (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(4000))");
+  here.execute("INSERT INTO bulk (v) SELECT REPEAT(CHAR(97 + seq % 26), 2000) FROM seq_1_to_2000");
+  const unsigned mib = std::getenv("GODWIT_LONG") != nullptr ? 512 : 120;
+  for (unsigned have = 4; have < mib; have += 4) here.execute("INSERT INTO bulk (v) SELECT v FROM bulk LIMIT 2000");
+  here.execute("CREATE TABLE wide (id INT PRIMARY KEY, v LONGBLOB)");
+  for (int id = 0; id < 6; ++id) here.execute("INSERT INTO wide VALUES (" + std::to_string(id) + ", REPEAT(UNHEX('00275C0A'), 2 * 1024 * 1024 - " + std::to_string(id) + "))");
+  stage.copied();
+  stage.there().execute("UPDATE wide SET v = INSERT(v, 7000001, 1, 'x') WHERE id = 3");
+  for (const Strings& options : {Strings{"--by-rows"}, Strings{"--tables", "wide"}}) {
+    const Outcome outcome = stage.vdiff(joined(options, {"--restart"}));
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 4);
+    CHECK(found(json::parse(outcome.out)) == Strings{"different id = 3"});
+    std::cout << "vdiff " << options.back() << ": " << outcome.rss_kib_max / 1024 << " MiB resident\n";
+    CHECK(outcome.rss_kib_max < kib_max);
+  }
+}
+
+// --- options ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("the limit of differences cuts a table, says so, and is never a success", "[vdiff]") {
+  Stage stage("a", "b");
+  stage.copied();
+  Client there = stage.there();
+  there.execute("UPDATE still SET word = 'wrong' WHERE id < 300");
+  const Outcome outcome = stage.vdiff({"--limit-differences", "5", "--chunk-rows", "100"});
+  const json report = Stage::report_of(outcome, 4);
+  CHECK(table(report, "still")["state"] == "cut");
+  CHECK(table(report, "still")["different"] == 5);
+  CHECK(table(report, "hot")["state"] == "compared");
+  CHECK(report["verdict"] == "different");
+  const Outcome text = stage.migration.run("vdiff", {"--limit-differences", "5", "--chunk-rows", "100"});
+  INFO(text.out);
+  CHECK(text.status == 4);
+  CHECK(text.out.find("not compared to its end") != std::string::npos);
+  CHECK(text.out.find("identical") == std::string::npos);
+  CHECK(stage.verdict() == "different");
+}
+
+TEST_CASE("only keys are compared if asked: what is in the rows is not, and is not called identical", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied();
+  Client there = stage.there();
+  there.execute("UPDATE still SET word = 'wrong' WHERE id = 17");
+  const Outcome same = stage.migration.run("vdiff", {"--only-keys"});
+  INFO(same.out);
+  CHECK(same.status == 0);
+  CHECK(same.out.find("identical") == std::string::npos);
+  CHECK(same.out.find("the same keys") != std::string::npos);
+  plant(there);
+  CHECK(found(stage.report(4, {"--only-keys", "--tables", "still"})) == Strings{"extra id = 5000", "missing id = 500"});
+}
+
+TEST_CASE("tables are chosen by pattern, and a comparison goes on only with the same ones", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied();
+  Client there = stage.there();
+  there.execute("UPDATE still SET word = 'wrong' WHERE id = 17");
+  CHECK(stage.report(0, {"--tables", "h*,shop.names"})["tables"].size() == 3);
+  CHECK(found(stage.report(4, {"--tables", "shop.st?ll"})) == Strings{"different id = 17"});
+  CHECK(Stage::error_of(stage.vdiff({"--tables", "nothing*"}), 2)["code"] == "GW0208");
+  // A request that chose nothing began nothing.
+  CHECK(stage.verdict() == "different");
+
+  REQUIRE(stage.vdiff({"--tables", "still", "--chunk-rows", "100"}, "vdiff.chunk_recorded=kill").status == 128 + SIGKILL);
+  CHECK(Stage::error_of(stage.vdiff(), 2)["code"] == "GW0405");
+  CHECK(Stage::error_of(stage.vdiff({"--tables", "still", "--only-keys"}), 2)["code"] == "GW0405");
+  CHECK(stage.verdict() == "running");
+  const json report = stage.report(4, {"--restart"});
+  CHECK(report["went_on"] == false);
+  CHECK(report["tables"].size() == 5);
+  CHECK(stage.verdict() == "different");
+}
+
+TEST_CASE("resume leaves out what has not changed, and sees what was changed on either side", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied();
+  std::this_thread::sleep_for(milliseconds(4000));  // ages are told in seconds
+  CHECK(stage.report(0)["verdict"] == "identical");
+  const auto states = [](const json& report) {
+    std::map<std::string, std::string> all;
+    for (const auto& it : report["tables"]) all[it["source"]] = it["state"];
+    return all;
+  };
+  const json unchanged = stage.report(0, {"--resume"});
+  INFO(unchanged.dump(1));
+  CHECK(states(unchanged)["`shop`.`names`"] == "unchanged");
+  CHECK(table(unchanged, "still")["source_rows"] == 1000);
+  stage.here().execute("UPDATE hot SET v = v + 1");
+  stage.there().execute("UPDATE still SET word = 'wrong' WHERE id = 17");
+  const json changed = stage.report(4, {"--resume"});
+  INFO(changed.dump(1));
+  CHECK(states(changed) == std::map<std::string, std::string>{{"`shop`.`heap`", "unchanged"}, {"`shop`.`hot`", "compared"}, {"`shop`.`names`", "unchanged"}, {"`shop`.`still`", "compared"}, {"`shop`.`tens`", "unchanged"}});
+  CHECK(found(changed) == Strings{"different id = 17"});
+  // What differed is compared until it does not.
+  std::this_thread::sleep_for(milliseconds(3500));
+  CHECK(found(stage.report(4, {"--resume"})) == Strings{"different id = 17"});
+}
+
+TEST_CASE("a second vdiff is refused, or waits if asked to", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied();
+  Process first = stage.start({"--chunk-rows", "100"}, "vdiff.chunk_recorded=sleep:300");
+  REQUIRE(has_logged(first, "snapshots of both sides"));
+  CHECK(Stage::error_of(stage.vdiff(), 3)["code"] == "GW0406");
+  Process waiting = stage.start({"--wait"});
+  CHECK(first.wait().status == 0);
+  CHECK(waiting.wait().status == 0);
+}
+
+TEST_CASE("vdiff before the copy's end is refused, or waits for it if asked to", "[vdiff]") {
+  Stage stage("a", "c");
+  Migration stranger(stage.source, stage.target, kShop);
+  CHECK(stranger.run_plain({"vdiff", "nobody", "--state", stranger.state}).status == 2);
+  REQUIRE(stage.migration.run("copy", {"--allow-no-key"}, armed("copy.table_copied=kill@2")).status == 128 + SIGKILL);
+  CHECK(Stage::error_of(stage.vdiff(), 3)["code"] == "GW0806");
+  Process waiting = stage.start({"--wait"});
+  std::this_thread::sleep_for(milliseconds(300));
+  CHECK(waiting.is_running());
+  stage.copied();
+  CHECK(waiting.wait().status == 0);
+}
+
+TEST_CASE("a privilege that the source's account lacks is named", "[vdiff]") {
+  Stage stage("a", "c");
+  Client here = stage.source.client();
+  here.execute("CREATE OR REPLACE USER 'vd'@'%' IDENTIFIED BY 'godwit'");
+  here.execute("GRANT ALL ON *.* TO 'vd'@'%'");
+  stage.migration.source_dsn.replace(stage.migration.source_dsn.find("godwit@"), 7, "vd@");
+  stage.copied();
+  here.execute("REVOKE SELECT ON *.* FROM 'vd'@'%'");
+  here.execute("GRANT SELECT ON shop.names TO 'vd'@'%'");
+  const json error = Stage::error_of(stage.vdiff(), 3);
+  INFO(error.dump());
+  CHECK(error["code"] == "GW0106");
+  CHECK(error.dump().find("SELECT") != std::string::npos);
+  here.execute("DROP USER 'vd'@'%'");
+}
+
+TEST_CASE("a table that DDL has changed since the comparison began is not gone on with", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied().followed({"--on-ddl", "exec"});
+  REQUIRE(stage.vdiff({"--chunk-rows", "100"}, "vdiff.chunk_recorded=kill").status == 128 + SIGKILL);
+  stage.here().execute("ALTER TABLE still ADD COLUMN more INT NULL DEFAULT 5");
+  REQUIRE(holds_within(seconds(10), [&] { return stage.target.client().scalar("SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'shop' AND COLUMN_NAME = 'more'") == "1"; }));
+  CHECK(Stage::error_of(stage.vdiff(), 3)["code"] == "GW0504");
+  CHECK(stage.report(0, {"--restart"})["verdict"] == "identical");
+  // On the target alone as well.
+  REQUIRE(stage.vdiff({"--chunk-rows", "100"}, "vdiff.chunk_recorded=kill").status == 128 + SIGKILL);
+  stage.there().execute("ALTER TABLE still MODIFY word VARCHAR(60)");
+  CHECK(Stage::error_of(stage.vdiff(), 3)["code"] == "GW0504");
+  CHECK(stage.report(0, {"--restart"})["verdict"] == "identical");
+}
+
+TEST_CASE("what a comparison found stays recorded until another one passes", "[vdiff]") {
+  Stage stage("a", "b");
+  stage.copied();
+  Client there = stage.there();
+  plant(there);
+  stage.report(4);
+  CHECK(stage.verdict() == "different");
+  REQUIRE(stage.vdiff({}, "vdiff.begun=kill").status == 128 + SIGKILL);
+  CHECK(stage.verdict() == "running");
+  check_planted(stage.report(4));
+  CHECK(stage.verdict() == "different");
+  unplant(there);
+  CHECK(stage.verdict() == "different");
+  stage.report(0);
+  CHECK(stage.verdict() == "equal");
+}
+
+TEST_CASE("cancel leaves nothing of a comparison, and a sidecar of version 1 is brought up to date", "[vdiff]") {
+  Stage stage("a", "c");
+  stage.copied();
+  Client to = stage.target.client();
+  const auto age = [&] {
+    to.execute("DROP TABLE _godwit.stream_hold, _godwit.vdiff, _godwit.vdiff_table, _godwit.vdiff_difference");
+    to.execute("UPDATE _godwit.meta SET version = 1");
+  };
+  const std::string version = to.scalar("SELECT version FROM _godwit.meta");
+  age();
+  CHECK(stage.report(0)["verdict"] == "identical");
+  CHECK(to.scalar("SELECT version FROM _godwit.meta") == version);
+  age();
+  stage.followed();
+  REQUIRE(holds_within(seconds(10), [&] { return to.scalar("SELECT version FROM _godwit.meta") == version; }));
+  CHECK(stage.report(0)["verdict"] == "identical");
+  stage.replicate().signal(SIGTERM);
+  stage.replicate().wait();
+  plant(to = stage.there());
+  stage.report(4);
+  REQUIRE(stage.vdiff({}, "vdiff.paired=kill").status == 128 + SIGKILL);
+  // Another workflow, so that the sidecar stays.
+  to.execute("INSERT INTO _godwit.stream (workflow, direction, shard, epoch, state, flavour, source_identity, source_version, created) VALUES ('other', '', '', 1, 'copied', 'mariadb', 'x', 'y', NOW())");
+  Stage::must_end(stage.migration.run("cancel"), 0);
+  for (const char* name : {"stream_hold", "vdiff", "vdiff_table", "vdiff_difference"}) CHECK(to.scalar(std::string("SELECT COUNT(*) FROM _godwit.") + name) == "0");
+  to.execute("DROP DATABASE _godwit");
+  stage.copied();
+  age();
+  Stage::must_end(stage.migration.run("cancel"), 0);
+  CHECK(to.scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME IN ('_godwit', 'shop')") == "0");
 }

@@ -43,7 +43,9 @@ class Comparer {
 
  private:
   bool are_hashes_equal(const TablePlan& plan, const Range& range, RangeResult& result);
-  void compare_rows(const TablePlan& plan, const Range& range, RangeResult& result, unsigned depth);
+  class Lockstep;
+  void compare_rows(const TablePlan& plan, Range range, RangeResult& result, unsigned depth);
+  void conclude(const TablePlan& plan, const Lockstep& lockstep, RangeResult& result);
 
   db::Connection& source_;
   db::Connection& target_;
