@@ -155,10 +155,14 @@ void Comparer::conclude(const TablePlan& plan, const Lockstep& lockstep, RangeRe
     const Kind absent = side == Side::target ? Kind::missing : Kind::extra;
     if (rows.empty()) return absent;
     const bool is_same_key = join_key(plan, rows[0]) == key;
-    if (!is_same_key) return side == Side::target ? std::optional(Kind::different) : std::nullopt;
-    // The one that the other side has in another range is compared there, from the source's row.
-    if (side == Side::source) return std::nullopt;
-    return digest_of(rows[0]) == digest ? std::nullopt : std::optional(Kind::different);
+    if (side == Side::target) {
+      if (!is_same_key) return Kind::different;
+      return digest_of(rows[0]) == digest ? std::nullopt : std::optional(Kind::different);
+    }
+    // The one that the source has in another range is compared there, from the source's row. So is one that the source spells otherwise, if its
+    // row finds it: the target may tell apart what the source does not, and then this one is nobody's.
+    if (is_same_key || holds_spelling(plan, read_row(target_, plan, Side::target, split_key(join_key(plan, rows[0]))), split_key(key))) return std::nullopt;
+    return absent;
   };
   for (const auto& [key, digest] : lockstep.source_only()) {
     const auto kind = plan.are_ranges_exact ? std::optional(Kind::missing) : is_elsewhere(target_, Side::target, key, digest);
@@ -168,6 +172,10 @@ void Comparer::conclude(const TablePlan& plan, const Lockstep& lockstep, RangeRe
     const auto kind = plan.are_ranges_exact ? std::optional(Kind::extra) : is_elsewhere(source_, Side::source, key, digest);
     if (kind) result.suspects.push_back({.kind = *kind, .key = split_key(key)});
   }
+}
+
+bool holds_spelling(const TablePlan& plan, const std::vector<RowPair::Values>& rows, const Bound& key) {
+  return std::any_of(rows.begin(), rows.end(), [&](const RowPair::Values& row) { return split_key(join_key(plan, row)) == key; });
 }
 
 std::vector<RowPair::Values> read_row(db::Connection& connection, const TablePlan& plan, Side side, const Bound& key, std::string_view locking) {

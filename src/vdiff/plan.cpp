@@ -53,6 +53,8 @@ std::string scale(const catalog::Column& column) {
   return comma == std::string::npos ? "0" : text.substr(comma + 1);
 }
 
+std::size_t length(const catalog::Column& column) { return static_cast<std::size_t>(parse_u64(arguments(column)).value_or(0)); }
+
 // utf8 is the older name of utf8mb3.
 bool is_one_charset(const std::string& a, const std::string& b) {
   const auto canonical = [](const std::string& name) { return name == "utf8" ? std::string("utf8mb3") : name; };
@@ -61,6 +63,13 @@ bool is_one_charset(const std::string& a, const std::string& b) {
 
 // Digits and commas beside it take one byte each, and their bytes stay.
 bool is_written_in_bytes(const std::string& charset) { return is_one_of(charset, {"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"}); }
+
+// A key of the other side may have a character that this one's charset lacks. The servers refuse to compare it; converted, it is a question
+// mark, and whether a row was really spelled so is looked at by bytes.
+std::string conversion_to(const catalog::Column& column) {
+  if (!is_text(column) || column.charset == "utf8mb4") return "";
+  return fmt::format("{}) COLLATE {}", column.charset, column.collation);
+}
 
 bool has_zerofill(const catalog::Column& column) { return column.column_type.find("zerofill") != std::string::npos; }
 
@@ -252,7 +261,11 @@ class Planner {
       plan_.key.push_back({.column = static_cast<std::size_t>(at - plan_.columns.begin()),
                            .literal = literal,
                            .source_charset = are_bytes_enough ? source.charset : "utf8mb4",
-                           .target_charset = are_bytes_enough ? target.charset : "utf8mb4"});
+                           .target_charset = are_bytes_enough ? target.charset : "utf8mb4",
+                           .source_conversion = are_bytes_enough ? "" : conversion_to(source),
+                           .target_conversion = are_bytes_enough ? "" : conversion_to(target),
+                           .source_length = at->normal == Normal::padding ? length(source) : 0,
+                           .target_length = at->normal == Normal::padding ? length(target) : 0});
       const bool is_exact = literal == Literal::number || literal == Literal::bytes || (literal == Literal::quoted && is_temporal(source)) ||
                             (literal == Literal::ordinal && at->is_plain);
       plan_.are_ranges_exact = plan_.are_ranges_exact && is_exact;

@@ -35,10 +35,16 @@ std::string literal(const KeyColumn& key, Side side, const std::string& value) {
     case Literal::number:
     case Literal::ordinal:
       return value;
-    case Literal::text:
-      return fmt::format("_{} {}", side == Side::source ? key.source_charset : key.target_charset, hexadecimal());
-    case Literal::bytes:
+    case Literal::text: {
+      const std::string text = fmt::format("_{} {}", side == Side::source ? key.source_charset : key.target_charset, hexadecimal());
+      const std::string& conversion = side == Side::source ? key.source_conversion : key.target_conversion;
+      return conversion.empty() ? text : fmt::format("CONVERT({} USING {}", text, conversion);
+    }
+    case Literal::bytes: {
+      const std::size_t length = side == Side::source ? key.source_length : key.target_length;
+      if (value.size() < length) return sql::hex_literal(value + std::string(length - value.size(), '\0'));
       return hexadecimal();
+    }
     case Literal::quoted:
       return "_latin1" + sql::quote_string(value);
   }

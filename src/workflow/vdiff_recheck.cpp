@@ -135,13 +135,26 @@ gtid::Position Recheck::read_mysql(const Batch& batch, bool for_repair, std::vec
   return end;
 }
 
+// A row of the target alone is just that row: where one side tells keys apart and the other does not, its key finds a neighbour, which is
+// another row's counterpart and must be neither compared with it nor deleted for it.
+void Recheck::leave_other_spellings(const state::VdiffDifferenceRow& row, Seen& seen) const {
+  const vdiff::TablePlan& plan = table_of(row).plan;
+  const vdiff::Bound key = vdiff::bound_from_text(row.row_key);
+  if (!vdiff::holds_spelling(plan, seen.target, key)) seen.target.clear();
+  if (vdiff::holds_spelling(plan, seen.source, key)) return;
+  seen.source.clear();
+  seen.raw.clear();
+}
+
 std::vector<Recheck::Seen> Recheck::read_exact(const Batch& batch, bool for_repair, StreamHold::Standing& standing) {
   std::vector<Seen> seen(batch.size());
   const gtid::Position position = source_.server().is_mariadb() ? read_mariadb(batch, for_repair, seen) : read_mysql(batch, for_repair, seen);
   standing.advance(position);
   db::Connection target = db::Connection::open(target_endpoint(definition_), db::Encoding::bytes);
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (seen[i].is_read) seen[i].target = vdiff::read_row(target, table_of(batch[i]).plan, Side::target, vdiff::bound_from_text(batch[i].row_key));
+    if (!seen[i].is_read) continue;
+    seen[i].target = vdiff::read_row(target, table_of(batch[i]).plan, Side::target, vdiff::bound_from_text(batch[i].row_key));
+    if (batch[i].kind == "extra") leave_other_spellings(batch[i], seen[i]);
   }
   return seen;
 }
@@ -265,7 +278,7 @@ bool Recheck::rewrite_together(const VdiffTarget& table, const Batch& batch) {
   bool is_all = true;
   try {
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      if (seen[i].is_read) remove(writer, table, batch[i]);
+      if (seen[i].is_read && !seen[i].target.empty()) remove(writer, table, batch[i]);
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (seen[i].is_read) insert(writer, table, seen[i]);

@@ -56,6 +56,7 @@ class Recheck {
   gtid::Position read_mariadb(const Batch& batch, bool for_repair, std::vector<Seen>& seen);
   gtid::Position read_mysql(const Batch& batch, bool for_repair, std::vector<Seen>& seen);
   void read_source(db::Connection& source, const state::VdiffDifferenceRow& row, bool for_repair, std::string_view locking, Seen& seen);
+  void leave_other_spellings(const state::VdiffDifferenceRow& row, Seen& seen) const;
   Batch look_at(const Batch& all, const Conclude& conclude);
   void conclude(const state::VdiffDifferenceRow& row, const Seen& seen);
   Batch look_over(Batch rows, const Conclude& conclude);

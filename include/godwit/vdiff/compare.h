@@ -60,6 +60,8 @@ struct RowPair {
   std::vector<Values> target;
 };
 std::vector<RowPair::Values> read_row(db::Connection& connection, const TablePlan& plan, db::Side side, const Bound& key, std::string_view locking = "");
+// Whether one of them has just these bytes for its key.
+bool holds_spelling(const TablePlan& plan, const std::vector<RowPair::Values>& rows, const Bound& key);
 
 // A table without a key, as a multiset: rows by their whole content. Reads it as often as its size needs, so that memory stays bounded.
 struct KeylessDifference {

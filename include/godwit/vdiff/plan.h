@@ -42,6 +42,10 @@ struct KeyColumn {
   Literal literal = Literal::number;
   std::string source_charset;  // of text: what the canonical bytes are in, by each server's name for it
   std::string target_charset;
+  std::string source_conversion;  // "latin1) COLLATE latin1_bin": what follows USING; "" where the column has every character of the other side
+  std::string target_conversion;
+  std::size_t source_length = 0;  // of BINARY whose lengths are not the same: its zeros are put back before it is compared
+  std::size_t target_length = 0;
 };
 
 struct TablePlan {
