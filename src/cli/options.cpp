@@ -78,7 +78,7 @@ void add_tuning(CLI::App& app, CopyArguments& a) {
   app.add_option("--commit-latency-max", a.commit_latency_max, "Pause when commits on the target take so long");
   app.add_option("--throttle-replica", a.throttle_replica, "DSN of a replica whose lag pauses the copy");
   app.add_option("--replica-lag-max", a.replica_lag_max, "…at this lag")->capture_default_str();
-  app.add_flag("--no-load-data", a.no_load_data, "Write by INSERT, not by LOAD DATA LOCAL");
+  app.add_flag("--no-load-data", a.no_load_data, "Write by plain INSERT, not by bulk insert or LOAD DATA LOCAL");
   app.add_flag("--dry-run", a.dry_run, "Say what would be done, and change nothing");
 }
 

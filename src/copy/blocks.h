@@ -13,7 +13,7 @@
 namespace godwit::copy {
 
 enum class RowForm {
-  bulk,    // a prepared INSERT takes a block. On MariaDB only: no lock on the table's AUTO_INCREMENT, the least work for the server
+  bulk,    // a prepared INSERT takes a block. MariaDB only: the least work for the server, and no AUTO-INC lock, which LOAD DATA holds to its end
   load,    // LOAD DATA takes consecutive blocks; a row may go on from one to the next
   values,  // an INSERT takes a block
 };

@@ -130,7 +130,7 @@ void Lane::run_once() {
   failure_ = nullptr;
   std::thread writer([&] {
     try {
-      write_all(connection, queue);
+      write_all(std::move(connection), queue);  // whose end frees the chunk's record, before the chunk is given back
     } catch (...) {
       remember_failure();
       queue.abort();
@@ -261,7 +261,7 @@ void Lane::read_chunk(Queue& queue, const Means& means, const Assignment& assign
 
 // --- writing ------------------------------------------------------------------------------------------------------
 
-void Lane::write_all(db::Connection& writer, Queue& queue) {
+void Lane::write_all(db::Connection writer, Queue& queue) {
   Pieces pieces(queue);
   while (pieces.find_chunk()) {
     const Assignment assignment = pieces.at_hand().assignment;

@@ -61,7 +61,7 @@ class Lane {
   void read_all(Queue& queue, const Means& means);
   std::optional<Assignment> next_chunk();
   void read_chunk(Queue& queue, const Means& means, const Assignment& assignment);
-  void write_all(db::Connection& writer, Queue& queue);
+  void write_all(db::Connection writer, Queue& queue);
   void write_chunk(db::Connection& writer, Pieces& pieces, const Assignment& assignment);
   static std::uint64_t write_rows(db::Connection& writer, Pieces& pieces, const TableTask& task);
   static std::uint64_t load_rows(db::Connection& writer, Pieces& pieces, const TableTask& task);

@@ -70,7 +70,7 @@ struct TargetObjects {
 TargetObjects target_objects(const Catalog& catalog, const DdlOptions& options);
 
 // How one column's bytes travel. select: the expression that reads it on the source, under SET NAMES binary.
-// set_expression: empty where LOAD DATA stores the bytes straight into the column, else how it makes the value of them.
+// set_expression: empty where LOAD DATA or a parameter stores the bytes straight into the column, else how it makes the value of them.
 struct Transfer {
   std::string column;  // the same on both sides
   std::string select;

@@ -53,7 +53,7 @@ struct TableProgress {
 };
 
 struct WriterOptions {
-  bool use_load_data = true;
+  bool use_load_data = true;  // false: plain INSERTs, whatever else the target takes
   bool skip_binlog = false;
 };
 
