@@ -321,7 +321,8 @@ Cells Planter::cells(const std::string& table, const Row& row) {
 
 // --- planting ------------------------------------------------------------------------------------------------------------
 
-void Planter::plant_everywhere(const Strings& tables) {
+void Planter::plant_everywhere(const Strings& tables, unsigned each) {
+  unsigned number = 0;
   for (const auto& table : tables) {
     columns_ = columns_of(table);
     key_.clear();
@@ -330,6 +331,7 @@ void Planter::plant_everywhere(const Strings& tables) {
     const bool is_empty = target_.scalar("SELECT COUNT(*) FROM " + quoted(schema_) + "." + quoted(table)) == "0";
     if (key_.empty() || is_empty) continue;
     for (const auto& [column, change] : changes_of(table)) {
+      if (number++ % each != 0) continue;
       if (!plant(table, column, change) && !change.is_optional) unplanted_.push_back(table + "." + column.name + " (" + column.column_type + "): " + change.what);
     }
   }

@@ -49,10 +49,8 @@ class Planter {
  public:
   Planter(const Server& source, const Server& target, std::string schema);
 
-  // Every change of every column of these tables, of those that have a key.
-  void plant_everywhere(const std::vector<std::string>& tables);
-  // What the caller has changed itself.
-  void expect(Difference difference) { planted_.insert(std::move(difference)); }
+  // Every change of every column of these tables, of those that have a key; or only each so many.
+  void plant_everywhere(const std::vector<std::string>& tables, unsigned each = 1);
 
   const std::set<Difference>& planted() const { return planted_; }
   std::size_t changes() const { return changes_; }
