@@ -74,14 +74,9 @@ int run_replicate(Invocation& it) {
   return replicate(it, followed_definition(it.common, it.copy, state), state);
 }
 
-// Equal is 0, different 4; what was not compared is no success (I10).
-int run_vdiff(Invocation& it) {
-  state::StateFile state = open_state(it.common);
-  const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::VdiffReport report;
-  recording_failure(state, definition.name, "vdiff_stopped", [&] { report = workflow::run_vdiff(definition, tuning_of(it.vdiff), state, stop_on_signals()); });
-  print_vdiff(definition.name, report, it.common.is_json);
-  switch (report.verdict) {
+// What was not compared is no success (I10).
+int status_of(workflow::Verdict verdict) {
+  switch (verdict) {
     case workflow::Verdict::identical:
       return 0;
     case workflow::Verdict::different:
@@ -90,6 +85,16 @@ int run_vdiff(Invocation& it) {
       return exit_status(Reaction::precondition);
   }
   return exit_status(Reaction::internal);
+}
+
+int run_vdiff(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  workflow::VdiffReport report;
+  recording_failure(state, definition.name, "vdiff_stopped", [&] { report = workflow::run_vdiff(definition, tuning_of(it.vdiff), state, stop_on_signals()); });
+  const int status = status_of(report.verdict);
+  print_vdiff(definition.name, report, status, it.common.is_json);
+  return status;
 }
 
 int run_copy(Invocation& it) {

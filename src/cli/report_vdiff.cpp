@@ -91,12 +91,13 @@ std::string verdict_line(const workflow::VdiffReport& report) {
 
 }  // namespace
 
-void print_vdiff(const std::string& name, const workflow::VdiffReport& report, bool is_json) {
+void print_vdiff(const std::string& name, const workflow::VdiffReport& report, int status, bool is_json) {
   if (is_json) {
     json tables = json::array();
     for (const auto& table : report.tables) tables.push_back(to_json(table));
     print_json("vdiff",
                {{"workflow", name},
+                {"code", status},
                 {"verdict", to_string(report.verdict)},
                 {"position", report.position},
                 {"only_keys", report.only_keys},
