@@ -240,7 +240,7 @@ Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options
   for (auto& reader : snapshot.readers) begin_snapshot(reader);
   if (locks) snapshot.writes_held = locks->release();
   snapshot.high = end_of_binlog(watcher);  // after the last one
-  if (is_mariadb) snapshot.low = mariadb_snapshot_position(snapshot.readers.front());
+  if (is_mariadb && options.needs_low) snapshot.low = mariadb_snapshot_position(snapshot.readers.front());
   snapshot.opened = Clock::now();
   return snapshot;
 }

@@ -1,5 +1,7 @@
 #include "godwit/vdiff/differ.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 #include <thread>
@@ -7,6 +9,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
+#include "godwit/util/text.h"
 
 namespace godwit::vdiff {
 
@@ -57,7 +60,45 @@ std::uint64_t Differ::rows_per_chunk(const TablePlan& plan) const {
   return std::min(std::max<std::uint64_t>(by_bytes, 100), limits_.rows_per_chunk);
 }
 
-// The source's index is walked: a range ends where so many of its rows end, and the last one is open, so that nothing on either side lies outside.
+void Differ::begin_table(db::Connection& source, const TableWork& table) {
+  next_lower_ = table.done_upto;
+  dense_.reset();
+  if (!table.plan.is_key_integer) return;
+  const auto ends = source.query(select_ends(table.plan, db::Side::source)).rows.at(0);
+  const auto first = parse_i64(ends[0].value_or(""));
+  const auto last = parse_i64(ends[1].value_or(""));
+  if (!first || !last) return;  // empty, or beyond 63 bits
+  const Ends found{.first = static_cast<std::uint64_t>(*first), .last = static_cast<std::uint64_t>(*last)};
+  if (found.last - found.first <= 2 * table.plan.rows_estimate) dense_ = found;
+}
+
+// A range ends where so many of the source's rows end, and the last one is open, so that nothing on either side lies outside. Where the key is
+// integers with few gaps, a range of so many numbers will do: it holds no more rows. Else the source's index is walked.
+std::optional<Bound> Differ::next_bound(db::Connection& source, const TablePlan& plan) {
+  if (!dense_) return walk(source, plan);
+  const std::uint64_t width = rows_per_chunk(plan);
+  const auto lower = next_lower_ ? parse_i64(next_lower_->at(0)) : std::nullopt;
+  const bool is_beyond = lower && *lower >= static_cast<std::int64_t>(dense_->last);
+  const std::uint64_t from = lower ? static_cast<std::uint64_t>(*lower) : dense_->first - 1;
+  if (is_beyond || dense_->last - from <= width) return std::nullopt;
+  return Bound{fmt::format("{}", static_cast<std::int64_t>(from + width))};
+}
+
+std::optional<Bound> Differ::walk(db::Connection& source, const TablePlan& plan) {
+  const db::Rows bound = source.query(select_bound(plan, db::Side::source, next_lower_, rows_per_chunk(plan)));
+  if (bound.empty()) return std::nullopt;
+  Bound upper;
+  std::string room;
+  for (std::size_t i = 0; i < plan.key.size(); ++i) {
+    upper.emplace_back(normalize(plan.columns[plan.key[i].column], bound.rows[0][i].value_or(""), room));
+  }
+  if (upper != next_lower_) return upper;
+  throw Error(Code::key_order_wrong,
+              {.object = sql::quote_table(plan.source_schema, plan.source_table),
+               .cause = "the walk along its key does not move on",
+               .remedy = "CHECK TABLE on the source; is an index damaged?"});
+}
+
 std::optional<Differ::Job> Differ::next(db::Connection& source) {
   std::lock_guard lock(mutex_);
   if (numbers_ > 0 && hooks_.is_pair_over()) return std::nullopt;  // one range at least: however short the pairs live, they come to an end
@@ -67,27 +108,13 @@ std::optional<Differ::Job> Differ::next(db::Connection& source) {
   }
   if (current_ == tables_.size()) return std::nullopt;
   const TableWork& table = tables_[current_];
-  if (!is_begun_) next_lower_ = table.done_upto;
+  if (!is_begun_) begin_table(source, table);
   is_begun_ = true;
-  Job job{.table = current_, .number = ++numbers_, .range = {.lower = next_lower_, .upper = {}}};
-  const db::Rows bound = source.query(select_bound(table.plan, db::Side::source, next_lower_, rows_per_chunk(table.plan)));
-  if (bound.empty()) {
+  Job job{.table = current_, .number = ++numbers_, .range = {.lower = next_lower_, .upper = next_bound(source, table.plan)}};
+  next_lower_ = job.range.upper;
+  if (!job.range.upper) {
     ++current_;
     is_begun_ = false;
-  } else {
-    Bound upper;
-    std::string room;
-    for (std::size_t i = 0; i < table.plan.key.size(); ++i) {
-      upper.emplace_back(normalize(table.plan.columns[table.plan.key[i].column], bound.rows[0][i].value_or(""), room));
-    }
-    if (upper == next_lower_) {
-      throw Error(Code::key_order_wrong,
-                  {.object = sql::quote_table(table.plan.source_schema, table.plan.source_table),
-                   .cause = "the walk along its key does not move on",
-                   .remedy = "CHECK TABLE on the source; is an index damaged?"});
-    }
-    job.range.upper = upper;
-    next_lower_ = std::move(upper);
   }
   outstanding_.push_back({job, std::nullopt});
   return job;

@@ -270,6 +270,8 @@ class Planner {
                             (literal == Literal::ordinal && at->is_plain);
       plan_.are_ranges_exact = plan_.are_ranges_exact && is_exact;
     }
+    const catalog::Column& first = source_.column(names[0]);
+    plan_.is_key_integer = names.size() == 1 && is_integer(first) && is_integer(counterpart(target_, first)) && !has_zerofill(first);
     plan_.source_index = index_over(source_, names);
     plan_.target_index = index_over(target_, names);
   }

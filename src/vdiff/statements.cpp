@@ -91,19 +91,25 @@ std::string hashed_form(const TablePlan& plan, const Column& column, Side side) 
   return column.is_text && plan.has_charsets ? fmt::format("CAST({} AS BINARY)", value) : value;
 }
 
-// One text for a row that no other row has: each value with its length before it, or, where it is digits and signs, with a bar behind it; NULL
-// is an N, which is neither.
+// One text for a row that no other row has. First the values that are digits and signs, then the others, then the lengths of these: read from its end,
+// it can be taken apart in one way only. NULL is an N among the first, and among the lengths. The session's names are binary, so that no byte
+// is converted on the way. CONCAT_WS, since it costs MariaDB a quarter less than CONCAT does.
 std::string row_text(const TablePlan& plan, Side side) {
   std::vector<std::string> parts;
+  std::vector<std::string> texts;
+  std::vector<std::string> lengths;
   for (const auto& column : plan.columns) {
     const std::string value = hashed_form(plan, column, side);
     if (column.is_plain) {
-      parts.push_back(column.is_nullable ? fmt::format("IFNULL({},'N'),'|'", value) : value + ",'|'");
+      parts.push_back(column.is_nullable ? fmt::format("IFNULL({},'N')", value) : value);
     } else {
-      parts.push_back(column.is_nullable ? fmt::format("IFNULL(LENGTH({}),'N'),':',IFNULL({},'')", value, value) : fmt::format("LENGTH({}),':',{}", value, value));
+      texts.push_back(column.is_nullable ? fmt::format("IFNULL({},'')", value) : value);
+      lengths.push_back(column.is_nullable ? fmt::format("IFNULL(LENGTH({}),'N')", value) : fmt::format("LENGTH({})", value));
     }
   }
-  return "CONCAT(" + join(parts, ",") + ")";
+  parts.insert(parts.end(), texts.begin(), texts.end());
+  parts.insert(parts.end(), lengths.begin(), lengths.end());
+  return "CONCAT_WS('|'," + join(parts, ",") + ")";
 }
 
 }  // namespace
@@ -120,9 +126,9 @@ std::string select_row(const TablePlan& plan, Side side, const Bound& key) {
 
 // How many rows, how many of them have no hash, and each row's SHA-256 combined by XOR. A key makes rows distinct, so that no two of them cancel; and
 // since the hash is of the whole row, values that two rows have swapped do not either.
-// MySQL's BIT_XOR takes all 256 bits at once. MariaDB's takes integers: there the hash is kept in a variable, and each quarter of its digits becomes
-// one by CRC32, the cheapest function that makes an integer of a text: 128 bits together, and the strength is that of what goes in. Where one
-// side is MariaDB, both do it that way.
+// MySQL's BIT_XOR takes all 256 bits at once. MariaDB's takes integers: there the hash is kept in a variable, and each half of its digits becomes
+// one by CRC32, the cheapest function that makes an integer of a text: 64 bits together, each as random as what goes in, so that ranges which
+// differ look equal once in 2^64. Where one side is MariaDB, both do it that way.
 std::string select_hash(const TablePlan& plan, Side side, const Range& range) {
   const std::string row = row_text(plan, side);
   std::string what;
@@ -131,8 +137,7 @@ std::string select_hash(const TablePlan& plan, Side side, const Range& range) {
     what = fmt::format("SELECT COUNT(*), {}, HEX(BIT_XOR(UNHEX(SHA2({},256))))", unhashed, row);
   } else {
     what = fmt::format(
-        "SELECT COUNT(*), COUNT(*) - COUNT(@godwit_h := SHA2({},256)), BIT_XOR(CRC32(LEFT(@godwit_h,16))), BIT_XOR(CRC32(SUBSTR(@godwit_h,17,16))), "
-        "BIT_XOR(CRC32(SUBSTR(@godwit_h,33,16))), BIT_XOR(CRC32(RIGHT(@godwit_h,16)))",
+        "SELECT COUNT(*), COUNT(*) - COUNT(@godwit_h := SHA2({},256)), BIT_XOR(CRC32(LEFT(@godwit_h,32))), BIT_XOR(CRC32(RIGHT(@godwit_h,32)))",
         row);
   }
   return what + from(plan, side) + where(plan, side, range);
@@ -142,6 +147,11 @@ std::string select_bound(const TablePlan& plan, Side side, const std::optional<B
   std::vector<std::string> parts;
   for (const auto& key : plan.key) parts.push_back(form(plan.columns[key.column], side));
   return "SELECT " + join(parts, ", ") + from(plan, side) + where(plan, side, {.lower = lower, .upper = {}}) + order(plan, side) + fmt::format(" LIMIT 1 OFFSET {}", rows - 1);
+}
+
+std::string select_ends(const TablePlan& plan, Side side) {
+  const std::string& key = form(plan.columns[plan.key[0].column], side);
+  return fmt::format("SELECT MIN({}), MAX({})", key, key) + from(plan, side);
 }
 
 std::string key_equals(const TablePlan& plan, Side side, const Bound& key) {

@@ -337,7 +337,7 @@ VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::
   const bool is_exact_by_itself = source.watcher.server().is_mariadb() && sessions == 1;
   const bool is_exact = is_exact_by_itself || !exact_tables.empty();
   // A lock that is not granted at once is not waited for while the stream stands.
-  pair.source = db::open_snapshot(std::move(source), {.readers = sessions, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .lock_total_max = std::chrono::seconds(1)}, stop_);
+  pair.source = db::open_snapshot(std::move(source), {.readers = sessions, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)}, stop_);
   pair.position = is_exact ? pair.source.low : pair.source.high;
   standing.advance(pair.position);
   if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));

@@ -17,6 +17,7 @@ struct SnapshotOptions {
   std::size_t readers = 4;
   std::vector<std::string> exact_tables;  // quoted `schema`.`table`; locked while the snapshots start
   std::chrono::milliseconds lock_attempt{25};  // for those locks; later writers wait behind an attempt, so it is short
+  bool needs_low = true;  // MariaDB finds it by reading a binlog file from its beginning: some 100 ms for a full one
   std::chrono::seconds lock_total_max{600};  // gives up with Error(lock_unavailable) after that, naming the blocker
 };
 

@@ -63,6 +63,9 @@ class Differ {
 
   void run_lane(db::Connection& source, db::Connection& target);
   std::optional<Job> next(db::Connection& source);
+  void begin_table(db::Connection& source, const TableWork& table);
+  std::optional<Bound> next_bound(db::Connection& source, const TablePlan& plan);
+  std::optional<Bound> walk(db::Connection& source, const TablePlan& plan);
   void settle(const Job& job, RangeResult result);
   std::uint64_t rows_per_chunk(const TablePlan& plan) const;
 
@@ -74,6 +77,11 @@ class Differ {
   std::size_t current_ = 0;          // the table from which ranges are taken
   std::optional<Bound> next_lower_;  // where its next range begins
   bool is_begun_ = false;            // next_lower_ is that of current_
+  struct Ends {
+    std::uint64_t first = 0;  // two's complement
+    std::uint64_t last = 0;
+  };
+  std::optional<Ends> dense_;        // of current_, where its key is integers with few gaps
   std::uint64_t numbers_ = 0;
   std::deque<Outcome> outstanding_;  // in the order in which they were taken
   std::atomic<bool> has_failed_{false};

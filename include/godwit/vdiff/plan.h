@@ -62,6 +62,7 @@ struct TablePlan {
   std::string why_streamed;    // the first column that keeps them from it
   bool has_charsets = false;   // its texts are of several, or of one that is not written in single bytes
   bool may_exceed_packet = false;  // a row may be longer than a server's max_allowed_packet: its hash is NULL then
+  bool is_key_integer = false;     // one column, of integers: a range of so many numbers holds no more rows
   bool are_ranges_exact = false;   // both servers put every key into the same range
   std::uint64_t rows_estimate = 0;
   std::uint64_t row_bytes_avg = 0;
@@ -93,6 +94,8 @@ std::string select_row(const TablePlan& plan, db::Side side, const Bound& key);
 std::string select_hash(const TablePlan& plan, db::Side side, const Range& range);
 // The key of the row that ends the next so many rows after `lower`; no row when there are fewer.
 std::string select_bound(const TablePlan& plan, db::Side side, const std::optional<Bound>& lower, std::uint64_t rows);
+// Of a key of one column: the first and the last.
+std::string select_ends(const TablePlan& plan, db::Side side);
 std::string key_equals(const TablePlan& plan, db::Side side, const Bound& key);
 
 // Of a value as a server gave it; the views may point into `room`.
