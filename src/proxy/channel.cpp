@@ -1,0 +1,194 @@
+#include "channel.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cerrno>
+
+#include "godwit/util/error.h"
+#include "godwit/wire/bytes.h"
+
+namespace godwit::proxy {
+namespace {
+
+Error lost(const std::string& peer, const std::string& cause) {
+  return Error(Code::connection_lost, {.object = peer, .cause = cause, .remedy = "look at that peer's own log"});
+}
+
+}  // namespace
+
+Channel::Channel(Socket socket, std::string peer) : socket_(std::move(socket)), peer_(std::move(peer)) {
+  is_local_ = socket_.local_endpoint().protocol().family() == AF_UNIX;
+  socket_.non_blocking(true);
+  if (!is_local_) {
+    const int on = 1;
+    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  }
+}
+
+void Channel::start() { read(); }
+
+void Channel::close() {
+  if (is_closed_) return;
+  is_closed_ = true;
+  on_input = on_drained = on_end = nullptr;
+  std::error_code ignored;
+  socket_.close(ignored);
+  if (!has_ended_) {
+    has_ended_ = true;
+    end_reason_ = "it was closed";
+  }
+  if (waiter_ != nullptr) waiter_->cancel();
+}
+
+void Channel::end(std::string reason) {
+  if (has_ended_) return;
+  has_ended_ = true;
+  end_reason_ = std::move(reason);
+  if (waiter_ != nullptr) {
+    waiter_->cancel();
+  } else if (on_end) {
+    on_end();
+  }
+}
+
+void Channel::resume_reading() {
+  is_paused_ = false;
+  read();
+}
+
+void Channel::read() {
+  if (is_reading_ || is_paused_ || has_ended_) return;
+  Buffer& into = raw();
+  into.make_room(std::max(read_bytes_, wanted_ > into.size() ? wanted_ - into.size() : 0));
+  is_reading_ = true;
+  const auto room = into.room();
+  socket_.async_read_some(asio::buffer(room.data(), room.size()), [self = shared_from_this()](const std::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
+}
+
+void Channel::on_read(const std::error_code& error, std::size_t bytes) {
+  is_reading_ = false;
+  if (is_closed_) return;
+  if (error == asio::error::operation_aborted && is_shrinking_) {
+    is_shrinking_ = false;
+    raw().shrink(0);
+    read_bytes_ = kReadBytesMin;
+    return read();
+  }
+  if (error) return end(error == asio::error::eof ? "it closed the connection" : error.message());
+  Buffer& into = raw();
+  const bool is_full = bytes == into.room().size();
+  into.commit(bytes);
+  if (is_full && read_bytes_ < kReadBytesMax) read_bytes_ *= 2;
+  if (!decode()) return;
+  const auto self = shared_from_this();
+  if (waiter_ != nullptr) {
+    waiter_->cancel();
+  } else if (!input_.is_empty() && on_input) {
+    on_input();
+  }
+  read();
+}
+
+// From what the network brought to what the protocol sees. False where the connection has ended by it.
+bool Channel::decode() { return true; }
+
+void Channel::write(std::string_view bytes) {
+  if (has_ended_ || bytes.empty()) return;
+  send(bytes);
+}
+
+void Channel::send(std::string_view bytes) {
+  if (unsent_.is_empty()) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(sent));
+        continue;
+      }
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      return;  // the reader hears of it, behind what came before
+    }
+    unsent_since_ = std::chrono::steady_clock::now();
+  }
+  if (bytes.empty()) return;
+  unsent_.append(bytes);
+  await_writable();
+}
+
+void Channel::await_writable() {
+  if (is_awaiting_writable_) return;
+  is_awaiting_writable_ = true;
+  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const std::error_code& error) {
+    self->is_awaiting_writable_ = false;
+    if (!error && !self->is_closed_) self->flush();
+  });
+}
+
+void Channel::flush() {
+  while (!unsent_.is_empty()) {
+    const auto bytes = unsent_.view();
+    const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return await_writable();
+    if (sent < 0) return;
+    unsent_.consume(static_cast<std::size_t>(sent));
+    unsent_since_ = std::chrono::steady_clock::now();
+  }
+  if (on_drained) on_drained();
+}
+
+// Until bytes have come.
+asio::awaitable<void> Channel::more(Deadline deadline) {
+  if (has_ended_) throw lost(peer_, end_reason_);
+  asio::steady_timer timer(socket_.get_executor(), deadline);
+  waiter_ = &timer;
+  std::error_code error;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  waiter_ = nullptr;
+  if (has_ended_ && input_.is_empty()) throw lost(peer_, end_reason_);
+  if (!error) throw lost(peer_, "it did not answer in time");
+}
+
+asio::awaitable<std::string> Channel::packet(Deadline deadline, std::size_t bytes_max) {
+  std::string payload;
+  while (true) {
+    while (input_.size() < wire::kHeaderBytes) co_await more(deadline);
+    const std::size_t length = wire::frame_length(input_.view().data());
+    if (payload.size() + length > bytes_max) {
+      throw Error(Code::peer_misbehaved, {.object = peer_, .cause = fmt::format("a packet of over {} bytes where none is so long", bytes_max), .remedy = ""});
+    }
+    while (input_.size() < wire::kHeaderBytes + length) {
+      want(wire::kHeaderBytes + length);
+      co_await more(deadline);
+    }
+    wanted_ = 0;
+    sequence_ = static_cast<std::uint8_t>(input_.view()[3] + 1);
+    payload += input_.view().substr(wire::kHeaderBytes, length);
+    input_.consume(wire::kHeaderBytes + length);
+    if (length < wire::kFrameMax) co_return payload;
+  }
+}
+
+void Channel::send_packet(std::string_view payload) {
+  scratch_.clear();
+  sequence_ = wire::put_packet(scratch_, sequence_, payload);
+  write(scratch_);
+}
+
+// The read under way holds its buffer: it is begun anew.
+void Channel::shrink() {
+  if (!unsent_.is_empty() || has_ended_) return;
+  unsent_.shrink(0);
+  if (scratch_.capacity() > kReadBytesMin) scratch_ = {};
+  if (!is_reading_ || !input_.is_empty() || raw().capacity() <= kReadBytesMin) return;
+  is_shrinking_ = true;
+  std::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+}  // namespace godwit::proxy

@@ -1,0 +1,635 @@
+// Requests to the server, answers to the client: whole runs of bytes are sent on as they came, and what must be changed is changed in place, or between
+// two runs. Nothing here allocates for a packet once buffers have their size.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "godwit/util/error.h"
+#include "godwit/wire/bytes.h"
+#include "session.h"
+#include "text_result.h"
+#include "worker.h"
+
+namespace godwit::proxy {
+namespace {
+
+constexpr std::size_t kPipelineMax = 256;        // requests under way before the client is made to wait
+constexpr std::uint32_t kSniffBytes = 1024;        // of a text that are looked at
+constexpr std::size_t kHeadBytesMax = 1 << 18;   // of an execution whose types must be found
+constexpr std::size_t kAnsweredBytesMax = 65536;  // of a request that is not sent on as it is
+constexpr std::size_t kStatementAt = wire::kHeaderBytes + 1;
+
+std::uint32_t number_at(const char* at) { return wire::Input({at, 4}).u32(); }
+
+}  // namespace
+
+// --- requests ------------------------------------------------------------------------------------------------------
+
+void Session::on_client_input() {
+  if (is_served_ && !is_exclusive_ && !has_ended_) relay_requests();
+}
+
+// Whether something is under way that must come to its end before the session is at a safe point.
+bool Session::must_go_on() const {
+  const bool is_in_transaction = is_status_known_ && (status_ & wire::status::in_transaction) != 0;
+  return is_in_transaction || wire_.has_table_locks || statements_.has_long_data() || statements_.has_open_cursor();
+}
+
+bool Session::may_begin() const {
+  if (is_exclusive_ || responses_.size() >= kPipelineMax) return false;
+  return !context_.gate.is_closed() || hold_ == Hold::refused || must_go_on();
+}
+
+void Session::flush_requests() {
+  auto& run = request_run_;
+  const auto bytes = client_->input().view();
+  if (run.at > run.from) server_->channel().write(bytes.substr(run.from, run.at - run.from));
+  run.from = run.at;
+}
+
+void Session::relay_requests() {
+  if (is_relaying_) return;
+  is_relaying_ = true;
+  auto& run = request_run_;
+  run = {};
+  for (bool is_waiting = false; !is_waiting && !has_ended_;) {
+    const auto step = requests_.next(client_->input().view().substr(run.at));
+    run.at += step.pass;
+    if (step.event == wire::Requests::Event::file_ended) continue;
+    if (step.event == wire::Requests::Event::broken) {
+      flush_requests();
+      refuse(1156, "08S01", "Got packets out of order");
+      break;
+    }
+    if (step.event != wire::Requests::Event::command || !may_begin()) break;
+    switch (begin_request(step)) {
+      case Begin::passes:
+        requests_.begin(step.length);
+        break;
+      case Begin::waits:
+        is_waiting = true;
+        break;
+      case Begin::replaced:  // all before it was sent, and what stands for it; of itself nothing is
+        run.at += wire::kHeaderBytes + step.length;
+        run.from = run.at;
+        break;
+    }
+  }
+  if (!has_ended_) {
+    flush_requests();
+    client_->input().consume(run.at);
+    const bool is_partial = !client_->input().is_empty() || requests_.is_inside_request();
+    if (!is_partial) partial_since_ = {};
+    if (is_partial && partial_since_ == Deadline{}) partial_since_ = std::chrono::steady_clock::now();
+  }
+  is_relaying_ = false;
+  if (!has_ended_) settle_flow();
+}
+
+void Session::expect(wire::Command command, std::uint32_t statement) {
+  ++requests_seen_;
+  was_changed_ = true;
+  diagnostics_.reset();
+  const auto reply = wire::reply_of(static_cast<std::uint8_t>(command));
+  if (reply != wire::Reply::none) responses_.expect({.reply = reply, .command = command, .statement = statement});
+}
+
+std::string_view Session::seen(const Request& request) { return client_->input().view().substr(request_run_.at + wire::kHeaderBytes, request.available - wire::kHeaderBytes); }
+
+Session::Begin Session::begin_request(const Request& request) {
+  const auto byte = static_cast<std::uint8_t>(seen(request)[0]);
+  const auto command = static_cast<wire::Command>(byte);
+  switch (command) {
+    case wire::Command::query:
+      return begin_query(request);
+    case wire::Command::stmt_prepare:
+      return begin_prepare(request);
+    case wire::Command::stmt_execute:
+    case wire::Command::stmt_bulk_execute:
+      return begin_execute(request);
+    case wire::Command::stmt_send_long_data:
+    case wire::Command::stmt_close:
+    case wire::Command::stmt_reset:
+    case wire::Command::stmt_fetch:
+      return begin_statement(request);
+    case wire::Command::process_kill:
+      return begin_process_kill(request);
+    case wire::Command::change_user:
+    case wire::Command::reset_connection:
+    case wire::Command::set_option:
+      return begin_alone(request);
+    case wire::Command::quit:
+    case wire::Command::init_db:
+    case wire::Command::field_list:
+    case wire::Command::create_db:
+    case wire::Command::drop_db:
+    case wire::Command::refresh:
+    case wire::Command::shutdown:
+    case wire::Command::statistics:
+    case wire::Command::process_info:
+    case wire::Command::debug:
+    case wire::Command::ping:
+      expect(command);
+      return Begin::passes;
+    case wire::Command::binlog_dump:
+    case wire::Command::table_dump:
+    case wire::Command::register_replica:
+    case wire::Command::binlog_dump_gtid:
+    case wire::Command::clone:
+    case wire::Command::subscribe_group_replication:
+      return answer_error(request, 1227, "42000", fmt::format("{} does not go through the proxy: connect to the server itself", wire::name_of(byte)));
+  }
+  return answer_error(request, 1047, "08S01", "Unknown command");
+}
+
+// Instead of a request that is here as a whole.
+Session::Begin Session::replace(const Request&, std::string_view payload) {
+  flush_requests();
+  edited_.clear();
+  wire::put_packet(edited_, 0, payload);
+  server_->channel().write(edited_);
+  return Begin::replaced;
+}
+
+// An answer of the proxy's own keeps the order of answers: it waits until nothing else is under way.
+Session::Begin Session::answer(const Request& request, std::string_view payload) {
+  if (request.length > kAnsweredBytesMax) {
+    refuse(1153, "08S01", "Got a packet bigger than the proxy takes of this command");
+    return Begin::waits;
+  }
+  if (!responses_.is_empty() || !is_whole(request)) {
+    client_->want(wire::kHeaderBytes + request.length);
+    return Begin::waits;
+  }
+  ++requests_seen_;
+  edited_.clear();
+  wire::put_packet(edited_, 1, payload);
+  client_->write(edited_);
+  return Begin::replaced;
+}
+
+Session::Begin Session::answer_error(const Request& request, std::uint16_t number, std::string_view state, std::string_view text) {
+  return answer(request, wire::write_error({.number = number, .state = std::string(state), .text = std::string(text)}));
+}
+
+// The statement's text. Attributes of a query lie before it; where there are any, they are looked over with it.
+std::string_view Session::text_of(std::string_view payload) const {
+  wire::Input in(payload.substr(1));
+  if ((client_capabilities_ & wire::cap::query_attributes) != 0 && static_cast<wire::Command>(payload[0]) == wire::Command::query) {
+    in.lenenc();
+    in.lenenc();
+  }
+  return in.rest();
+}
+
+routing::Hints Session::hints_of(std::string_view sql) const {
+  return routing::hints_of(sql, {.has_backslash_escapes = (status_ & wire::status::no_backslash_escapes) == 0,
+                                 .looks_for_user_locks = !server_->upstream().facts->sees_locks(),
+                                 .takes_several_statements = has_multi_statements_,
+                                 .bytes_max = kSniffBytes});
+}
+
+// What servers do not tell of. True where the statement's answer must be waited for before another begins.
+void Session::note_hints(const routing::Hints& hints) {
+  if (hints.bits == 0) return;
+  if (hints.has(routing::Hint::mentions_session_track)) owns_tracking_ = true;
+  if (hints.has(routing::Hint::may_take_user_lock)) wire_.may_hold_user_lock = true;
+  if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
+  if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
+  if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
+  if (hints.has(routing::Hint::creates_temporary_table)) ++wire_.temporary_creates;
+}
+
+Session::Begin Session::begin_query(const Request& request) {
+  const std::string_view payload = seen(request);
+  const std::size_t needed = std::min<std::size_t>(request.length, kSniffBytes);
+  if (payload.size() < needed) {
+    client_->want(wire::kHeaderBytes + needed);
+    return Begin::waits;
+  }
+  const std::string_view sql = text_of(payload);
+  if (diagnostics_ && is_whole(request)) {
+    if (const auto asked = routing::asks_for_diagnostics(sql)) return answer_diagnostic(request, *asked);
+  }
+  const auto hints = hints_of(sql);
+  if (hints.bits != 0) {
+    if (hints.has(routing::Hint::kills) && is_whole(request) && hints.kill.id <= 0xFFFFFFFF) {
+      const auto server_id = context_.registry.server_id(static_cast<std::uint32_t>(hints.kill.id));
+      if (server_id && *server_id != hints.kill.id) {
+        const auto at = payload.size() - sql.size() + hints.kill.offset;
+        const std::string changed = fmt::format("{}{}{}", payload.substr(0, at), *server_id, payload.substr(at + hints.kill.size));
+        expect(wire::Command::query);
+        return replace(request, changed);
+      }
+    }
+    if (hints.has(routing::Hint::prepares_text)) {
+      // Known by its answer, which must be the next.
+      if (!responses_.is_empty()) return Begin::waits;
+      text_prepare_ = routing::text_prepare_of(sql);
+      if (text_prepare_) text_prepare_sql_ = sql;
+      if (!is_context_known_) return begin_context();
+    }
+    note_hints(hints);
+  }
+  expect(wire::Command::query);
+  return Begin::passes;
+}
+
+Session::Begin Session::answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question) {
+  if (!responses_.is_empty()) return Begin::waits;
+  const bool is_list = question.question == routing::Question::show_warnings || question.question == routing::Question::show_errors;
+  const auto rows = routing::answer(question, server_->upstream().facts->flavour, *diagnostics_);
+  ++requests_seen_;
+  edited_.clear();
+  append_text_result(edited_, rows, {.capabilities = client_capabilities_, .status = status_, .first_sequence = 1, .is_number = {!is_list, true, false}});
+  client_->write(edited_);
+  static_cast<void>(request);
+  return Begin::replaced;
+}
+
+// The text is kept, since the other side will have to prepare it too.
+Session::Begin Session::begin_prepare(const Request& request) {
+  if (!is_whole(request)) {
+    if (request.length >= wire::kFrameMax || request.length > Statements::kTextBytesMax) {
+      refuse(1153, "08S01", "a statement to prepare is larger than the proxy keeps");
+      return Begin::waits;
+    }
+    client_->want(wire::kHeaderBytes + request.length);
+    return Begin::waits;
+  }
+  if (!is_context_known_) return begin_context();
+  const std::string_view sql = seen(request).substr(1);
+  note_hints(hints_of(sql));
+  statements_.begin(std::string(sql), context_id_);
+  expect(wire::Command::stmt_prepare);
+  return Begin::passes;
+}
+
+Session::Begin Session::begin_statement(const Request& request) {
+  const std::string_view payload = seen(request);
+  if (payload.size() < 5) {
+    if (request.length >= 5) {
+      client_->want(wire::kHeaderBytes + 5);
+      return Begin::waits;
+    }
+    expect(static_cast<wire::Command>(payload[0]));  // the server says what is wrong with it
+    return Begin::passes;
+  }
+  char* id_at = client_->input().bytes().data() + request_run_.at + kStatementAt;
+  const auto command = static_cast<wire::Command>(payload[0]);
+  std::uint32_t id = number_at(id_at);
+  if (id == wire::kLastPrepared && !statements_.is_preparing()) id = statements_.last();
+  Statement* statement = statements_.find(id);
+  if (id != wire::kLastPrepared) wire::overwrite(id_at, statement == nullptr ? 0 : statement->server_id, 4);
+  if (statement != nullptr) {
+    if (command == wire::Command::stmt_send_long_data) statements_.set_long_data(*statement, true);
+    if (command == wire::Command::stmt_reset) {
+      statements_.set_long_data(*statement, false);
+      statements_.set_cursor(*statement, false);
+    }
+    if (command == wire::Command::stmt_close) statements_.close(id);
+  }
+  expect(command, id);
+  return Begin::passes;
+}
+
+Session::Begin Session::begin_execute(const Request& request) {
+  const std::string_view payload = seen(request);
+  if (payload.size() < 5) return begin_statement(request);
+  std::uint32_t id = number_at(payload.data() + 1);
+  if (id == wire::kLastPrepared && !statements_.is_preparing()) id = statements_.last();
+  Statement* statement = statements_.find(id);
+  if (statement == nullptr) return begin_statement(request);
+  const auto command = static_cast<wire::Command>(payload[0]);
+  const bool is_bulk = command == wire::Command::stmt_bulk_execute;
+  const auto read = is_bulk ? wire::read_bulk_execute(payload, statement->parameters) : wire::read_execute(payload, statement->parameters, client_capabilities_);
+  if (read.state == wire::HeadState::needs_more && !is_whole(request) && payload.size() < kHeadBytesMax) {
+    client_->want(std::min<std::size_t>(wire::kHeaderBytes + request.length, 2 * request.available));
+    return Begin::waits;
+  }
+  const auto& head = read.head;
+  if (read.state == wire::HeadState::complete) {
+    const std::string_view types = payload.substr(head.types_at, head.types_bytes);
+    if (head.types_bytes > 0 && statement->types != types) statement->types = types;
+    statements_.set_cursor(*statement, false);  // an execution closes it
+    statements_.set_long_data(*statement, false);
+    if (statement->lacks_types && head.flag_at > 0 && !head.has_types && !statement->types.empty()) {
+      const auto inserted = insert_types(request, head, statement->types, statement->server_id);
+      if (inserted == Begin::waits) return inserted;
+      statement->lacks_types = false;
+      expect(command, id);
+      return inserted;
+    }
+    if (head.has_types) statement->lacks_types = false;
+  }
+  const bool is_by_number = number_at(payload.data() + 1) != wire::kLastPrepared || !statements_.is_preparing();
+  if (is_by_number) wire::overwrite(client_->input().bytes().data() + request_run_.at + kStatementAt, statement->server_id, 4);
+  expect(command, id);
+  return Begin::passes;
+}
+
+// The first execution on a server that has never seen the types, by a client that has sent them to another one.
+Session::Begin Session::insert_types(const Request& request, const wire::ExecuteHead& head, std::string_view types, std::uint32_t server_id) {
+  if (request.length + types.size() >= wire::kFrameMax) {
+    if (!is_whole(request) && request.length < wire::kFrameMax) {
+      client_->want(wire::kHeaderBytes + request.length);
+      return Begin::waits;
+    }
+    refuse(1153, "08S01", "an execution of over 16 MiB without its parameters' types cannot follow a move");
+    return Begin::waits;
+  }
+  const std::string_view payload = seen(request);
+  if (!is_whole(request)) {
+    client_->want(wire::kHeaderBytes + request.length);
+    return Begin::waits;
+  }
+  std::string changed(payload.substr(0, head.types_at));
+  wire::overwrite(changed.data() + 1, server_id, 4);
+  const bool is_bulk = static_cast<wire::Command>(payload[0]) == wire::Command::stmt_bulk_execute;
+  changed[head.flag_at] = static_cast<char>(is_bulk ? changed[head.flag_at] | static_cast<char>(0x80) : 1);
+  changed += types;
+  changed += payload.substr(head.types_at);
+  return replace(request, changed);
+}
+
+Session::Begin Session::begin_process_kill(const Request& request) {
+  const std::string_view payload = seen(request);
+  if (payload.size() < 5 && request.length >= 5) return Begin::waits;
+  if (payload.size() >= 5) {
+    const auto server_id = context_.registry.server_id(number_at(payload.data() + 1));
+    if (server_id) wire::overwrite(client_->input().bytes().data() + request_run_.at + kStatementAt, *server_id, 4);
+  }
+  expect(wire::Command::process_kill);
+  return Begin::passes;
+}
+
+// What makes another session of it, or is a conversation: when all before it is answered.
+Session::Begin Session::begin_alone(const Request& request) {
+  if (!is_whole(request)) {
+    if (request.length > kAnsweredBytesMax) {
+      refuse(1153, "08S01", "Got a packet bigger than the proxy takes of this command");
+    } else {
+      client_->want(wire::kHeaderBytes + request.length);
+    }
+    return Begin::waits;
+  }
+  if (!responses_.is_empty()) return Begin::waits;
+  const std::string_view payload = seen(request);
+  const auto command = static_cast<wire::Command>(payload[0]);
+  if (command == wire::Command::set_option) {
+    if (payload.size() >= 3) has_multi_statements_ = payload[1] == 0 && payload[2] == 0;
+    expect(command);
+    return Begin::passes;
+  }
+  if (command == wire::Command::reset_connection) {
+    expect(command);
+    return Begin::passes;
+  }
+  begin_change_user(std::string(payload));
+  return Begin::replaced;
+}
+
+// --- answers -------------------------------------------------------------------------------------------------------
+
+void Session::on_server_input() {
+  if (is_served_ && !is_exclusive_ && !has_ended_) relay_responses();
+}
+
+void Session::flush_responses() {
+  auto& run = response_run_;
+  const auto bytes = server_->channel().input().view();
+  if (run.at > run.from) client_->write(bytes.substr(run.from, run.at - run.from));
+  run.from = run.at;
+}
+
+void Session::relay_responses() {
+  auto& run = response_run_;
+  run = {};
+  const auto server = server_;  // what an answer leads to may end the session
+  while (!has_ended_) {
+    const auto step = responses_.next(server->channel().input().view().substr(run.at));
+    run.at += step.pass;
+    if (step.event == wire::Responses::Event::none) {
+      server->channel().want(step.wanted);
+      break;
+    }
+    if (step.event == wire::Responses::Event::broken) {
+      flush_responses();
+      end("the server's answer cannot be followed");
+      return;
+    }
+    see_response(step);
+    if (step.is_last) on_answered(step.event == wire::Responses::Event::error);
+  }
+  if (has_ended_) return;
+  flush_responses();
+  server->channel().input().consume(run.at);
+  settle_flow();
+  if (responses_.is_empty()) on_idle();
+}
+
+std::string_view Session::payload_of(const Response& step) { return server_->channel().input().view().substr(response_run_.at + wire::kHeaderBytes, step.packet - wire::kHeaderBytes); }
+
+// Looks at the packet at the run's end, and goes behind it.
+void Session::see_response(const Response& step) {
+  switch (step.event) {
+    case wire::Responses::Event::ok:
+      see_ok(step);
+      break;
+    case wire::Responses::Event::error:
+      is_status_known_ = false;
+      wire_.row_count = -1;
+      break;
+    case wire::Responses::Event::prepared:
+      see_prepared(step);
+      break;
+    case wire::Responses::Event::file_request:
+      requests_.begin_file();
+      break;
+    case wire::Responses::Event::metadata:
+      see_metadata(step);
+      break;
+    case wire::Responses::Event::unexpected:  // a server that ends the session says why
+    case wire::Responses::Event::none:
+    case wire::Responses::Event::auth:
+    case wire::Responses::Event::text:
+    case wire::Responses::Event::ended:
+    case wire::Responses::Event::broken:
+      break;
+  }
+  response_run_.at += step.packet;
+  if (replaced_) response_run_.from = response_run_.at;
+  replaced_ = false;
+}
+
+// Sends another payload in the place of the packet, with its sequence number.
+void Session::replace_packet(const Response& step, std::string_view payload) {
+  flush_responses();
+  edited_.clear();
+  const auto sequence = static_cast<std::uint8_t>(server_->channel().input().view()[response_run_.at + 3]);
+  wire::put_packet(edited_, sequence, payload);
+  client_->write(edited_);
+  replaced_ = true;
+  static_cast<void>(step);
+}
+
+void Session::see_status(std::uint16_t status) {
+  status_ = status;
+  is_status_known_ = true;
+}
+
+void Session::see_ok(const Response& step) {
+  const std::string_view payload = payload_of(step);
+  if (step.is_eof) {
+    const auto eof = wire::read_eof(payload);
+    if (!eof) return;
+    see_status(eof->status);
+    wire_.warnings = eof->warnings;
+    wire_.row_count = -1;
+    // MariaDB loses what it would have told with it: another context, or that a one-shot SET TRANSACTION is used up now.
+    if ((eof->status & wire::status::session_state_changed) != 0) is_context_known_ = false;
+    if (!wire_.transaction_characteristics.empty() && (eof->status & wire::status::in_transaction) == 0) is_one_shot_unknown_ = true;
+    return;
+  }
+  auto ok = wire::read_ok(payload, (server_->capabilities() & wire::cap::session_track) != 0);
+  if (!ok) return;
+  see_status(ok->status);
+  wire_.warnings = ok->warnings;
+  wire_.row_count = ok->header == 0xFE ? -1 : static_cast<std::int64_t>(ok->affected_rows);
+  const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
+  kept_.clear();
+  const bool is_changed = !ok->trackers.empty() && see_trackers(ok->trackers, kept_);
+  const bool is_other_form = !is_tracking_client && (server_->capabilities() & wire::cap::session_track) != 0 && (!ok->info.empty() || !ok->trackers.empty() || (ok->status & wire::status::session_state_changed) != 0);
+  if (!is_changed && !is_other_form) return;
+  if (is_changed) ok->trackers = kept_;
+  replace_packet(step, wire::write_ok(*ok, is_tracking_client));
+}
+
+bool Session::see_trackers(std::string_view trackers, std::string& kept) {
+  bool is_changed = false;
+  const auto keep = [&](std::uint8_t kind, std::string_view data) {
+    wire::put(kept, kind, 1);
+    wire::put_lenenc_string(kept, data);
+  };
+  wire::for_each_tracker(trackers, [&](std::uint8_t kind, std::string_view data) {
+    bool is_ours = false;
+    switch (static_cast<wire::Tracker>(kind)) {
+      case wire::Tracker::system_variables:
+        is_context_known_ = false;
+        // A server that sends its clients elsewhere would send them past the proxy.
+        wire::for_each_variable(data, [&](std::string_view name, std::string_view) { is_ours = is_ours || name == "redirect_url"; });
+        break;
+      case wire::Tracker::schema:
+        is_context_known_ = false;
+        break;
+      case wire::Tracker::state_change:
+        is_context_known_ = false;
+        has_changed_variables_ = true;
+        is_ours = !owns_tracking_;
+        break;
+      case wire::Tracker::transaction_characteristics: {
+        wire::Input in(data);
+        wire_.transaction_characteristics = in.lenenc_string();
+        is_one_shot_unknown_ = false;
+        is_ours = !owns_tracking_;
+        break;
+      }
+      case wire::Tracker::transaction_state: {
+        wire::Input in(data);
+        const auto text = in.lenenc_string();
+        wire_.has_table_locks = text.size() == 8 && text[7] == 'L';
+        is_ours = !owns_tracking_;
+        break;
+      }
+      case wire::Tracker::gtids:
+        break;
+    }
+    if (!is_ours) return keep(kind, data);
+    is_changed = true;
+  });
+  return is_changed;
+}
+
+void Session::see_prepared(const Response& step) {
+  const std::string_view payload = payload_of(step);
+  wire::Input in(payload.substr(1));
+  const std::uint32_t server_id = in.u32();
+  in.u16();
+  const std::uint16_t parameters = in.u16();
+  const std::uint32_t id = statements_.add(server_id, parameters);
+  wire::overwrite(server_->channel().input().bytes().data() + response_run_.at + kStatementAt, id, 4);
+  static_cast<void>(step);
+}
+
+// A client that keeps definitions expects to be told whether they follow; a server that was not asked to keep them does not say: they always do.
+void Session::see_metadata(const Response& step) {
+  if (!adds_metadata_flag_) return;
+  std::string payload(payload_of(step));
+  payload.push_back('\x01');
+  replace_packet(step, payload);
+}
+
+void Session::on_answered(bool is_error) {
+  const auto& answered = responses_.answered();
+  switch (answered.command) {
+    case wire::Command::stmt_prepare:
+      if (is_error) {
+        statements_.fail();
+      } else if (Statement* statement = statements_.find(statements_.last())) {
+        statement->definitions = responses_.definitions();
+      }
+      break;
+    case wire::Command::stmt_execute:
+    case wire::Command::stmt_fetch:
+      if (Statement* statement = statements_.find(answered.statement == wire::kLastPrepared ? statements_.last() : answered.statement)) {
+        const bool is_open = !is_error && (status_ & wire::status::cursor_exists) != 0 && (status_ & wire::status::last_row_sent) == 0;
+        statements_.set_cursor(*statement, is_open);
+      }
+      break;
+    case wire::Command::query:
+      if (text_prepare_ && !is_error) text_statements_.ran(*text_prepare_, text_prepare_sql_, contexts_[context_id_]);
+      text_prepare_.reset();
+      break;
+    case wire::Command::reset_connection:
+      if (!is_error) begin_reset();
+      break;
+    default:
+      break;
+  }
+}
+
+void Session::on_idle() {
+  if (has_ended_ || is_exclusive_) return;
+  if (context_.gate.is_closed()) {
+    hold();
+  } else if (context_.options.moves_always && !must_go_on() && was_changed_) {
+    begin_shuttle();
+  }
+  if (!is_exclusive_ && !client_->input().is_empty()) relay_requests();
+}
+
+// Neither side is read from while the other has too much unsent.
+void Session::settle_flow() {
+  const auto pace = [](Channel& reader, const Channel& writer) {
+    const bool is_too_much = writer.unsent_bytes() > kUnsentBytesMax;
+    if (is_too_much) reader.pause_reading();
+    if (!is_too_much && reader.is_reading_paused()) reader.resume_reading();
+  };
+  pace(server_->channel(), *client_);
+  // What the client has sent and is not relayed yet is held back at the network, once the buffer is full.
+  const bool is_holding = client_->input().size() >= kHeldBytesMax && client_->is_satisfied();
+  if (is_holding) client_->pause_reading();
+  if (!is_holding) pace(*client_, server_->channel());
+}
+
+void Session::on_client_end() {
+  if (!client_->input().is_empty() && is_served_ && !is_exclusive_) relay_requests();
+  end(client_->end_reason());
+}
+
+void Session::on_server_end() {
+  if (is_served_ && !is_exclusive_) relay_responses();
+  end(server_->channel().end_reason());
+}
+
+}  // namespace godwit::proxy
