@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog, 08 streams, 09 vdiff.
+// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -94,7 +94,9 @@
   X(0903, hold_lost, retryable, "the stream did not stand still for the snapshots")                \
   X(0904, replica_behind, retryable, "the replica does not reach the position in time")            \
   X(0905, key_order_wrong, corrupt, "a side gave rows in another order than it was asked for")     \
-  X(0906, repair_refused, precondition, "a difference cannot be repaired")
+  X(0906, repair_refused, precondition, "a difference cannot be repaired")                     \
+  X(1020, tls_files_unusable, usage, "a certificate, key or authority cannot be used")             \
+  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")
 
 namespace godwit {
 
