@@ -100,7 +100,9 @@
   X(1003, session_immovable, precondition, "a session cannot be moved to the other side")          \
   X(1004, gate_refused, precondition, "the gate is not in the state that the command needs")       \
   X(1005, drain_timed_out, retryable, "sessions did not come to a safe point in time")             \
-  X(1006, login_unprovable, precondition, "no secret is known to log the account in on the other side")
+  X(1006, login_unprovable, precondition, "no secret is known to log the account in on the other side") \
+  X(1020, tls_files_unusable, usage, "a certificate, key or authority cannot be used")             \
+  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")
 
 namespace godwit {
 
