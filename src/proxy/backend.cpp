@@ -8,7 +8,6 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include "godwit/auth/native.h"
 #include "godwit/auth/sha2.h"
 #include "godwit/util/error.h"
 #include "godwit/wire/bytes.h"
@@ -18,7 +17,6 @@ namespace {
 
 constexpr std::size_t kLoginPacketMax = 65536;
 constexpr std::size_t kResultPacketMax = std::size_t{64} << 20;  // a row of the session's own state: a user variable may be large
-constexpr std::size_t kJunkBytes = 64;                            // a reply that no plugin takes: the server then tries the account's next one
 
 Error misbehaved(const Upstream& upstream, std::string cause) {
   return Error(Code::peer_misbehaved, {.object = upstream.name(), .cause = std::move(cause), .remedy = "is it a MySQL or MariaDB server?"});
@@ -125,43 +123,13 @@ asio::awaitable<void> Backend::send_sha2_password(const auth::Secret& password, 
   channel_->send_packet(*encrypted);
 }
 
-namespace {
-
-std::string first_reply(const std::string& plugin, const std::string& salt, const Credential& credential) {
-  if (plugin == "mysql_native_password") {
-    if (!credential.native_stage1.is_empty()) return auth::native_reply_of(credential.native_stage1, salt);
-    if (credential.has_password) return auth::native_reply(credential.password.view(), salt);
-  }
-  if (plugin == "caching_sha2_password" && credential.has_password) return auth::sha2_reply(credential.password.view(), salt);
-  return {};
-}
-
-}  // namespace
-
-// To a request to switch to a plugin.
-asio::awaitable<void> Backend::answer_auth(std::string plugin, std::string salt, const Credential& credential, Deadline) {
-  if (plugin == "mysql_clear_password" && credential.has_password && is_secure()) {
-    std::string clear(credential.password.view());
-    clear.push_back('\0');
-    channel_->send_packet(clear);
-    auth::wipe(clear);
-    co_return;
-  }
-  const bool is_known = plugin == "mysql_native_password" || plugin == "caching_sha2_password";
-  const std::string reply = first_reply(plugin, salt, credential);
-  // An account may have several plugins: one that cannot be answered is failed, so that the server goes on to the next.
-  const bool has_empty_password = credential.has_password && credential.password.is_empty();
-  channel_->send_packet(is_known && (!reply.empty() || has_empty_password) ? reply : std::string(kJunkBytes, 'x'));
-}
-
 asio::awaitable<wire::Ok> Backend::log_in(wire::Login login, const Credential& credential, Deadline deadline) {
-  const bool takes_native = !credential.native_stage1.is_empty();
-  std::string plugin = takes_native ? "mysql_native_password" : greeting_.plugin;
-  if (plugin != "mysql_native_password" && plugin != "caching_sha2_password") plugin = "mysql_native_password";
-  std::string salt = greeting_.salt;
+  // Decided before TLS is: a connection that is going to have it is as good.
+  const bool will_be_secure = channel_->is_local() || (upstream_->tls != nullptr && (greeting_.capabilities & wire::cap::ssl) != 0);
+  auth::Prover prover(credential, {.is_secure = will_be_secure, .has_alternatives = true});
   login.capabilities |= wire::cap::plugin_auth | wire::cap::secure_connection | wire::cap::plugin_auth_lenenc;
-  login.plugin = plugin;
-  login.auth = first_reply(plugin, salt, credential);
+  login.plugin = greeting_.plugin;
+  login.auth = prover.begin(greeting_.plugin, greeting_.salt).bytes;
   co_await send_login(login, deadline);
   while (true) {
     last_ok_ = co_await packet(deadline);
@@ -172,22 +140,21 @@ asio::awaitable<wire::Ok> Backend::log_in(wire::Login login, const Credential& c
       if (!ok) throw misbehaved(*upstream_, "its answer to a login is unreadable");
       co_return *ok;
     }
+    auth::Prover::Reply reply;
     if (first == 0xFE) {
       const auto request = wire::read_auth_switch(last_ok_);
       if (!request) throw misbehaved(*upstream_, "it asks for a form of login of before 4.1");
-      plugin = request->plugin;
-      salt = request->salt;
-      co_await answer_auth(plugin, salt, credential, deadline);
-      continue;
+      reply = prover.begin(request->plugin, request->salt);
+    } else if (first == 0x01) {
+      reply = prover.more(std::string_view(last_ok_).substr(1));
+    } else {
+      throw misbehaved(*upstream_, "an unknown packet in a login");
     }
-    if (first != 0x01) throw misbehaved(*upstream_, "an unknown packet in a login");
-    const std::string_view more = std::string_view(last_ok_).substr(1);
-    if (plugin == "caching_sha2_password" && more == auth::kSha2FastOk) continue;
-    if (plugin == "caching_sha2_password" && more == auth::kSha2AskPassword && credential.has_password) {
-      co_await send_sha2_password(credential.password, salt, deadline);
-      continue;
+    if (reply.kind == auth::Prover::Reply::Kind::cannot) {
+      throw Error(Code::login_unprovable, {.object = login.user, .cause = upstream_->name() + " asks for what is not known of the account", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
     }
-    channel_->send_packet(std::string(kJunkBytes, 'x'));
+    if (reply.kind == auth::Prover::Reply::Kind::send) channel_->send_packet(reply.bytes);
+    auth::wipe(reply.bytes);
   }
 }
 

@@ -5,13 +5,14 @@
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "channel.h"
-#include "godwit/auth/secret.h"
+#include "godwit/auth/prover.h"
 #include "godwit/db/connection.h"
 #include "godwit/layer/tls.h"
 #include "godwit/routing/session_state.h"
@@ -21,23 +22,34 @@
 
 namespace godwit::proxy {
 
+// What an admin has read of a server; renewed while sessions hold on to the older one. Any thread.
+class SharedFacts {
+ public:
+  std::shared_ptr<const routing::ServerFacts> get() const {
+    const std::lock_guard lock(mutex_);
+    return facts_;
+  }
+  void set(routing::ServerFacts facts) {
+    const std::lock_guard lock(mutex_);
+    facts_ = std::make_shared<const routing::ServerFacts>(std::move(facts));
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const routing::ServerFacts> facts_;
+};
+
 // One side, as sessions reach it.
 struct Upstream {
   db::Side side = db::Side::source;
   db::Dsn dsn;  // its address and TLS; not its user
   std::shared_ptr<const layer::TlsContext> tls;  // null: never
   bool sends_proxy_header = false;
-  std::shared_ptr<const routing::ServerFacts> facts;
-  wire::Capabilities capabilities = 0;  // of its greeting, when last seen
+  SharedFacts facts;
   std::string name() const { return std::string(db::to_string(side)) + " " + db::address(dsn); }
 };
 
-// What logs an account in without its client. Either may be empty.
-struct Credential {
-  auth::Secret password;
-  auth::Secret native_stage1;
-  bool has_password = false;  // it may be an empty one
-};
+using Credential = auth::Credentials;
 
 struct ClientAddress {
   std::string host;
@@ -64,6 +76,7 @@ class Backend {
   asio::awaitable<wire::Ok> log_in(wire::Login login, const Credential& credential, Deadline deadline);
   // The password, as this connection may carry it (caching_sha2_password's full authentication).
   asio::awaitable<void> send_sha2_password(const auth::Secret& password, const std::string& nonce, Deadline deadline);
+  const routing::ServerFacts& facts() const { return *facts_; }
 
   // One answer for each statement, in order, sent at once. A server's refusal is in its Result.
   asio::awaitable<std::vector<routing::Result>> run(std::span<const std::string> statements, Deadline deadline);
@@ -81,17 +94,17 @@ class Backend {
   void quit();
 
  private:
-  Backend(std::shared_ptr<Channel> channel, const Upstream& upstream) : channel_(std::move(channel)), upstream_(&upstream) {}
+  Backend(std::shared_ptr<Channel> channel, const Upstream& upstream) : channel_(std::move(channel)), upstream_(&upstream), facts_(upstream.facts.get()) {}
   asio::awaitable<std::string> packet(Deadline deadline);
   asio::awaitable<routing::Result> read_result(Deadline deadline);
   asio::awaitable<bool> read_rows(routing::Result& result, std::uint64_t columns, bool has_definitions, Deadline deadline);
   asio::awaitable<void> skip_eof(Deadline deadline);
   asio::awaitable<Prepared> read_prepared(Deadline deadline);
-  asio::awaitable<void> answer_auth(std::string plugin, std::string salt, const Credential& credential, Deadline deadline);
   bool has(wire::Capabilities capability) const { return (capabilities_ & capability) != 0; }
 
   std::shared_ptr<Channel> channel_;
   const Upstream* upstream_;
+  std::shared_ptr<const routing::ServerFacts> facts_;
   wire::Greeting greeting_;
   wire::Capabilities capabilities_ = 0;
   std::string last_ok_;

@@ -6,6 +6,7 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <cerrno>
+#include <utility>
 
 #include "godwit/util/error.h"
 #include "godwit/wire/bytes.h"
@@ -44,14 +45,35 @@ void Channel::close() {
   if (waiter_ != nullptr) waiter_->cancel();
 }
 
+// After what waits to be sent. What the client still sends is read and dropped for a moment: closed upon unread bytes, a connection is reset, and the
+// last packet lost on its way.
+void Channel::close_when_sent() {
+  if (is_closed_ || is_closing_) return;
+  is_closing_ = true;
+  on_input = on_drained = on_end = nullptr;
+  if (tls_ && tls_->is_established()) {
+    tls_->close();
+    send_pending_tls();
+  }
+  if (has_ended_) return close();
+  if (unsent_.is_empty()) ::shutdown(socket_.native_handle(), SHUT_WR);
+  auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
+  timer->async_wait([self = shared_from_this(), timer](const std::error_code&) { self->close(); });
+  is_paused_ = false;
+  input_.consume(input_.size());
+  read();
+}
+
 void Channel::end(std::string reason) {
   if (has_ended_) return;
   has_ended_ = true;
   end_reason_ = std::move(reason);
+  if (is_closing_) return close();
   if (waiter_ != nullptr) {
     waiter_->cancel();
   } else if (on_end) {
-    on_end();
+    const auto deed = on_end;  // it may be gone with its session
+    deed();
   }
 }
 
@@ -63,6 +85,7 @@ void Channel::resume_reading() {
 void Channel::read() {
   if (is_reading_ || is_paused_ || has_ended_) return;
   Buffer& into = raw();
+  reading_into_ = &into;
   into.make_room(std::max(read_bytes_, wanted_ > into.size() ? wanted_ - into.size() : 0));
   is_reading_ = true;
   const auto room = into.room();
@@ -72,20 +95,34 @@ void Channel::read() {
 void Channel::on_read(const std::error_code& error, std::size_t bytes) {
   is_reading_ = false;
   if (is_closed_) return;
-  if (error == asio::error::operation_aborted && is_shrinking_) {
-    is_shrinking_ = false;
-    raw().shrink(0);
+  if (error == asio::error::operation_aborted && (is_shrinking_ || is_restarting_)) {
+    if (is_shrinking_) raw().shrink(0);
     read_bytes_ = kReadBytesMin;
+    is_shrinking_ = is_restarting_ = false;
     return read();
   }
   if (error) return end(error == asio::error::eof ? "it closed the connection" : error.message());
-  Buffer& into = raw();
+  Buffer& into = *reading_into_;
+  is_shrinking_ = false;
+  if (std::exchange(is_restarting_, false) && &into != &raw()) {  // it was read before the cancellation came
+    into.commit(bytes);
+    const std::string early(into.view());
+    into.consume(early.size());
+    raw().append(early);
+    return after_read();
+  }
   const bool is_full = bytes == into.room().size();
   into.commit(bytes);
   if (is_full && read_bytes_ < kReadBytesMax) read_bytes_ *= 2;
-  if (!decode()) return;
+  after_read();
+}
+
+void Channel::after_read() {
   const auto self = shared_from_this();
-  if (waiter_ != nullptr) {
+  if (!decode() || has_ended_) return;
+  if (is_closing_) {
+    input_.consume(input_.size());
+  } else if (waiter_ != nullptr) {
     waiter_->cancel();
   } else if (!input_.is_empty() && on_input) {
     on_input();
@@ -94,11 +131,116 @@ void Channel::on_read(const std::error_code& error, std::size_t bytes) {
 }
 
 // From what the network brought to what the protocol sees. False where the connection has ended by it.
-bool Channel::decode() { return true; }
+bool Channel::decode() {
+  if (!tls_ && !inflow_) return true;
+  try {
+    if (tls_) return decode_tls();
+    std::string_view network = raw_.view();
+    inflate(network);
+    raw_.consume(raw_.size() - network.size());
+  } catch (const Error& error) {
+    send_pending_tls();  // an alert
+    end(error.what());
+    return false;
+  }
+  return true;
+}
+
+bool Channel::decode_tls() {
+  tls_->feed(raw_.view());
+  raw_.consume(raw_.size());
+  if (!tls_->is_established() && tls_->handshake() != layer::Tls::Result::ok) {
+    send_pending_tls();
+    return true;
+  }
+  while (true) {
+    Buffer& into = inflow_ ? frames_ : input_;
+    into.make_room(kReadBytesMin);
+    const std::size_t got = tls_->read(into.room());
+    if (got == 0) break;
+    into.commit(got);
+  }
+  send_pending_tls();
+  if (inflow_) {
+    std::string_view frames = frames_.view();
+    inflate(frames);
+    frames_.consume(frames_.size() - frames.size());
+  }
+  return true;
+}
+
+void Channel::inflate(std::string_view& network) {
+  while (true) {
+    input_.make_room(kReadBytesMin);
+    const std::size_t room = input_.room().size();
+    const std::size_t got = inflow_->read(network, input_.room());
+    input_.commit(got);
+    if (got < room) break;
+  }
+  outflow_->set_number(inflow_->next_number());
+}
+
+void Channel::send_pending_tls() {
+  if (!tls_) return;
+  const auto pending = tls_->pending();
+  send(pending);
+  tls_->consume_pending(pending.size());
+}
 
 void Channel::write(std::string_view bytes) {
   if (has_ended_ || bytes.empty()) return;
-  send(bytes);
+  if (outflow_) {
+    framed_.clear();
+    outflow_->append(bytes, framed_);
+    bytes = framed_;
+  }
+  if (!tls_) return send(bytes);
+  tls_->write(bytes);
+  send_pending_tls();
+}
+
+asio::awaitable<void> Channel::start_tls(const layer::TlsContext& context, const std::string& host, Deadline deadline) {
+  auto early = std::string(input_.view());
+  input_.consume(early.size());
+  tls_ = std::make_unique<layer::Tls>(context, host);
+  if (!early.empty()) tls_->feed(early);
+  // The read under way goes into the plain buffer still: it is begun anew into the other.
+  restart_read();
+  while (true) {
+    layer::Tls::Result result = layer::Tls::Result::ok;
+    try {
+      result = tls_->is_established() ? layer::Tls::Result::ok : tls_->handshake();
+    } catch (const Error&) {
+      send_pending_tls();
+      throw;
+    }
+    send_pending_tls();
+    if (tls_->is_established()) co_return;
+    if (result == layer::Tls::Result::closed) throw lost(peer_, "it ended the TLS handshake");
+    co_await more(deadline);
+  }
+}
+
+void Channel::start_compression(layer::Compression kind, int level, layer::Compressor& compressor) {
+  std::string early(input_.view());
+  input_.consume(early.size());
+  inflow_ = std::make_unique<layer::Inflow>(kind);
+  outflow_ = std::make_unique<layer::Outflow>(compressor, kind, kind == layer::Compression::zstd ? level : 0);
+  if (tls_) {
+    frames_.append(early);
+  } else {
+    restart_read();
+    raw_.append(early);
+  }
+  if (!early.empty()) decode();
+}
+
+// Where the bytes of the network go to has changed.
+void Channel::restart_read() {
+  if (!is_reading_) return;
+  is_restarting_ = true;
+  std::error_code ignored;
+  socket_.cancel(ignored);
 }
 
 void Channel::send(std::string_view bytes) {
@@ -139,7 +281,11 @@ void Channel::flush() {
     unsent_.consume(static_cast<std::size_t>(sent));
     unsent_since_ = std::chrono::steady_clock::now();
   }
-  if (on_drained) on_drained();
+  if (is_closing_) {
+    ::shutdown(socket_.native_handle(), SHUT_WR);
+  } else if (on_drained) {
+    on_drained();
+  }
 }
 
 // Until bytes have come.
@@ -185,6 +331,9 @@ void Channel::shrink() {
   if (!unsent_.is_empty() || has_ended_) return;
   unsent_.shrink(0);
   if (scratch_.capacity() > kReadBytesMin) scratch_ = {};
+  if (tls_) tls_->release();
+  if (inflow_) inflow_->release();
+  if (raw().is_empty() && &raw() != &input_ && input_.is_empty()) input_.shrink(0);
   if (!is_reading_ || !input_.is_empty() || raw().capacity() <= kReadBytesMin) return;
   is_shrinking_ = true;
   std::error_code ignored;

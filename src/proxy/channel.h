@@ -2,6 +2,7 @@
 // reads ahead all the time, within bounds, and sends at once what the socket takes. Everything in its event loop's thread.
 #pragma once
 
+#include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/steady_timer.hpp>
@@ -36,6 +37,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   void start();
   void close();
+  void close_when_sent();
   bool has_ended() const { return has_ended_; }
   const std::string& end_reason() const { return end_reason_; }
 
@@ -46,6 +48,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool is_reading_paused() const { return is_paused_; }
   // The next packet needs so many bytes in one piece.
   void want(std::size_t bytes) { wanted_ = bytes; }
+  bool is_satisfied() const { return input_.size() >= wanted_; }
 
   void write(std::string_view bytes);
   std::size_t unsent_bytes() const { return unsent_.size(); }
@@ -54,6 +57,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // For conversations of the proxy's own. The payload of the next packet, of however many frames; Error(connection_lost) at the end of the
   // connection and at the deadline, Error(peer_misbehaved) where it is larger than `bytes_max`.
   asio::awaitable<std::string> packet(Deadline deadline, std::size_t bytes_max);
+  asio::awaitable<void> more(Deadline deadline);  // until bytes have come
   std::uint8_t sequence() const { return sequence_; }  // that the next packet of a conversation has
   void set_sequence(std::uint8_t sequence) { sequence_ = sequence; }
   void send_packet(std::string_view payload);
@@ -61,8 +65,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // From the next byte on. Bytes that came early belong to it.
   asio::awaitable<void> start_tls(const layer::TlsContext& context, const std::string& host, Deadline deadline);
   bool is_tls() const { return tls_ != nullptr; }
-  std::string tls_description() const;
-  void start_compression(layer::Compression algorithm, int level);
+  // From the next byte on, in both directions.
+  void start_compression(layer::Compression kind, int level, layer::Compressor& compressor);
   bool is_local() const { return is_local_; }  // a socket of this machine's file system: as safe as TLS
 
   void shrink();  // gives back what an idle connection does not need
@@ -72,21 +76,27 @@ class Channel : public std::enable_shared_from_this<Channel> {
  private:
   void read();
   void on_read(const std::error_code& error, std::size_t bytes);
+  void after_read();
   bool decode();
-  void write_plain(std::string_view bytes);
+  bool decode_tls();
+  void inflate(std::string_view& network);
+  void send_pending_tls();
+  void restart_read();
   void send(std::string_view bytes);
   void await_writable();
   void flush();
   void end(std::string reason);
-  asio::awaitable<void> more(Deadline deadline);
   Buffer& raw() { return tls_ || inflow_ ? raw_ : input_; }
 
   Socket socket_;
   const std::string peer_;
   Buffer input_;
   Buffer raw_;      // as it came from the network, where there are layers
+  Buffer frames_;   // compressed ones, out of TLS
+  Buffer* reading_into_ = nullptr;
   Buffer unsent_;   // as it goes to the network
   std::string scratch_;
+  std::string framed_;
   std::unique_ptr<layer::Tls> tls_;
   std::unique_ptr<layer::Inflow> inflow_;
   std::unique_ptr<layer::Outflow> outflow_;
@@ -100,6 +110,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool is_awaiting_writable_ = false;
   bool is_paused_ = false;
   bool is_shrinking_ = false;
+  bool is_restarting_ = false;
+  bool is_closing_ = false;
   bool has_ended_ = false;
   bool is_closed_ = false;
   bool is_local_ = false;

@@ -231,7 +231,7 @@ asio::awaitable<std::string> Session::relay_auth(std::string plugin, std::string
       const auto request = wire::read_auth_switch(payload);
       if (request) {
         plugin = request->plugin;
-        salt = request->salt;
+        salt = request->salt.substr(0, auth::kNativeBytes);  // without its zero
       }
       client_->send_packet(payload);
       std::string reply = co_await client_->packet(deadline, kLoginBytesMax);
@@ -319,10 +319,10 @@ asio::awaitable<void> Session::harvest(Deadline deadline) {
       credential_ = heard_;
     }
   } else if (!credential_ && native_reply_) {
-    if (const auto stage2 = worker_.steward().native_stage2(server_->side(), account_)) {
+    if (const auto stage2 = co_await worker_.steward().native_stage2(server_->side(), account_)) {
       if (auto stage1 = auth::recover_stage1(native_reply_->first, native_reply_->second, *stage2)) {
         auto credential = std::make_shared<Credential>();
-        credential->native_stage1 = std::move(*stage1);
+        credential->stage1 = std::move(*stage1);
         context_.vault.put(account_, Origin::native_hash, credential);
         credential_ = credential;
       }
@@ -412,7 +412,7 @@ asio::awaitable<bool> Session::is_admin_password(const wire::Login& login, Deadl
   std::string salt = client_salt_;
   if (login.plugin != kSha2) {
     salt = auth::make_salt();
-    client_->send_packet(wire::write_auth_switch({.plugin = std::string(kNative), .salt = salt}));
+    client_->send_packet(wire::write_auth_switch({.plugin = std::string(kNative), .salt = salt + '\0'}));
     co_return auth::native_matches(co_await client_->packet(deadline, kLoginBytesMax), salt, password);
   }
   if (!auth::sha2_matches(reply, salt, password)) co_return false;

@@ -157,7 +157,7 @@ void Session::let_go_on() {
 // --- what it is made of --------------------------------------------------------------------------------------------
 
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
-  const auto& facts = *server_->upstream().facts;
+  const auto& facts = server_->facts();
   if (state_ && !was_changed_) co_return;
   wire_.is_in_transaction = (status_ & wire::status::in_transaction) != 0;
   wire_.text_prepares = text_statements_.prepares();
@@ -271,8 +271,8 @@ asio::awaitable<void> Session::run_steps(Backend& backend, const routing::Replay
 
 // The client's statements, each prepared again in what it was prepared in.
 asio::awaitable<bool> Session::rebuild_statements(Backend& backend, const routing::PrepareContext& fresh, Deadline deadline) {
-  const auto& from = *server_->upstream().facts;
-  const auto& to = *backend.upstream().facts;
+  const auto& from = server_->facts();
+  const auto& to = backend.facts();
   std::map<ContextId, std::vector<std::uint32_t>> groups;
   for (const auto& [id, statement] : statements_.all()) groups[statement.context].push_back(id);
   bool has_changed_context = false;
@@ -300,8 +300,8 @@ asio::awaitable<bool> Session::rebuild_statements(Backend& backend, const routin
 }
 
 asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
-  const auto& from = *server_->upstream().facts;
-  const auto& to = *backend.upstream().facts;
+  const auto& from = server_->facts();
+  const auto& to = backend.facts();
   const auto read = [&]() -> asio::awaitable<routing::SessionState> {
     routing::PullOptions options;
     for (const auto& variable : state_->user_variables) options.user_variables.push_back(variable.name);

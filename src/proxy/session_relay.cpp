@@ -184,7 +184,7 @@ std::string_view Session::text_of(std::string_view payload) const {
 
 routing::Hints Session::hints_of(std::string_view sql) const {
   return routing::hints_of(sql, {.has_backslash_escapes = (status_ & wire::status::no_backslash_escapes) == 0,
-                                 .looks_for_user_locks = !server_->upstream().facts->sees_locks(),
+                                 .looks_for_user_locks = !server_->facts().sees_locks(),
                                  .takes_several_statements = has_multi_statements_,
                                  .bytes_max = kSniffBytes});
 }
@@ -238,7 +238,7 @@ Session::Begin Session::begin_query(const Request& request) {
 Session::Begin Session::answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question) {
   if (!responses_.is_empty()) return Begin::waits;
   const bool is_list = question.question == routing::Question::show_warnings || question.question == routing::Question::show_errors;
-  const auto rows = routing::answer(question, server_->upstream().facts->flavour, *diagnostics_);
+  const auto rows = routing::answer(question, server_->facts().flavour, *diagnostics_);
   ++requests_seen_;
   edited_.clear();
   append_text_result(edited_, rows, {.capabilities = client_capabilities_, .status = status_, .first_sequence = 1, .is_number = {!is_list, true, false}});

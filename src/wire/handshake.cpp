@@ -132,7 +132,6 @@ std::optional<AuthSwitch> read_auth_switch(std::string_view payload) {
   AuthSwitch it;
   it.plugin = in.nul_or_rest();
   it.salt = in.rest();
-  if (!it.salt.empty() && it.salt.back() == '\0') it.salt.pop_back();
   return it;
 }
 
@@ -140,7 +139,6 @@ std::string write_auth_switch(const AuthSwitch& it) {
   std::string out("\xFE", 1);
   put_nul_string(out, it.plugin);
   out += it.salt;
-  out.push_back('\0');
   return out;
 }
 

@@ -42,7 +42,7 @@ std::string write_tls_request(const Login& login);
 
 struct AuthSwitch {
   std::string plugin;
-  std::string salt;
+  std::string salt;  // all that follows, a zero at its end included
 };
 std::optional<AuthSwitch> read_auth_switch(std::string_view payload);
 std::string write_auth_switch(const AuthSwitch& request);
