@@ -117,7 +117,8 @@ class Desk {
   asio::awaitable<Answer> kill(const std::string& word) {
     const auto id = parse_u64(word);
     if (!id || *id > 0xFFFFFFFF) throw unknown(word);
-    if (!co_await proxy_.end_session(static_cast<std::uint32_t>(*id))) {
+    const bool was_there = co_await proxy_.end_session(static_cast<std::uint32_t>(*id));
+    if (!was_there) {
       throw Error(Code::bad_usage, {.object = word, .cause = "no session has this id", .remedy = "SHOW SESSIONS"});
     }
     co_return Answer{};
@@ -206,8 +207,9 @@ asio::awaitable<void> run_admin(Channel& client, wire::Capabilities capabilities
     std::string out;
     try {
       Desk desk(proxy);
-      const auto answer = co_await asio::co_spawn(
-          proxy.loop(), [&desk, sql = text_of(payload, capabilities)]() { return desk.answer(sql); }, asio::use_awaitable);
+      const std::string sql = text_of(payload, capabilities);
+      const auto ask = [&desk, &sql] { return desk.answer(sql); };
+      const auto answer = co_await asio::co_spawn(proxy.loop(), ask, asio::use_awaitable);
       if (answer.rows.columns.empty()) {
         wire::put_packet(out, 1, ok);
       } else {

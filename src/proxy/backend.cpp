@@ -54,7 +54,8 @@ asio::awaitable<Socket> open_tcp(asio::any_io_executor executor, const Upstream&
   // Destroyed before the socket that it may close.
   auto alarm = std::make_unique<Alarm<asio::ip::tcp::socket>>(socket, deadline);
   if (!error) {
-    co_await socket.async_connect({address, upstream.dsn.port}, asio::redirect_error(asio::use_awaitable, error));
+    const asio::ip::tcp::endpoint endpoint(address, upstream.dsn.port);
+    co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
   } else {
     asio::ip::tcp::resolver resolver(executor);
     error.clear();
@@ -70,7 +71,12 @@ asio::awaitable<Socket> open_tcp(asio::any_io_executor executor, const Upstream&
 }  // namespace
 
 asio::awaitable<std::shared_ptr<Backend>> Backend::connect(asio::any_io_executor executor, const Upstream& upstream, const ClientAddress& client, Deadline deadline) {
-  Socket socket = upstream.dsn.socket.empty() ? co_await open_tcp(executor, upstream, deadline) : co_await open_local(executor, upstream);
+  Socket socket(executor);
+  if (upstream.dsn.socket.empty()) {
+    socket = co_await open_tcp(executor, upstream, deadline);
+  } else {
+    socket = co_await open_local(executor, upstream);
+  }
   auto channel = std::make_shared<Channel>(std::move(socket), upstream.name());
   std::shared_ptr<Backend> backend(new Backend(channel, upstream));
   channel->start();
@@ -226,7 +232,8 @@ asio::awaitable<routing::Result> Backend::read_result(Deadline deadline) {
     bool has_definitions = true;
     if (has(wire::cap::cache_metadata | wire::cap::optional_metadata)) has_definitions = in.u8() != 0;
     if (!in.is_good()) throw misbehaved(*upstream_, "an unreadable result");
-    if (!co_await read_rows(result, columns, has_definitions, deadline)) co_return result;
+    const bool has_more = co_await read_rows(result, columns, has_definitions, deadline);
+    if (!has_more) co_return result;
   }
 }
 

@@ -41,7 +41,7 @@ class Buffer {
  private:
   void place(char* to) {
     const std::size_t held = size();
-    if (held > 0) std::memmove(to, data_.get() + begin_, held);
+    if (held > 0 && to != nullptr) std::memmove(to, data_.get() + begin_, held);
     begin_ = 0;
     end_ = held;
   }

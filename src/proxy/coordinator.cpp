@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <asio/bind_executor.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -158,7 +160,8 @@ asio::awaitable<PauseReport> Proxy::pause(PauseRequest request) {
     const auto now = co_await standing();
     if (now.open + now.refused > 0) {
       if (context_.options.on_straggler == Straggler::abort) {
-        throw Error(Code::drain_timed_out, {.object = "the gate", .cause = co_await name_stragglers(), .remedy = "SHOW SESSIONS names them; let them end, --on-straggler kill, or PAUSE … DRAIN with more seconds"});
+        const std::string stragglers = co_await name_stragglers();
+        throw Error(Code::drain_timed_out, {.object = "the gate", .cause = stragglers, .remedy = "SHOW SESSIONS names them; let them end, --on-straggler kill, or PAUSE … DRAIN with more seconds"});
       }
       co_await each([&](Worker& worker) -> asio::awaitable<void> {
         worker.end_stragglers();

@@ -21,13 +21,13 @@ constexpr std::chrono::milliseconds kLook{20};
 // "127.0.0.1:6033", "[::1]:6033"
 asio::ip::tcp::endpoint endpoint_of(const std::string& text) {
   const auto colon = text.rfind(':');
-  const auto port = colon == std::string::npos ? std::nullopt : parse_u64(text.substr(colon + 1));
+  const auto port = parse_u64(colon == std::string::npos ? "" : text.substr(colon + 1)).value_or(0);
   std::string host = text.substr(0, colon == std::string::npos ? 0 : colon);
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   std::error_code error;
   const auto address = asio::ip::make_address(host.empty() || host == "*" ? "0.0.0.0" : host == "localhost" ? "127.0.0.1" : host, error);
-  if (!port || *port == 0 || *port > 65535 || error) throw Error(Code::bad_usage, {.object = "--listen " + text, .cause = "it is no address and port", .remedy = "--listen 127.0.0.1:6033, or [::1]:6033"});
-  return {address, static_cast<std::uint16_t>(*port)};
+  if (port == 0 || port > 65535 || error) throw Error(Code::bad_usage, {.object = "--listen " + text, .cause = "it is no address and port", .remedy = "--listen 127.0.0.1:6033, or [::1]:6033"});
+  return {address, static_cast<std::uint16_t>(port)};
 }
 
 layer::TlsVerify verify_of(db::SslMode mode) {

@@ -1,4 +1,4 @@
-// One client and its connection to the serving side. Relaying is callbacks (session_relay.cpp); what is a conversation is coroutines: the login
+// One client and its connection to the serving side. Relaying is callbacks (session_requests.cpp, session_responses.cpp); what is a conversation is coroutines: the login
 // (session_login.cpp), and the move to the other side (session_move.cpp). All in the thread of its worker.
 //
 // A session is served, or in the proxy's own hands (`is_exclusive_`): then what the client sends stays in its buffer, and the server is asked by the proxy.
@@ -14,6 +14,7 @@
 #include "backend.h"
 #include "channel.h"
 #include "context.h"
+#include "steward.h"
 #include "godwit/routing/diagnostics.h"
 #include "godwit/routing/hints.h"
 #include "godwit/routing/replay.h"
@@ -43,6 +44,7 @@ struct SessionRow {  // for SHOW SESSIONS
   std::uint64_t statements = 0;
   std::uint64_t moves = 0;
   std::size_t prepared = 0;
+  std::string what_it_is_in;  // why it is at no safe point
   std::string immovable;  // why it could not be moved now
 };
 
@@ -62,6 +64,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // Of a held session: what it is made of, and what keeps it where it is.
   asio::awaitable<void> pull(const Census& census, Deadline deadline);
   void let_go_on();
+  bool is_at_safe_point() const;
+  std::chrono::steady_clock::time_point began() const { return began_; }
   // Throws where it cannot be; it is then where it was.
   asio::awaitable<void> move(db::Side side, Deadline deadline);
   // Back to where it was before move(): free until release().
@@ -93,6 +97,10 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
   asio::awaitable<void> change_user(std::string request);
+  void forget_state();
+  std::string what_it_is_in() const;
+  std::string vault_key(const std::string& user) const;
+  void fail_login(const std::exception& error);
   void note_native_reply(std::string_view reply, std::string_view salt);
   void serve();
   void begin_change_user(std::string request);
@@ -100,7 +108,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void begin_shuttle();
   wire::Login login_for(db::Side side) const;
 
-  // --- session_relay.cpp
+  // --- session_requests.cpp, session_responses.cpp
   void on_client_input();
   void on_client_end();
   void on_server_input();
@@ -149,9 +157,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // --- session_move.cpp
   void take();        // into the proxy's hands
   void hand_back();   // to the client
-  template <typename Deed>
-  void in_own_hands(Deed deed);
-  bool is_at_safe_point() const;
+  void in_own_hands(std::function<asio::awaitable<void>()> deed);
   void refuse_move(std::vector<routing::Refusal> refusals);
   void add_refusals(const Census& census);
   asio::awaitable<std::shared_ptr<Backend>> open_standby(db::Side side, Deadline deadline);
@@ -172,6 +178,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // The login, kept for the other side.
   wire::Login login_;
+  std::string user_;  // counted as a client of this name
+  std::optional<layer::Compression> compression_;
+  int compression_level_ = 0;
   std::string client_salt_;
   std::string account_;  // as the server calls it: "app@10.%"
   std::shared_ptr<const Credential> credential_;
@@ -227,5 +236,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t requests_seen_ = 0;
   std::uint64_t moves_ = 0;
 };
+
+// The trackers are needed even where the client did not ask for them.
+wire::Login with_session_track(wire::Login login, const Backend& backend);
 
 }  // namespace godwit::proxy

@@ -3,6 +3,8 @@
 // way: a native reply together with the stored hash, or the password itself where it is said. docs/proxy.md, "Accounts".
 #include <fmt/format.h>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "admin.h"
@@ -84,7 +86,10 @@ asio::awaitable<void> Session::log_in() {
   }
   co_await greet(deadline);
   wire::Login login = co_await read_login(deadline);
-  if (!context_.options.admin_user.empty() && login.user == context_.options.admin_user) co_return co_await serve_admin(std::move(login), deadline);
+  if (!context_.options.admin_user.empty() && login.user == context_.options.admin_user) {
+    co_await serve_admin(std::move(login), deadline);
+    co_return;
+  }
   if (!server_) {
     client_->send_packet(error_packet(2003, "HY000", fmt::format("godwit proxy: {} cannot be reached", context_.upstream(context_.gate.serving()).name())));
     throw Refused();
@@ -203,7 +208,8 @@ asio::awaitable<void> Session::authenticate(wire::Login login, Deadline deadline
     note_native_reply(login.auth, client_salt_);
   }
   co_await server_->send_login(with_session_track(login, *server_), deadline);
-  std::string ok = co_await relay_auth(has_its_salt ? plugin : "", client_salt_, deadline);
+  if (!has_its_salt) plugin.clear();
+  std::string ok = co_await relay_auth(plugin, client_salt_, deadline);
   co_await begin_service(std::move(ok), deadline);
 }
 
@@ -319,7 +325,8 @@ asio::awaitable<void> Session::harvest(Deadline deadline) {
       credential_ = heard_;
     }
   } else if (!credential_ && native_reply_) {
-    if (const auto stage2 = co_await worker_.steward().native_stage2(server_->side(), account_)) {
+    const auto stage2 = co_await worker_.steward().native_stage2(server_->side(), account_);
+    if (stage2) {
       if (auto stage1 = auth::recover_stage1(native_reply_->first, native_reply_->second, *stage2)) {
         auto credential = std::make_shared<Credential>();
         credential->stage1 = std::move(*stage1);
@@ -393,7 +400,8 @@ void Session::begin_change_user(std::string request) {
 
 asio::awaitable<void> Session::serve_admin(wire::Login login, Deadline deadline) {
   if (server_) server_->channel().close();  // before its server counts a login that never came
-  if (!co_await is_admin_password(login, deadline)) {
+  const bool is_admin = co_await is_admin_password(login, deadline);
+  if (!is_admin) {
     ++context_.stats.logins_failed;
     worker_.note_failed_login(address_.host);
     client_->send_packet(error_packet(1045, "28000", fmt::format("Access denied for user '{}'", login.user)));
@@ -413,7 +421,8 @@ asio::awaitable<bool> Session::is_admin_password(const wire::Login& login, Deadl
   if (login.plugin != kSha2) {
     salt = auth::make_salt();
     client_->send_packet(wire::write_auth_switch({.plugin = std::string(kNative), .salt = salt + '\0'}));
-    co_return auth::native_matches(co_await client_->packet(deadline, kLoginBytesMax), salt, password);
+    reply = co_await client_->packet(deadline, kLoginBytesMax);
+    co_return auth::native_matches(reply, salt, password);
   }
   if (!auth::sha2_matches(reply, salt, password)) co_return false;
   client_->send_packet(std::string("\x01") + std::string(auth::kSha2FastOk));

@@ -3,6 +3,9 @@
 // Until adopt() nothing of the session has changed, and until release() the old connection is kept as it was: going back costs nothing (I9).
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 #include <set>
@@ -52,8 +55,7 @@ bool Session::is_at_safe_point() const {
 }
 
 // In its own hands, from the next turn of the loop on; an error ends the session, unless it is over already.
-template <typename Deed>
-void Session::in_own_hands(Deed deed) {
+void Session::in_own_hands(std::function<asio::awaitable<void>()> deed) {
   flush_requests();
   take();
   asio::co_spawn(
@@ -92,7 +94,7 @@ Session::Begin Session::begin_context() {
 }
 
 // The server has forgotten all that the session was.
-void Session::begin_reset() {
+void Session::forget_state() {
   statements_.clear();
   text_statements_.clear();
   wire_ = {};
@@ -101,7 +103,10 @@ void Session::begin_reset() {
   state_.reset();
   diagnostics_.reset();
   owns_tracking_ = false;
-  flush_responses();
+}
+
+void Session::begin_reset() {
+  forget_state();
   in_own_hands([this]() -> asio::awaitable<void> {
     co_await server_->set_trackers(soon());
     hand_back();
@@ -170,7 +175,10 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto results = co_await server_->run(statements, deadline);
   auto state = routing::read_state(facts, options, wire_, results);
   const auto more = routing::follow_up_statements(facts, state);
-  if (!more.empty()) routing::read_follow_up(facts, co_await server_->run(more, deadline), state);
+  if (!more.empty()) {
+    const auto followed = co_await server_->run(more, deadline);
+    routing::read_follow_up(facts, followed, state);
+  }
   state_ = options.is_light ? routing::merge(*state_, std::move(state)) : std::move(state);
   diagnostics_ = state_->diagnostics;  // the pull has wiped them out on the server
   was_changed_ = has_changed_variables_ = false;
@@ -259,7 +267,8 @@ asio::awaitable<void> Session::run_steps(Backend& backend, const routing::Replay
     if (!results[i].is_error()) continue;
     const auto& step = plan.steps[i];
     if (!step.instead.empty()) {
-      co_await run_steps(backend, {.steps = step.instead, .refusals = {}}, deadline);
+      const routing::Replay piecemeal{.steps = step.instead, .refusals = {}};
+      co_await run_steps(backend, piecemeal, deadline);
       continue;
     }
     if (step.is_optional) continue;
@@ -279,7 +288,8 @@ asio::awaitable<bool> Session::rebuild_statements(Backend& backend, const routin
   for (auto& [context, ids] : groups) {
     std::sort(ids.begin(), ids.end());
     if (context < contexts_.size() && (!context_.has_one_flavour() || has_changed_context || contexts_[context] != fresh)) {
-      co_await run_steps(backend, routing::plan_context(contexts_[context], from, to, context_.replay_options), deadline);
+      const auto plan = routing::plan_context(contexts_[context], from, to, context_.replay_options);
+      co_await run_steps(backend, plan, deadline);
       has_changed_context = true;
     }
     std::vector<std::string> texts;
@@ -309,22 +319,30 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
     const auto results = co_await backend.run(statements, deadline);
     auto state = routing::read_state(to, options, {}, results);
     const auto more = routing::follow_up_statements(to, state);
-    if (!more.empty()) routing::read_follow_up(to, co_await backend.run(more, deadline), state);
+    if (!more.empty()) {
+      const auto followed = co_await backend.run(more, deadline);
+      routing::read_follow_up(to, followed, state);
+    }
     co_return state;
   };
   co_await backend.set_trackers(deadline);
   auto fresh = co_await read();
   const bool has_drifted = has_drifted_;
-  if (co_await rebuild_statements(backend, routing::context_of(fresh), deadline)) fresh = routing::after_context(std::move(fresh));
+  const auto fresh_context = routing::context_of(fresh);
+  const bool has_changed_context = co_await rebuild_statements(backend, fresh_context, deadline);
+  if (has_changed_context) fresh = routing::after_context(std::move(fresh));
   if (has_drifted_ && !has_drifted && (backend.capabilities() & wire::cap::cache_metadata) != 0) throw Drifted();
   if (!text_statements_.all().empty()) {
-    co_await run_steps(backend, routing::plan_text_statements(text_statements_.all(), from, to, context_.replay_options), deadline);
+    const auto plan = routing::plan_text_statements(text_statements_.all(), from, to, context_.replay_options);
+    co_await run_steps(backend, plan, deadline);
     fresh = routing::after_context(std::move(fresh));
   }
-  co_await run_steps(backend, routing::plan_replay(*state_, fresh, from, to, context_.replay_options), deadline);
+  const auto plan = routing::plan_replay(*state_, fresh, from, to, context_.replay_options);
+  co_await run_steps(backend, plan, deadline);
   const bool has_option = (client_capabilities_ & wire::cap::multi_statements) != 0;
   if (has_option != has_multi_statements_) co_await backend.set_multi_statements(has_multi_statements_, deadline);
-  const auto differences = routing::compare(*state_, co_await read(), from, to, context_.replay_options);
+  const auto rebuilt = co_await read();
+  const auto differences = routing::compare(*state_, rebuilt, from, to, context_.replay_options);
   if (!differences.empty()) {
     const auto& difference = differences.front();
     const routing::Refusal refusal{"state_differs", difference.object, fmt::format("{} there, {} here", difference.found, difference.wanted)};
@@ -345,7 +363,8 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
   if (!refusals_.empty()) throw immovable(account_, refusals_.front());
   if (!state_) throw Error(Code::gate_refused, {.object = account_, .cause = "its state was not read", .remedy = "PAUSE, then MOVE"});
   for (int attempt = 0; attempt < 2; ++attempt) {
-    auto backend = standby_ && standby_->side() == side && !standby_->channel().has_ended() ? std::exchange(standby_, nullptr) : co_await open_standby(side, deadline);
+    auto backend = std::exchange(standby_, nullptr);
+    if (!backend || backend->side() != side || backend->channel().has_ended()) backend = co_await open_standby(side, deadline);
     try {
       co_await rebuild(*backend, deadline);
     } catch (const Drifted&) {  // the client keeps the old definitions: on a connection that always sends them it need not
@@ -370,6 +389,8 @@ void Session::adopt(std::shared_ptr<Backend> backend) {
     statement.previous_lacks_types = std::exchange(statement.lacks_types, true);
   }
   previous_ = std::exchange(server_, std::move(backend));
+  // If it ends now, nobody is interested; on the way back it is looked at.
+  previous_->channel().on_input = previous_->channel().on_end = previous_->channel().on_drained = nullptr;
   attach();
   ++context_.stats.moves;
 }

@@ -57,8 +57,8 @@ auto Steward::with(db::Side side, Deed deed) {
 
 template <typename Deed>
 auto Steward::ask(db::Side side, Deed deed) -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> {
-  co_return co_await asio::co_spawn(
-      threads_.get_executor(), [this, side, deed]() -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> { co_return with(side, deed); }, asio::use_awaitable);
+  auto asking = [this, side, &deed]() -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> { co_return with(side, deed); };
+  co_return co_await asio::co_spawn(threads_.get_executor(), asking, asio::use_awaitable);
 }
 
 void Steward::read_facts(db::Side side) {
@@ -83,7 +83,7 @@ asio::awaitable<void> Steward::renew_facts(db::Side side) {
 
 asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
   const auto facts = context_.upstream(side).facts.get();
-  co_return co_await ask(side, [facts](db::Connection& connection) -> std::shared_ptr<const Census> {
+  const auto take = [&facts](db::Connection& connection) -> std::shared_ptr<const Census> {
     auto census = std::make_shared<Census>();
     const auto read = [&](const std::optional<std::string>& statement, auto into) {
       if (!statement) return;
@@ -96,12 +96,13 @@ asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
     read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });
     read(routing::named_statements_statement(*facts), [&](const routing::Result& result) { census->named_statements = routing::read_named_statements(result); });
     return census;
-  });
+  };
+  co_return co_await ask(side, take);
 }
 
 asio::awaitable<std::optional<std::string>> Steward::native_stage2(db::Side side, std::string account) {
   Desk& it = desk(side);
-  co_return co_await ask(side, [&it, account](db::Connection& connection) -> std::optional<std::string> {
+  const auto find = [&it, &account](db::Connection& connection) -> std::optional<std::string> {
     const auto known = it.stage2.find(account);
     if (known != it.stage2.end()) return known->second;
     const auto rows = connection.query("SELECT CONCAT(user, '@', host), authentication_string FROM mysql.user");
@@ -110,14 +111,16 @@ asio::awaitable<std::optional<std::string>> Steward::native_stage2(db::Side side
     }
     const auto found = it.stage2.find(account);
     return found == it.stage2.end() ? std::nullopt : std::optional(found->second);
-  });
+  };
+  co_return co_await ask(side, find);
 }
 
 asio::awaitable<void> Steward::kill(db::Side side, std::uint64_t id) {
-  co_await ask(side, [id](db::Connection& connection) {
+  const auto end = [id](db::Connection& connection) {
     connection.execute(fmt::format("KILL {}", id));
     return 0;
-  });
+  };
+  co_await ask(side, end);
 }
 
 }  // namespace godwit::proxy

@@ -38,8 +38,9 @@ void append_text_result(std::string& out, const db::Rows& rows, const ResultForm
   std::uint8_t sequence = form.first_sequence;
   const auto put = [&](std::string_view payload) { sequence = wire::put_packet(out, sequence, payload); };
   const auto put_end = [&] {
-    if (!has_eof) return put(wire::write_ok({.header = 0xFE, .status = form.status}, (form.capabilities & wire::cap::session_track) != 0));
-    std::string eof("\xFE\0\0", 3);
+    if (!has_eof) return put(wire::write_ok({.header = 0xFE, .status = form.status, .warnings = static_cast<std::uint16_t>(form.warnings)}, (form.capabilities & wire::cap::session_track) != 0));
+    std::string eof("\xFE");
+    wire::put(eof, form.warnings, 2);
     wire::put(eof, form.status, 2);
     put(eof);
   };

@@ -136,7 +136,7 @@ Worker::Standing Worker::standing() const {
 }
 
 // So many at a time, each as a coroutine of its own.
-asio::awaitable<Worker::Moved> Worker::for_each_held(Deadline deadline, std::function<asio::awaitable<void>(Session&)> deed) {
+asio::awaitable<Worker::Moved> Worker::for_each_held(Deadline deadline, const std::function<asio::awaitable<void>(Session&)>& deed) {
   Moved moved;
   std::vector<std::shared_ptr<Session>> left;
   for (const auto& session : sessions_) {
@@ -169,19 +169,22 @@ asio::awaitable<Worker::Moved> Worker::for_each_held(Deadline deadline, std::fun
 }
 
 asio::awaitable<void> Worker::pull_all(std::shared_ptr<const Census> census, Deadline deadline) {
-  co_await for_each_held(deadline, [census, deadline](Session& session) -> asio::awaitable<void> {
+  const std::function<asio::awaitable<void>(Session&)> deed = [&census, deadline](Session& session) -> asio::awaitable<void> {
     if (session.hold_state() != Hold::held) co_return;
     co_await session.pull(*census, deadline);
     if (!session.is_movable()) session.let_go_on();
-  });
+  };
+  co_await for_each_held(deadline, deed);
 }
 
 asio::awaitable<Worker::Moved> Worker::move_all(db::Side side, Deadline deadline) {
-  co_return co_await for_each_held(deadline, [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.move(side, deadline); });
+  const std::function<asio::awaitable<void>(Session&)> deed = [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.move(side, deadline); };
+  co_return co_await for_each_held(deadline, deed);
 }
 
 asio::awaitable<Worker::Moved> Worker::warm_all(db::Side side, Deadline deadline) {
-  co_return co_await for_each_held(deadline, [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.warm(side, deadline); });
+  const std::function<asio::awaitable<void>(Session&)> deed = [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.warm(side, deadline); };
+  co_return co_await for_each_held(deadline, deed);
 }
 
 void Worker::move_all_back() {

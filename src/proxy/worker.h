@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "context.h"
+#include "godwit/util/error.h"
 #include "session.h"
 #include "steward.h"
 
@@ -81,7 +82,7 @@ class Worker {
  private:
   asio::awaitable<void> accept(asio::ip::tcp::acceptor& acceptor);
   asio::awaitable<void> look_after_sessions();
-  asio::awaitable<Moved> for_each_held(Deadline deadline, std::function<asio::awaitable<void>(Session&)> deed);
+  asio::awaitable<Moved> for_each_held(Deadline deadline, const std::function<asio::awaitable<void>(Session&)>& deed);
 
   Proxy& proxy_;
   Context& context_;

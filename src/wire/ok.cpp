@@ -28,7 +28,8 @@ std::string write_ok(const Ok& ok, bool has_session_track) {
   put_lenenc(out, ok.affected_rows);
   put_lenenc(out, ok.last_insert_id);
   const bool has_trackers = has_session_track && !ok.trackers.empty();
-  put(out, has_trackers ? ok.status | status::session_state_changed : ok.status & ~status::session_state_changed, 2);
+  constexpr unsigned kChanged = status::session_state_changed;
+  put(out, has_trackers ? ok.status | kChanged : ok.status & ~kChanged, 2);
   put(out, ok.warnings, 2);
   if (!has_session_track) {
     out += ok.info;

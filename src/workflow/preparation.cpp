@@ -17,6 +17,8 @@ catalog::Selection selection_of(const Definition& definition) {
   return selection;
 }
 
+}  // namespace
+
 catalog::NameMap names_of(const Definition& definition) {
   catalog::NameMap names(definition.map);
   const bool has_both = !definition.source.schema.empty() && !definition.target.schema.empty();
@@ -36,8 +38,6 @@ std::map<std::string, std::string> collation_map_of(const Definition& definition
   }
   return map;
 }
-
-}  // namespace
 
 db::Endpoint source_endpoint(const Definition& definition) {
   return {.side = db::Side::source, .dsn = definition.source};

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "godwit/catalog/catalog.h"
 #include "godwit/db/connection.h"
 #include "godwit/util/stop.h"
 
@@ -32,6 +34,8 @@ struct ProxyOptions {
   db::Dsn source;  // with the account that looks into accounts and locks
   db::Dsn target;
   db::Side serving = db::Side::source;
+  std::map<std::string, std::string> collation_map;  // as the copy was given it
+  catalog::NameMap names;                            // --map
   std::string admin_user;
   std::string admin_password;
   std::size_t threads = 0;  // 0: one a core
