@@ -303,7 +303,10 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
   client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
-  if (compression_) client_->start_compression(*compression_, compression_level_, worker_.compressor());
+  if (compression_) {
+    client_->start_compression(*compression_, compression_level_, worker_.compressor());
+    requests_.renumber();
+  }
   context_.registry.move(client_id_, server_->id());
   serve();
 }
