@@ -59,19 +59,21 @@ void read_default_collations(const Result& result, ServerFacts& facts) {
   }
 }
 
+// Variables that only sessions have have no global value: the admin session's own, which it never sets, is taken for the default.
 std::string variables_sql(Flavour flavour) {
   if (flavour == Flavour::mariadb) {
-    return "SELECT VARIABLE_NAME, READ_ONLY, VARIABLE_TYPE, IF(VARIABLE_SCOPE = 'SESSION', HEX(GLOBAL_VALUE), NULL) "
+    return "SELECT VARIABLE_NAME, READ_ONLY, VARIABLE_TYPE, HEX(IF(VARIABLE_SCOPE = 'SESSION', GLOBAL_VALUE, SESSION_VALUE)) "
            "FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_SCOPE LIKE 'SESSION%'";
   }
-  return "SELECT m.VARIABLE_NAME, 'NO', m.DATA_TYPE, HEX(g.VARIABLE_VALUE) FROM performance_schema.variables_metadata m "
-         "LEFT JOIN performance_schema.global_variables g ON g.VARIABLE_NAME = m.VARIABLE_NAME WHERE m.VARIABLE_SCOPE LIKE 'SESSION%'";
+  return "SELECT m.VARIABLE_NAME, 'NO', m.DATA_TYPE, HEX(COALESCE(g.VARIABLE_VALUE, s.VARIABLE_VALUE)) FROM performance_schema.variables_metadata m "
+         "LEFT JOIN performance_schema.global_variables g ON g.VARIABLE_NAME = m.VARIABLE_NAME "
+         "LEFT JOIN performance_schema.session_variables s ON s.VARIABLE_NAME = m.VARIABLE_NAME WHERE m.VARIABLE_SCOPE LIKE 'SESSION%'";
 }
 
 // MySQL before 9.0 has no variables_metadata: what a thread has a value of is a variable of sessions.
 std::string variables_without_metadata_sql(Flavour flavour) {
   if (flavour == Flavour::mariadb) return "DO 0";
-  return "SELECT t.VARIABLE_NAME, 'NO', '', HEX(g.VARIABLE_VALUE) FROM performance_schema.variables_by_thread t "
+  return "SELECT t.VARIABLE_NAME, 'NO', '', HEX(COALESCE(g.VARIABLE_VALUE, t.VARIABLE_VALUE)) FROM performance_schema.variables_by_thread t "
          "LEFT JOIN performance_schema.global_variables g ON g.VARIABLE_NAME = t.VARIABLE_NAME WHERE t.THREAD_ID = "
          "(SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = CONNECTION_ID())";
 }

@@ -1,6 +1,7 @@
 // The order of a pull. SHOW WARNINGS keeps FOUND_ROWS and the warnings, so it is first; FOUND_ROWS() destroys both, and on MySQL adds a
 // warning of its own, so it is second. Whatever reads a table in information_schema or performance_schema comes after.
-// Every SELECT has a LIMIT: without one it would be cut by the session's own sql_select_limit.
+// Every SELECT has a LIMIT: without one it would be cut by the session's own sql_select_limit. Those of lists must not fail because of its
+// time limits, nor (MySQL) because of its max_join_size.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,22 +21,30 @@ constexpr std::size_t kTemporaryTablesMax = 64;
 // Two statements read the same @@timestamp only when it is fixed: it has microseconds, and is the start of the statement otherwise.
 constexpr std::string_view kTimestamp = "SELECT @@SESSION.timestamp";
 
-std::string scalars_sql() {
+// What the statement that lists variables sets for itself: its list does not have the session's own value.
+std::string_view shadowed(const ServerFacts& facts) { return facts.is_mariadb() ? "max_statement_time" : "sql_big_selects"; }
+
+std::string scalars_sql(const ServerFacts& facts) {
+  const std::string own = facts.is_mariadb() ? "@@SESSION.max_statement_time" : "IF(@@SESSION.sql_big_selects, 'ON', 'OFF')";
   return "SELECT FOUND_ROWS(), LAST_INSERT_ID(), @@SESSION.insert_id, @@SESSION.timestamp, @@SESSION.character_set_results IS NULL, "
-         "HEX(CONVERT(DATABASE() USING utf8mb4)), HEX(CONVERT(CURRENT_ROLE() USING utf8mb4)), @@SESSION.warning_count, @@SESSION.error_count";
+         "HEX(CONVERT(DATABASE() USING utf8mb4)), HEX(CONVERT(CURRENT_ROLE() USING utf8mb4)), @@SESSION.warning_count, @@SESSION.error_count, " + own;
 }
 
 std::string_view schema_of_lists(const ServerFacts& facts) { return facts.is_mariadb() ? "information_schema" : "performance_schema"; }
 
+std::string select(const ServerFacts& facts) {
+  return facts.is_mariadb() ? "SET STATEMENT max_statement_time = 0 FOR SELECT" : "SELECT /*+ SET_VAR(sql_big_selects = ON) MAX_EXECUTION_TIME(0) */";
+}
+
 std::string counters_sql(const ServerFacts& facts) {
   return fmt::format(
-      "SELECT VARIABLE_NAME, VARIABLE_VALUE FROM {}.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
+      "{} VARIABLE_NAME, VARIABLE_VALUE FROM {}.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
       "'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
-      schema_of_lists(facts), kNoLimit);
+      select(facts), schema_of_lists(facts), kNoLimit);
 }
 
 std::string variables_sql(const ServerFacts& facts) {
-  return fmt::format("SELECT VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", schema_of_lists(facts), kNoLimit);
+  return fmt::format("{} VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", select(facts), schema_of_lists(facts), kNoLimit);
 }
 
 std::string user_variable_names_sql() {
@@ -120,10 +129,11 @@ void count_warnings(const ServerFacts& facts, const Result& scalars, SessionStat
   diagnostics.error_count = static_cast<std::uint64_t>(errors);
 }
 
-void read_variables(const Result& result, SessionState& state) {
+void read_variables(const ServerFacts& facts, const Result& result, const Result& scalars, SessionState& state) {
   for (std::size_t i = 0; i < result.rows.size(); ++i) {
     state.variables.insert_or_assign(lower(ascii_cell(result.rows, i, 0)), hex_cell(result.rows, i, 1).value_or(""));
   }
+  state.variables.insert_or_assign(std::string(shadowed(facts)), ascii_cell(scalars.rows, 0, 9));
 }
 
 UserVariable::Type type_of(std::string_view type, bool is_null) {
@@ -232,7 +242,7 @@ void note_errors(std::span<const Result> results, SessionState& state) {
 }  // namespace
 
 std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOptions& options) {
-  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(), counters_sql(facts), std::string(kTimestamp)};
+  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), counters_sql(facts), std::string(kTimestamp)};
   if (!options.is_light) statements.push_back(variables_sql(facts));
   if (facts.is_mariadb()) {
     statements.push_back(user_variable_names_sql());
@@ -255,7 +265,7 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   for (std::size_t i = 0; i < results[Slots{}.counters].rows.size(); ++i) {
     state.counters.emplace(lower(ascii_cell(results[Slots{}.counters].rows, i, 0)), number_cell(results[Slots{}.counters].rows, i, 1));
   }
-  if (!options.is_light) read_variables(results[Slots{}.next], state);
+  if (!options.is_light) read_variables(facts, results[Slots{}.next], results[Slots{}.scalars], state);
   for (const Result& result : results.subspan(first_user_variable)) {
     facts.is_mariadb() ? read_variable_names(result, state) : read_typed_variables(result, state);
   }

@@ -39,7 +39,7 @@ struct VariableFact {
   enum class Kind { number, text, unknown };
   Kind kind = Kind::unknown;
   bool is_read_only = false;
-  std::optional<std::string> global;  // none for those that only sessions have
+  std::optional<std::string> global;  // the default of new sessions
 };
 
 // What an admin session reads once per server, and again when globals may have been changed.
