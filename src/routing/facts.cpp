@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
 
 // Answers in the order of facts_statements().
-enum Slot : std::size_t { variables, variables_without_metadata, collations, charsets, clock, lock_plugin, lock_instrument, slots };
+enum Slot : std::size_t { variables, variables_without_metadata, collations, charsets, clock, lock_plugin, lock_instrument, lock_routines, slots };
 
 const Result& slot(std::span<const Result> results, Slot which) {
   static const Result kNone;
@@ -90,6 +90,9 @@ std::vector<std::string> facts_statements(Flavour flavour) {
   all[clock] = "SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))";
   all[lock_plugin] = is_mariadb ? "SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'METADATA_LOCK_INFO' AND PLUGIN_STATUS = 'ACTIVE'" : "DO 0";
   all[lock_instrument] = "SELECT ENABLED FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'";
+  all[lock_routines] =
+      "SELECT (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA <> 'sys' AND ROUTINE_DEFINITION LIKE '%GET\\_LOCK%') + "
+      "(SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE ACTION_STATEMENT LIKE '%GET\\_LOCK%')";
   return all;
 }
 
@@ -110,6 +113,7 @@ ServerFacts read_facts(Flavour flavour, db::Version version, std::span<const Res
   facts.has_metadata_lock_info = number_cell(slot(results, lock_plugin).rows, 0, 0) > 0;
   facts.has_metadata_locks = ascii_cell(slot(results, lock_instrument).rows, 0, 0) == "YES";
   facts.has_performance_schema = !slot(results, lock_instrument).rows.empty();
+  facts.routines_with_user_locks = number_cell(slot(results, lock_routines).rows, 0, 0);
   return facts;
 }
 

@@ -10,13 +10,10 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
 #include "literals.h"
+#include "pull.h"
 
 namespace godwit::routing {
 namespace {
-
-constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
-constexpr std::size_t kVariablesPerStatement = 200;
-constexpr std::size_t kTemporaryTablesMax = 64;
 
 // Two statements read the same @@timestamp only when it is fixed: it has microseconds, and is the start of the statement otherwise.
 constexpr std::string_view kTimestamp = "SELECT @@SESSION.timestamp";
@@ -51,27 +48,10 @@ std::string user_variable_names_sql() {
   return fmt::format("SELECT HEX(VARIABLE_NAME), VARIABLE_TYPE, VARIABLE_VALUE IS NULL, HEX(VARIABLE_VALUE), CHARACTER_SET_NAME FROM information_schema.USER_VARIABLES{}", kNoLimit);
 }
 
-// Name, type as JSON has it, bytes, character set, collation: a row each.
+// Name, type as JSON has it, bytes, character set, collation: a row each. The path is $[0], which not every character_set_client can spell.
 std::string typed_variable_sql(const std::string& name) {
   const std::string variable = "@" + sql::quote_identifier(name);
-  return fmt::format("SELECT '{0}', JSON_TYPE(JSON_EXTRACT(JSON_ARRAY({1}), '$[0]')), HEX(CAST({1} AS BINARY)), CHARSET({1}), COLLATION({1})", hex(name), variable);
-}
-
-std::string string_variable_sql(const std::string& name) {
-  const std::string variable = "@" + sql::quote_identifier(name);
-  return fmt::format("SELECT '{0}', NULL, HEX(CAST({1} AS BINARY)), CHARSET({1}), COLLATION({1})", hex(name), variable);
-}
-
-using MakeSelect = std::string (*)(const std::string& name);
-
-std::vector<std::string> in_unions(const std::vector<std::string>& names, MakeSelect make) {
-  std::vector<std::string> statements;
-  for (std::size_t i = 0; i < names.size(); i += kVariablesPerStatement) {
-    std::vector<std::string> selects;
-    for (std::size_t j = i; j < std::min(names.size(), i + kVariablesPerStatement); ++j) selects.push_back(make(names[j]));
-    statements.push_back(join(selects, " UNION ALL ").append(kNoLimit));
-  }
-  return statements;
+  return fmt::format("SELECT '{0}', JSON_TYPE(JSON_EXTRACT(JSON_ARRAY({1}), _utf8mb4 X'245B305D')), HEX(CAST({1} AS BINARY)), CHARSET({1}), COLLATION({1})", hex(name), variable);
 }
 
 // Where each answer of a pull is.
@@ -84,12 +64,6 @@ struct Slots {
 };
 
 std::size_t user_variable_slot(const PullOptions& options) { return Slots{}.next + (options.is_light ? 0 : 1); }
-
-bool can_be_named(const std::string& name, const SessionState& state) {
-  if (is_ascii(name)) return true;
-  const auto client = state.variables.find("character_set_client");
-  return client != state.variables.end() && client->second.starts_with("utf8");
-}
 
 void read_warnings(const Result& result, SessionState& state) {
   for (std::size_t i = 0; i < result.rows.size(); ++i) {
@@ -173,58 +147,6 @@ void sort_user_variables(SessionState& state) {
   std::sort(state.user_variables.begin(), state.user_variables.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
 }
 
-bool needs_bytes(const UserVariable& variable) { return !variable.charset.empty(); }
-
-std::vector<std::string> string_names(const SessionState& state) {
-  std::vector<std::string> names;
-  for (const auto& variable : state.user_variables) {
-    if (needs_bytes(variable) && can_be_named(variable.name, state)) names.push_back(variable.name);
-  }
-  return names;
-}
-
-std::uint64_t counter(const SessionState& state, const std::string& name) {
-  const auto found = state.counters.find(name);
-  return found == state.counters.end() ? 0 : found->second;
-}
-
-// Every temporary table that was made has a name that is known here: no procedure made one.
-bool are_names_known(const SessionState& state) {
-  return !state.wire.has_flushed_status && state.wire.temporary_tables.size() <= kTemporaryTablesMax &&
-         counter(state, "com_create_temporary_table") <= state.wire.temporary_creates;
-}
-
-bool may_have_temporary_tables(const SessionState& state) {
-  return state.wire.has_flushed_status || counter(state, "com_create_temporary_table") > 0 || state.wire.temporary_creates > 0;
-}
-
-std::vector<std::string> temporary_table_statements(const ServerFacts& facts, const SessionState& state) {
-  if (!facts.is_mariadb() || !may_have_temporary_tables(state)) return {};
-  if (facts.lists_temporary_tables()) {
-    return {fmt::format("SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE = 'TEMPORARY'{}", kNoLimit)};
-  }
-  if (!are_names_known(state)) return {};
-  std::vector<std::string> statements;
-  for (const auto& name : state.wire.temporary_tables) statements.push_back("SHOW CREATE TABLE " + name);
-  return statements;
-}
-
-void read_listed_tables(const Result& result, SessionState& state) {
-  state.are_temporary_tables_known = !result.is_error();
-  for (std::size_t i = 0; i < result.rows.size(); ++i) {
-    state.temporary_tables.push_back(sql::quote_table(hex_cell(result.rows, i, 0).value_or(""), hex_cell(result.rows, i, 1).value_or("")));
-  }
-}
-
-// SHOW CREATE TABLE of a name says whether the session sees a temporary table there; an error says that it sees none.
-void read_named_tables(std::span<const Result> results, SessionState& state) {
-  state.are_temporary_tables_known = are_names_known(state);
-  for (std::size_t i = 0; i < results.size() && i < state.wire.temporary_tables.size(); ++i) {
-    const bool is_there = ascii_cell(results[i].rows, 0, 1).starts_with("CREATE TEMPORARY");
-    if (is_there) state.temporary_tables.push_back(state.wire.temporary_tables[i]);
-  }
-}
-
 // A name that the session's character_set_client cannot spell was asked for in vain: what came back is not the variable.
 void note_unnameable(SessionState& state) {
   if (state.variables.empty()) return;
@@ -232,11 +154,6 @@ void note_unnameable(SessionState& state) {
     if (can_be_named(variable.name, state)) continue;
     state.unread.push_back({"user_variable", "@" + variable.name, "its name cannot be written in the session's character_set_client"});
   }
-}
-
-void note_errors(std::span<const Result> results, SessionState& state) {
-  const auto failed = std::find_if(results.begin(), results.end(), [](const Result& result) { return result.is_error(); });
-  if (failed != results.end()) state.unread.push_back({"state_unreadable", "session", failed->error});
 }
 
 }  // namespace
@@ -275,35 +192,30 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   return state;
 }
 
-std::vector<std::string> follow_up_statements(const ServerFacts& facts, const SessionState& state) {
-  if (!facts.is_mariadb()) return {};
-  auto statements = in_unions(string_names(state), string_variable_sql);
-  for (auto& statement : temporary_table_statements(facts, state)) statements.push_back(std::move(statement));
+bool can_be_named(const std::string& name, const SessionState& state) {
+  if (is_ascii(name)) return true;
+  const auto client = state.variables.find("character_set_client");
+  return client != state.variables.end() && client->second.starts_with("utf8");
+}
+
+void note_errors(std::span<const Result> results, SessionState& state) {
+  const auto failed = std::find_if(results.begin(), results.end(), [](const Result& result) { return result.is_error(); });
+  if (failed != results.end()) state.unread.push_back({"state_unreadable", "session", failed->error});
+}
+
+std::vector<std::string> in_unions(const std::vector<std::string>& names, MakeSelect make) {
+  std::vector<std::string> statements;
+  for (std::size_t i = 0; i < names.size(); i += kVariablesPerStatement) {
+    std::vector<std::string> selects;
+    for (std::size_t j = i; j < std::min(names.size(), i + kVariablesPerStatement); ++j) selects.push_back(make(names[j]));
+    statements.push_back(join(selects, " UNION ALL ").append(kNoLimit));
+  }
   return statements;
 }
 
-void read_follow_up(const ServerFacts& facts, std::span<const Result> results, SessionState& state) {
-  if (!facts.is_mariadb()) return;
-  const std::size_t strings = (string_names(state).size() + kVariablesPerStatement - 1) / kVariablesPerStatement;
-  const auto of_strings = results.first(std::min(strings, results.size()));
-  note_errors(of_strings, state);
-  for (const Result& result : of_strings) {
-    for (std::size_t i = 0; i < result.rows.size(); ++i) {
-      const std::string name = hex_cell(result.rows, i, 0).value_or("");
-      const auto variable = std::find_if(state.user_variables.begin(), state.user_variables.end(), [&](const auto& each) { return each.name == name; });
-      if (variable == state.user_variables.end()) continue;
-      variable->value = hex_cell(result.rows, i, 2).value_or("");
-      variable->charset = ascii_cell(result.rows, i, 3);
-      variable->collation = ascii_cell(result.rows, i, 4);
-    }
-  }
-  if (!may_have_temporary_tables(state)) return;
-  const auto of_tables = results.subspan(of_strings.size());
-  if (facts.lists_temporary_tables()) {
-    read_listed_tables(of_tables.empty() ? Result{.server_errno = 1} : of_tables.front(), state);
-  } else if (are_names_known(state)) {
-    read_named_tables(of_tables, state);
-  }
+std::uint64_t counter(const SessionState& state, const std::string& name) {
+  const auto found = state.counters.find(name);
+  return found == state.counters.end() ? 0 : found->second;
 }
 
 PrepareContext context_of(const SessionState& state) {

@@ -109,6 +109,8 @@ std::vector<Item> items(const Server& from, const Server& to) {
       {"another schema", {"USE stock"}, "SELECT DATABASE()"},
       {"the last inserted id", {"INSERT INTO t (a) VALUES (9)"}, "SELECT LAST_INSERT_ID() > 0, LAST_INSERT_ID()"},
       {"an id for the next insert", {"SET insert_id = 500"}, "SELECT @@insert_id"},
+      {"names in a charset of seven bits", {"SET NAMES swe7", "SET @v = 1, timestamp = 5"}, "SELECT @v, UNIX_TIMESTAMP(), COLLATION('x')"},
+      {"how seconds are cut", {}, "SELECT CAST('2024-01-01 00:00:00.9' AS DATETIME)"},
       {"a prepared text", {"SET @p = 4", "PREPARE twice FROM 'SELECT ? * 2'"}, "EXECUTE twice USING @p"},
       {"a prepared text of another mode", {"SET sql_mode = 'ANSI_QUOTES'", "PREPARE quoted FROM 'SELECT \"a\" FROM t LIMIT 1'", "SET sql_mode = ''"}, "EXECUTE quoted"},
   };
@@ -217,6 +219,12 @@ void require_freed(Pair& pair) {
   CHECK(pair.move(old).refused() == "");
 }
 
+// A server that shows no locks is asked after those whose names stood in the text.
+void require_named_locks_freed(Pair& pair) {
+  require_same(pair, {"a released user lock", {"SELECT GET_LOCK('till', 0)", "SELECT RELEASE_LOCK('till')"}, "SELECT 1"});
+  require_refused(pair, {"SELECT GET_LOCK('a', 0), GET_LOCK('b', 0)", "SELECT RELEASE_LOCK('a')"}, "user_lock");
+}
+
 void require_everything(Pair& pair) {
   require_all_kept(pair);
   require_role_kept(pair);
@@ -224,6 +232,7 @@ void require_everything(Pair& pair) {
   require_one_shot_kept(pair);
   require_refusals(pair);
   require_freed(pair);
+  require_named_locks_freed(pair);
 }
 
 }  // namespace
@@ -260,4 +269,103 @@ TEST_CASE("session state: MariaDB to a newer MariaDB, and from it to MySQL", "[s
   require_everything(newer);
   Pair across(e, d);
   require_everything(across);
+}
+
+TEST_CASE("session state: MariaDB to MySQL: what MySQL lacks is refused by name, the rest is translated", "[session_state]") {
+  Server a("a"), c("c");
+  Pair pair(a, c);
+  require_refused(pair, {"SET check_constraint_checks = 0"}, "variable check_constraint_checks");
+  require_refused(pair, {"SET sql_mode = 'ORACLE'"}, "sql_mode ORACLE");
+  require_refused(pair, {"SET sql_mode = 'EMPTY_STRING_IS_NULL'"}, "sql_mode EMPTY_STRING_IS_NULL");
+  require_refused(pair, {"SET NAMES utf8mb4 COLLATE utf8mb4_unicode_nopad_ci"}, "collation utf8mb4_unicode_nopad_ci");
+  require_refused(pair, {"SET @v = _utf8mb4 'x' COLLATE utf8mb4_unicode_nopad_ci"}, "user_variable @v");
+  require_refused(pair, {"SET optimizer_switch = 'rowid_filter=off'"}, "variable optimizer_switch");
+  require_refused(pair, {"SET max_error_count = 3"}, "target_refuses max_error_count");
+  require_same(pair, {"a time limit", {"SET max_statement_time = 1.5"}, "SELECT CAST(@@max_statement_time * 1000 AS SIGNED)", "SELECT @@max_execution_time"});
+  require_same(pair, {"a flag both have", {"SET optimizer_switch = 'materialization=off'"}, "SELECT @@optimizer_switch LIKE '%,materialization=off%'"});
+  require_same(pair, {"ANSI without its MySQL part", {"SET sql_mode = 'ANSI'"}, "SELECT 'a' || \"b\" FROM (SELECT 'c' AS b) AS d"});
+}
+
+TEST_CASE("session state: MySQL to MariaDB: what MariaDB lacks is refused by name, the rest is translated", "[session_state]") {
+  Server c("c"), a("a");
+  Pair pair(c, a);
+  require_refused(pair, {"SET NAMES utf8mb4 COLLATE utf8mb4_0900_as_cs"}, "collation utf8mb4_0900_as_cs");
+  require_refused(pair, {"SET explain_format = 'JSON'"}, "variable explain_format");
+  require_same(pair, {"the usual collation", {"SET NAMES utf8mb4"}, "SELECT 'a' = 'A', 'a' = 'b', @@character_set_client"});
+  require_same(pair, {"a time limit", {"SET max_execution_time = 250"}, "SELECT @@max_execution_time", "SELECT CAST(@@max_statement_time * 1000 AS SIGNED)"});
+  pair.from_admin.execute("CREATE ROLE IF NOT EXISTS writer");
+  pair.from_admin.execute("GRANT writer TO app@'%'");
+  require_refused(pair, {"SET ROLE ALL"}, "role `reader`@`%`,`writer`@`%`");
+}
+
+namespace {
+
+std::string lock_after(Pair& pair, const routing::ServerFacts& facts, const std::string& sql, const std::string& undo) {
+  Session session(pair.from, "godwit", "shop");
+  session.execute(sql);
+  auto locks = routing::read_locks(facts, pair.from_admin.run(*routing::locks_statement(facts)));
+  session.execute(undo);
+  const auto& held = locks[session.id()];
+  return held.empty() ? std::string("none") : held.front().reason + " " + held.front().object;
+}
+
+void require_lock_kinds(Pair& pair, const routing::ServerFacts& facts) {
+  CHECK(lock_after(pair, facts, "SELECT GET_LOCK(CONCAT('t', 'ill'), 0)", "SELECT RELEASE_LOCK('till')") == "user_lock till");
+  CHECK(lock_after(pair, facts, "HANDLER t OPEN", "HANDLER t CLOSE") == "handler shop.t");
+  CHECK(lock_after(pair, facts, "LOCK TABLES t WRITE", "UNLOCK TABLES") == "table_lock shop.t");
+  CHECK(lock_after(pair, facts, "LOCK TABLES t READ", "UNLOCK TABLES") == "table_lock shop.t");
+  CHECK(lock_after(pair, facts, "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES") == "global_read_lock ");
+  CHECK(lock_after(pair, facts, "SELECT * FROM t", "DO 1") == "none");
+}
+
+}  // namespace
+
+TEST_CASE("session state: with the lock plugin MariaDB shows every kind of lock, and hints are not needed", "[session_state]") {
+  Server b("b"), a("a");
+  Pair pair(b, a);
+  b.client().execute("INSTALL SONAME 'metadata_lock_info'");
+  const auto facts = facts_of(pair.from_admin, b);
+  REQUIRE(facts.sees_locks());
+  require_lock_kinds(pair, facts);
+  CHECK(lock_after(pair, facts, "BACKUP STAGE START", "BACKUP STAGE END") == "backup_lock ");
+  b.client().execute("UNINSTALL SONAME 'metadata_lock_info'");
+}
+
+TEST_CASE("session state: MySQL shows every kind of lock", "[session_state]") {
+  Server c("c"), d("d");
+  Pair pair(c, d);
+  const auto facts = facts_of(pair.from_admin, c);
+  require_lock_kinds(pair, facts);
+  CHECK(lock_after(pair, facts, "LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE") == "backup_lock ");
+}
+
+TEST_CASE("session state: a routine that calls GET_LOCK unseen keeps MariaDB's sessions until the plugin is there", "[session_state]") {
+  Server a("a"), b("b");
+  Pair pair(a, b);
+  auto admin = a.client("shop");
+  admin.execute("CREATE PROCEDURE locks() SELECT GET_LOCK('hidden', 0)");
+  require_refused(pair, {"CALL locks()"}, "user_lock_unseen");
+  admin.execute("DROP PROCEDURE locks");
+}
+
+TEST_CASE("session state: values of the old server's own configuration travel as far as the account may set them", "[session_state]") {
+  Server c("c"), d("d");
+  Pair pair(c, d);
+  auto admin = c.client();
+  admin.execute("SET GLOBAL max_error_count = 77, GLOBAL sort_buffer_size = 400000");
+  require_same(pair, {"a default", {}, "SELECT @@sort_buffer_size"});
+  admin.execute("SET GLOBAL max_error_count = DEFAULT, GLOBAL sort_buffer_size = DEFAULT");
+}
+
+TEST_CASE("session state: of a pull that fails nothing is believed", "[session_state]") {
+  Server a("a"), b("b");
+  Pair pair(a, b);
+  const auto facts = facts_of(pair.from_admin, a);
+  std::vector<routing::Result> results(routing::pull_statements(facts, {}).size());
+  results[2] = {.server_errno = 1969, .sqlstate = "70100", .error = "Query execution was interrupted"};
+  const auto state = routing::read_state(facts, {}, {}, results);
+  const auto refused = routing::refusals(facts, state);
+  REQUIRE(!refused.empty());
+  CHECK(refused.front().reason == "state_unreadable");
+  CHECK(refused.front().detail == "Query execution was interrupted");
 }

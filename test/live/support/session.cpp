@@ -17,10 +17,10 @@ void append(std::vector<routing::Refusal>& all, const std::vector<routing::Refus
 void run_steps(Session& session, const std::vector<routing::Step>& steps, std::vector<routing::Refusal>& refusals) {
   for (const auto& step : steps) {
     const auto result = session.run(step.statement);
-    if (!result.is_error() || step.is_optional) continue;
+    if (!result.is_error()) continue;
     if (!step.instead.empty()) {
       run_steps(session, step.instead, refusals);
-    } else {
+    } else if (!step.is_optional) {
       refusals.push_back({"target_refuses", step.object, result.error});
     }
   }
@@ -74,7 +74,9 @@ void Session::track() {
 
 void Session::note_text(const std::string& sql) {
   const auto hints = routing::hints_of(sql);
-  if (hints.has(routing::Hint::may_take_user_lock)) wire_.may_hold_user_lock = true;
+  if (hints.has(routing::Hint::may_take_user_lock)) user_locks_.saw(sql);
+  wire_.may_hold_user_lock = user_locks_.has_unknown();
+  wire_.user_lock_names = user_locks_.names();
   if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
   if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
   if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
@@ -148,6 +150,7 @@ void Session::reset() {
   if (mysql_reset_connection(handle_.get()) != 0) throw std::runtime_error(mysql_error(handle_.get()));
   wire_ = {};
   text_statements_.clear();
+  user_locks_.clear();
   execute("SET session_track_transaction_info = 'CHARACTERISTICS'");
 }
 

@@ -12,6 +12,7 @@
 #include "godwit/routing/hints.h"
 #include "godwit/routing/replay.h"
 #include "godwit/routing/session_state.h"
+#include "godwit/routing/user_locks.h"
 #include "live/support/servers.h"
 
 namespace godwit::test {
@@ -42,6 +43,7 @@ class Session {
   std::unique_ptr<MYSQL, Close> handle_;
   routing::WireState wire_;
   routing::TextStatements text_statements_;
+  routing::UserLocks user_locks_;
 };
 
 routing::ServerFacts facts_of(Session& admin, const Server& server);
