@@ -41,6 +41,8 @@ std::string reason_of(std::string_view object, std::string_view mode, std::strin
     return is_of_statement ? "" : "backup_lock";
   }
   if (!has_prefix(object, "TABLE") || has_prefix(object, "TABLESPACE")) return "";
+  // Of a transaction, or of a look at performance_schema under autocommit=0, which is none.
+  if (duration == "TRANSACTION" && (mode == "SHARED_READ" || mode == "SHARED_WRITE")) return "";
   if (duration == "EXPLICIT" || mode == "MDL_SHARED_READ") return "handler";
   if (mode == "MDL_SHARED_HIGH_PRIO") return "backup_lock";
   return "table_lock";

@@ -12,8 +12,8 @@
 
 namespace godwit::routing {
 
-// One of: user_lock, table_lock, handler, global_read_lock, backup_lock. Locks of a transaction in progress show as table_lock too:
-// whoever asks knows which sessions are in one.
+// One of: user_lock, table_lock, handler, global_read_lock, backup_lock. MariaDB's list does not tell a transaction's locks from these:
+// they show as handler or table_lock, and whoever asks knows which sessions are in a transaction.
 struct HeldLock {
   std::string reason;
   std::string object;
