@@ -36,6 +36,7 @@ std::string select(const ServerFacts& facts) {
 std::string counters_sql(const ServerFacts& facts) {
   return fmt::format(
       "{} VARIABLE_NAME, VARIABLE_VALUE FROM {}.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
+      "'Com_create_sequence', 'Com_alter_table', 'Com_rename_table', "
       "'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
       select(facts), schema_of_lists(facts), kNoLimit);
 }
