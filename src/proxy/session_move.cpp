@@ -120,6 +120,7 @@ void Session::begin_reset() {
 
 void Session::hold() {
   if (hold_ == Hold::held || hold_ == Hold::settling || !is_at_safe_point()) return;
+  if (hold_ == Hold::refused && !was_changed_) return;  // asked again, it would say the same
   hold_ = Hold::settling;
   in_own_hands([this]() -> asio::awaitable<void> {
     // After an error nobody has said whether a transaction is open.
