@@ -95,6 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<auth::Secret> ask_sha2_password(const std::string& salt, Deadline deadline);
   asio::awaitable<void> begin_service(std::string ok, Deadline deadline);
   asio::awaitable<void> harvest(Deadline deadline);
+  asio::awaitable<Credential> secret_behind(std::string user, std::string reply, std::string salt);
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
   asio::awaitable<void> change_user(std::string request);
