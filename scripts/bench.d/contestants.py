@@ -49,7 +49,7 @@ class Direct:
         self.work = work
         self.port = int(source.port)
 
-    def start(self, environment: "dict[str, str]" = {}) -> None:
+    def start(self, environment: "dict[str, str] | None" = None) -> None:
         pass
 
     def stop(self) -> None:
@@ -57,6 +57,9 @@ class Direct:
 
     def cpu_s(self) -> float:
         return 0.0
+
+    def words(self) -> str:
+        return ""
 
 
 class Contestant(Direct):
@@ -67,12 +70,12 @@ class Contestant(Direct):
     def command(self) -> "list[str]":
         raise NotImplementedError
 
-    def start(self, environment: "dict[str, str]" = {}) -> None:
+    def start(self, environment: "dict[str, str] | None" = None) -> None:
         self.port = free_port()
         self.log = self.work / f"{self.name.replace(' ', '-')}.log"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen([str(word) for word in self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                            env={**os.environ, **self.secrets(), **environment})
+                                            env={**os.environ, **self.secrets(), **(environment or {})})
         self.await_ready()
 
     def secrets(self) -> "dict[str, str]":
@@ -86,7 +89,7 @@ class Contestant(Direct):
                 break
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                sys.exit(f"bench: {self.name} does not answer: {answer.stderr}\n{self.log.read_text()[-3000:]}")
+                sys.exit(f"bench: {self.name} does not answer: {answer.stderr}\n{self.words()}")
             time.sleep(0.05)
         if answer.stdout.split() != ["Ssl_cipher"]:
             self.stop()
@@ -103,6 +106,10 @@ class Contestant(Direct):
 
     def cpu_s(self) -> float:
         return cpu_s_of(self.process.pid)
+
+    def words(self) -> str:
+        """The last that it wrote."""
+        return self.log.read_text()[-3000:]
 
     def rss_kib(self) -> int:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
