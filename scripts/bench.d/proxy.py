@@ -29,8 +29,9 @@ GODWIT = contestants.Godwit.name
 
 
 def sysbench(port: int, rows: int, script: str, *more: str) -> "list[str]":
+    """Rows at random, all alike: waits for the locks of a few hot ones would hide what a proxy costs."""
     return ["sysbench", script, "--mysql-host=127.0.0.1", f"--mysql-port={port}", "--mysql-user=bench", "--mysql-password=bench", "--mysql-db=sbtest",
-            "--mysql-ssl=off", f"--tables={TABLES}", f"--table-size={rows}", *more]
+            "--mysql-ssl=off", "--rand-type=uniform", f"--tables={TABLES}", f"--table-size={rows}", *more]
 
 
 class Turn:
