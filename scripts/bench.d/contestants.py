@@ -98,7 +98,7 @@ class Contestant(Direct):
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(40)
         except subprocess.TimeoutExpired:
             print(f"bench: {self.name} does not end at SIGTERM", file=sys.stderr)
             self.process.kill()
@@ -182,7 +182,7 @@ class Godwit(Contestant):
     def command(self):
         dsn = "mysql://godwit@127.0.0.1:{}/sbtest?ssl-mode=disabled"
         return [GODWIT, "proxy", "bench", "--source", dsn.format(self.source.port), "--target", dsn.format(self.target.port),
-                "--listen", f"127.0.0.1:{self.port}", "--threads", THREADS, "--state", self.work / "proxy.db"]
+                "--listen", f"127.0.0.1:{self.port}", "--threads", THREADS, "--clients-max", SESSIONS_MAX, "--state", self.work / "proxy.db"]
 
     def secrets(self):
         return {"GODWIT_SOURCE_PASSWORD": "godwit", "GODWIT_TARGET_PASSWORD": "godwit"}
