@@ -207,7 +207,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<routing::TextPrepare> text_prepare_;  // whose answer is the next
   std::string text_prepare_sql_;
   std::string edited_;  // a packet in another's place
-  std::string kept_;
+  std::string kept_;     // of the trackers of an OK
+  std::string changed_;  // a payload
   bool replaced_ = false;
   // The run of bytes that goes on as it came: from, and up to where it was looked at.
   struct Run {
