@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "accounts.h"
 #include "bindings.h"
@@ -490,24 +489,9 @@ CopyReport CopyRun::run() {
   make_tasks();
   state_.set_phase(definition_.name, "copying");
 
-  Stop sampling_ended;
-  std::unique_ptr<db::Endpoint> replica;
-  if (!tuning_.throttle_replica.empty()) {
-    replica = std::make_unique<db::Endpoint>(source_endpoint_);
-    replica->dsn = db::parse_dsn(tuning_.throttle_replica, "--throttle-replica");
-    if (replica->dsn.user.empty()) replica->dsn.user = definition_.source.user;
-    if (replica->dsn.password.empty()) replica->dsn.password = definition_.source.password;
-  }
-  std::thread sampler([&] { throttle_.run(source_endpoint_, target_endpoint_, replica.get(), sampling_ended); });
-  struct JoinSampler {
-    Stop& ended;
-    std::thread& thread;
-    ~JoinSampler() {
-      ended.request();
-      thread.join();
-    }
-  } join_sampler{sampling_ended, sampler};
-
+  copy::SampledServers sampled{.source = source_endpoint_, .target = target_endpoint_, .replica = std::nullopt};
+  if (!tuning_.throttle_replica.empty()) sampled.replica = replica_endpoint(source_endpoint_, tuning_.throttle_replica, "--throttle-replica");
+  const copy::Sampler sampler(throttle_, sampled);
   KeyBuilder keys(target_endpoint_, tuning_, *ledger_, catalog::PostCopyKind::keys);
   add_copied_tables(keys);
   for (const auto& row : statements({catalog::PostCopyKind::keys})) {

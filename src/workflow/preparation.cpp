@@ -47,6 +47,14 @@ db::Endpoint target_endpoint(const Definition& definition) {
   return {.side = db::Side::target, .dsn = definition.target};
 }
 
+db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& dsn, std::string_view option) {
+  db::Endpoint endpoint = primary;
+  endpoint.dsn = db::parse_dsn(dsn, option);
+  if (endpoint.dsn.user.empty()) endpoint.dsn.user = primary.dsn.user;
+  if (endpoint.dsn.password.empty()) endpoint.dsn.password = primary.dsn.password;
+  return endpoint;
+}
+
 check::Request check_request(const Definition& definition, const CopyTuning& tuning) {
   return {.source = source_endpoint(definition),
           .target = target_endpoint(definition),

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "godwit/state/sidecar.h"
@@ -12,6 +13,8 @@ namespace godwit::workflow {
 
 db::Endpoint source_endpoint(const Definition& definition);
 db::Endpoint target_endpoint(const Definition& definition);
+// A replica of it, which `option` names by a DSN; where that has no account, it is the primary's.
+db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& dsn, std::string_view option);
 check::Request check_request(const Definition& definition, const CopyTuning& tuning);
 
 struct Preparation {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "bindings.h"
 #include "godwit/db/snapshot.h"
@@ -194,17 +193,7 @@ ReplicateReport ReplicateRun::run() {
   std::unique_ptr<Heartbeat> heartbeat;
   if (tuning_.writes_heartbeat) heartbeat = std::make_unique<Heartbeat>(impatient(source_endpoint(definition_)), tuning_.heartbeat_interval);
 
-  Stop sampling_ended;
-  std::thread sampler([&] { throttle_.run(impatient(source_endpoint(definition_)), impatient(target_endpoint(definition_)), nullptr, sampling_ended); });
-  struct JoinSampler {
-    Stop& ended;
-    std::thread& thread;
-    ~JoinSampler() {
-      ended.request();
-      thread.join();
-    }
-  } join_sampler{sampling_ended, sampler};
-
+  const copy::Sampler sampler(throttle_, {.source = impatient(source_endpoint(definition_)), .target = impatient(target_endpoint(definition_)), .replica = std::nullopt});
   ReplicateReport report;
   try {
     StreamWatch watch({.workflow = definition_.name, .source = impatient(source_endpoint(definition_)), .metrics_address = tuning_.metrics_address}, progress_, throttle_, state_);

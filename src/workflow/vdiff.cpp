@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
@@ -87,7 +86,7 @@ class VdiffRun {
   void settle_and_repair();
   VdiffReport report();
   Verdict verdict(const VdiffReport& report) const;
-  db::Endpoint replica_endpoint(Side side) const;
+  db::Endpoint scanned_endpoint(Side side) const;
   state::VdiffTableRow& row(std::size_t table) { return tables_[table].row; }
 
   const Definition& definition_;
@@ -304,15 +303,11 @@ void VdiffRun::skip_unchanged() {
 
 // --- pairs of snapshots -----------------------------------------------------------------------------------------------
 
-db::Endpoint VdiffRun::replica_endpoint(Side side) const {
-  db::Endpoint endpoint = side == Side::source ? source_endpoint(definition_) : target_endpoint(definition_);
-  const std::string& dsn = side == Side::source ? tuning_.source_replica : tuning_.target_replica;
-  if (dsn.empty()) return endpoint;
-  const db::Dsn primary = endpoint.dsn;
-  endpoint.dsn = db::parse_dsn(dsn, side == Side::source ? "--source-replica" : "--target-replica");
-  if (endpoint.dsn.user.empty()) endpoint.dsn.user = primary.user;
-  if (endpoint.dsn.password.empty()) endpoint.dsn.password = primary.password;
-  return endpoint;
+db::Endpoint VdiffRun::scanned_endpoint(Side side) const {
+  const bool is_source = side == Side::source;
+  const db::Endpoint primary = is_source ? source_endpoint(definition_) : target_endpoint(definition_);
+  const std::string& dsn = is_source ? tuning_.source_replica : tuning_.target_replica;
+  return dsn.empty() ? primary : replica_endpoint(primary, dsn, is_source ? "--source-replica" : "--target-replica");
 }
 
 // The order (I2): the stream stands still; the source's views; the stream goes on to where the newest of them may be, and stands there; the
@@ -320,13 +315,13 @@ db::Endpoint VdiffRun::replica_endpoint(Side side) const {
 // One view whose instant is known needs no settling: on MariaDB that of a single session, on MySQL that of tables which are locked as it begins.
 // Replicas are waited for twice: until they are near, and then, while the stream stands, for the rest.
 VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
-  db::SnapshotSessions source = db::connect_snapshot(replica_endpoint(Side::source), sessions);
+  db::SnapshotSessions source = db::connect_snapshot(scanned_endpoint(Side::source), sessions);
   Pair pair;
   for (std::size_t i = 0; i < sessions; ++i) {
-    pair.target.push_back(db::Connection::open(replica_endpoint(Side::target), db::Encoding::bytes));
+    pair.target.push_back(db::Connection::open(scanned_endpoint(Side::target), db::Encoding::bytes));
     db::prepare_snapshot(pair.target.back());
   }
-  db::Connection target_replica = db::Connection::open(replica_endpoint(Side::target));
+  db::Connection target_replica = db::Connection::open(scanned_endpoint(Side::target));
   const gtid::Position near = db::end_of_binlog(source_);
   if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, near);
   hold_->reach(near);
@@ -583,17 +578,7 @@ VdiffReport VdiffRun::attempt() {
   hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
   recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, held_max_, stop_);
 
-  Stop sampling_ended;
-  std::thread sampler([&] { throttle_.run(replica_endpoint(Side::source), replica_endpoint(Side::target), nullptr, sampling_ended); });
-  struct JoinSampler {
-    Stop& ended;
-    std::thread& thread;
-    ~JoinSampler() {
-      ended.request();
-      thread.join();
-    }
-  } join_sampler{sampling_ended, sampler};
-
+  const copy::Sampler sampler(throttle_, {.source = scanned_endpoint(Side::source), .target = scanned_endpoint(Side::target), .replica = std::nullopt});
   compare_keyed();
   compare_keyless_tables();
   settle_and_repair();
