@@ -20,6 +20,7 @@
 #include "copy_progress.h"
 #include "godwit/apply/cascades.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
@@ -39,10 +40,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kXaPatience{10'000};
 constexpr milliseconds kXaInterval{100};
-
-milliseconds since(Clock::time_point began) {
-  return std::chrono::duration_cast<milliseconds>(Clock::now() - began);
-}
 
 void refuse_blockers(const std::vector<check::Finding>& findings) {
   std::vector<std::string> blockers;

@@ -9,6 +9,7 @@
 #include "bindings.h"
 #include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
@@ -207,7 +208,7 @@ ReplicateReport ReplicateRun::run() {
   report.position = position_at_end(report.was_stopped);
   report.transactions = progress_.transactions;
   report.rows = progress_.rows;
-  report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
+  report.duration = since(began);
   state_.add_event(definition_.name, "info", "replicate_ended", report.position);
   return report;
 }

@@ -9,6 +9,7 @@
 
 #include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
@@ -29,8 +30,6 @@ using std::chrono::milliseconds;
 constexpr std::size_t kSamplesMax = 20;  // differences of one table in the report
 constexpr unsigned kPostponedMax = 2;    // times that a table of too many suspects is not cut yet
 constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
-
-milliseconds since(Clock::time_point began) { return std::chrono::duration_cast<milliseconds>(Clock::now() - began); }
 
 // Steps, each of which can be repeated after a kill. What passes by itself (a server that restarts, a stream that did not stand) is met in one
 // place: all of it is begun again from what the sidecar holds, as another process would do.
