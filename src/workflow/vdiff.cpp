@@ -17,6 +17,7 @@
 #include "godwit/vdiff/differ.h"
 #include "preparation.h"
 #include "stream_hold.h"
+#include "vdiff_difference.h"
 #include "vdiff_progress.h"
 #include "vdiff_recheck.h"
 
@@ -451,19 +452,16 @@ void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   std::vector<state::VdiffDifferenceRow> confirmed;
   std::uint64_t missing = result.missing;
   std::uint64_t extra = result.extra;
-  const auto add = [&](std::string_view kind, std::uint64_t count, const vdiff::RowPair::Values* values) {
-    nlohmann::json detail{{"key", ""}, {"count", count}, {"values", nlohmann::json::array()}};
-    for (std::size_t i = 0; values != nullptr && i < values->size(); ++i) {
-      detail["values"].push_back({{"column", table.plan.columns[i].name}, {kind == "missing" ? "source" : "target", shown_value((*values)[i])}});
-    }
-    confirmed.push_back({.state = "confirmed", .kind = std::string(kind), .row_key = "[]", .detail = detail.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+  const auto add = [&](std::string_view kind, std::uint64_t count, const RowSides& sides) {
+    confirmed.push_back({.state = "confirmed", .kind = std::string(kind), .row_key = "[]", .detail = describe_keyless(table.plan, count, sides)});
   };
   for (const auto& sample : result.samples) {
-    add(to_string(sample.kind), sample.count, &sample.row);
-    (sample.kind == vdiff::Kind::missing ? missing : extra) -= sample.count;
+    const bool is_missing = sample.kind == vdiff::Kind::missing;
+    add(to_string(sample.kind), sample.count, {.source = is_missing ? &sample.row : nullptr, .target = is_missing ? nullptr : &sample.row});
+    (is_missing ? missing : extra) -= sample.count;
   }
-  if (missing > 0) add("missing", missing, nullptr);
-  if (extra > 0) add("extra", extra, nullptr);
+  if (missing > 0) add("missing", missing, {});
+  if (extra > 0) add("extra", extra, {});
   state::VdiffStore(target_).advance(table.row, confirmed);
   counts_.rows += result.source_rows;
 }
@@ -486,20 +484,6 @@ void VdiffRun::settle_and_repair() {
     recheck_->verify_repaired(vdiff_);
     if (is_all) return;
   }
-}
-
-std::uint64_t json_u64(const nlohmann::json& document, const char* name, std::uint64_t otherwise) { return document.contains(name) ? document[name].get<std::uint64_t>() : otherwise; }
-
-VdiffDifference difference_of(const state::VdiffDifferenceRow& row) {
-  const auto detail = nlohmann::json::parse(row.detail, nullptr, false);
-  VdiffDifference result{.kind = row.kind, .key = "", .count = 1, .values = {}, .is_repaired = row.state == "repaired"};
-  if (!detail.is_object()) return result;
-  result.key = detail.value("key", "");
-  result.count = json_u64(detail, "count", 1);
-  for (const auto& value : detail.value("values", nlohmann::json::array())) {
-    result.values.push_back({.column = value.value("column", ""), .source = value.value("source", ""), .target = value.value("target", "")});
-  }
-  return result;
 }
 
 VdiffReport VdiffRun::report() {

@@ -73,8 +73,4 @@ class Recheck {
   const Stop& stop_;
 };
 
-// For people and reports.
-std::string shown_key(const vdiff::TablePlan& plan, const vdiff::Bound& key);
-std::string shown_value(const std::optional<std::string>& value, std::size_t from = 0);
-
 }  // namespace godwit::workflow
