@@ -28,6 +28,17 @@ std::optional<VdiffRow> VdiffStore::newest(std::string_view workflow) {
                   .ended = rows.text(0, "ended")};
 }
 
+std::optional<FinishedVdiff> VdiffStore::finished_before(std::uint64_t vdiff, const Like& like) {
+  const db::Rows rows = db_.query(fmt::format(
+      "SELECT id, TIMESTAMPDIFF(SECOND, started, UTC_TIMESTAMP()) AS elapsed FROM {} WHERE workflow = {} AND id < {} AND state IN ('equal', 'different') AND options = {} ORDER BY id DESC LIMIT 1",
+      name("vdiff"),
+      quote_string(like.workflow),
+      vdiff,
+      quote_string(like.options)));
+  if (rows.empty()) return std::nullopt;
+  return FinishedVdiff{.id = rows.u64(0, "id"), .elapsed_s = rows.u64(0, "elapsed")};
+}
+
 std::uint64_t VdiffStore::begin(std::string_view workflow, std::string_view options) {
   db_.execute(fmt::format("INSERT INTO {} (workflow, state, options, started) VALUES ({}, 'running', {}, UTC_TIMESTAMP(3))",
                           name("vdiff"),

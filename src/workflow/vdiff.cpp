@@ -20,6 +20,7 @@
 #include "vdiff_difference.h"
 #include "vdiff_progress.h"
 #include "vdiff_recheck.h"
+#include "vdiff_selection.h"
 
 namespace godwit::workflow {
 namespace {
@@ -60,15 +61,9 @@ class VdiffRun {
   std::uint64_t settled_so_far() const;
   void find_stream();
   void lock_out_others();
-  void require_selection();
   void begin();
   std::optional<state::VdiffRow> unfinished();
-  void plan_tables();
-  VdiffTarget plan_table(const state::TableRow& names, const Preparation& prepared);
-  bool is_selected(const state::TableRow& table) const;
-  std::string options_text() const;
-  void skip_unchanged();
-  bool is_unchanged(db::Connection& connection, const std::string& schema, const std::string& table, std::uint64_t elapsed_s);
+  void plan_tables(VdiffSelection& selection);
 
   struct Pair {
     db::Snapshot source;
@@ -153,25 +148,14 @@ void VdiffRun::lock_out_others() {
   }
 }
 
-std::string VdiffRun::options_text() const {
-  return nlohmann::json{{"tables", tuning_.tables}, {"only_keys", tuning_.only_keys}}.dump();
-}
-
 std::optional<state::VdiffRow> VdiffRun::unfinished() {
   auto newest = state::VdiffStore(target_).newest(definition_.name);
   if (!newest || newest->state != "running" || tuning_.does_restart) return std::nullopt;
-  if (newest->options == options_text()) return newest;
+  if (newest->options == selection_text(tuning_)) return newest;
   throw Error(Code::workflow_differs,
               {.object = fmt::format("workflow {}", definition_.name),
                .cause = fmt::format("a comparison with other options is not finished: {}", newest->options),
                .remedy = "give it the same --tables and --only-keys; or --restart, which forgets it"});
-}
-
-// Before anything is recorded: what the last comparison found is not forgotten for one that cannot be.
-void VdiffRun::require_selection() {
-  const auto tables = state::Sidecar(target_).tables(stream_.id);
-  if (std::any_of(tables.begin(), tables.end(), [&](const state::TableRow& table) { return is_selected(table); })) return;
-  throw Error(Code::nothing_selected, {.object = "--tables " + join(tuning_.tables, ","), .cause = "no table of the migration matches", .remedy = "name tables of the source: shop.orders, or orders*"});
 }
 
 void VdiffRun::begin() {
@@ -183,64 +167,19 @@ void VdiffRun::begin() {
     was_resumed_ = true;
     log::info("going on with the comparison begun at {} UTC", before->started);
   } else {
-    vdiff_ = store.begin(definition_.name, options_text());
+    vdiff_ = store.begin(definition_.name, selection_text(tuning_));
     if (!tuning_.does_resume) store.forget_others(definition_.name, vdiff_);
   }
   if (!state_.find_workflow(definition_.name)) state_.record_workflow(definition_.name, to_options(definition_));  // its state file is elsewhere
-  state_.add_event(definition_.name, "info", "vdiff_started", options_text());
+  state_.add_event(definition_.name, "info", "vdiff_started", selection_text(tuning_));
   failpoint(Fp::vdiff_begun);
 }
 
-bool VdiffRun::is_selected(const state::TableRow& table) const {
-  if (tuning_.tables.empty()) return true;
-  return std::any_of(tuning_.tables.begin(), tuning_.tables.end(), [&](const std::string& pattern) { return catalog::matches_table(pattern, table.source_schema, table.source_table); });
-}
-
-// Thirty-two digits of each.
-std::string hash_of_both(const catalog::Table& source, const catalog::Table& target) { return definition_hash(source) + definition_hash(target); }
-
-VdiffTarget VdiffRun::plan_table(const state::TableRow& names, const Preparation& prepared) {
-  const auto source = std::find_if(prepared.source.tables.begin(), prepared.source.tables.end(), [&](const catalog::Table& t) {
-    return t.schema == names.source_schema && t.name == names.source_table;
-  });
-  if (source == prepared.source.tables.end()) {
-    throw Error(Code::no_such_table,
-                {.object = sql::quote_table(names.source_schema, names.source_table), .cause = "it belongs to the migration, and the source has it no more", .remedy = "leave it out: --tables"});
-  }
-  const catalog::Table target = catalog::read_table(target_, names.target_schema, names.target_table);
-  VdiffTarget result;
-  result.plan = vdiff::plan_table(*source, target, source_.server(), target_.server(), {.only_keys = tuning_.only_keys, .never_hash = tuning_.never_hash});
-  result.transfers = catalog::transfers(*source, target, prepared.ddl);
-  result.row = {.source_schema = names.source_schema,
-                .source_table = names.source_table,
-                .target_schema = names.target_schema,
-                .target_table = names.target_table,
-                .state = "pending",
-                .definition_hash = hash_of_both(*source, target)};
-  return result;
-}
-
-void VdiffRun::plan_tables() {
-  const Preparation prepared = prepare(definition_, source_, target_);
-  state::VdiffStore store(target_);
-  tables_.clear();
+void VdiffRun::plan_tables(VdiffSelection& selection) {
+  tables_ = selection.plan(vdiff_);
   counts_.rows = 0;
   counts_.rows_estimate = 0;
-  for (const auto& names : state::Sidecar(target_).tables(stream_.id)) {
-    if (!is_selected(names)) continue;
-    VdiffTarget table = plan_table(names, prepared);
-    store.add_table(vdiff_, table.row);
-    tables_.push_back(std::move(table));
-  }
-  const auto rows = store.tables(vdiff_);
-  for (auto& table : tables_) {
-    const auto own = std::find_if(rows.begin(), rows.end(), [&](const state::VdiffTableRow& r) { return r.source_schema == table.row.source_schema && r.source_table == table.row.source_table; });
-    GODWIT_CHECK(own != rows.end());
-    if (own->definition_hash != table.row.definition_hash) {
-      throw Error(Code::table_changed,
-                  {.object = sql::quote_table(table.row.source_schema, table.row.source_table), .cause = "DDL has changed it since the comparison began", .remedy = "godwit vdiff --restart"});
-    }
-    table.row = *own;
+  for (const auto& table : tables_) {
     counts_.rows_estimate += table.plan.rows_estimate;
     counts_.rows += table.row.source_rows;
   }
@@ -253,51 +192,6 @@ void VdiffRun::count_suspected() {
   suspected_.clear();
   for (const char* kind : {"suspected", "confirmed"}) {
     for (const auto& difference : state::VdiffStore(target_).differences(vdiff_, kind)) ++suspected_[difference.table_id];
-  }
-}
-
-// --- what has not changed since the comparison before -----------------------------------------------------------------
-
-// InnoDB keeps the time of a table's last commit in memory: where it has one, it is right; where it has none, nothing is known. Ages are compared,
-// each by its server's own clock.
-bool VdiffRun::is_unchanged(db::Connection& connection, const std::string& schema, const std::string& table, std::uint64_t elapsed_s) {
-  const db::Rows rows = connection.query(fmt::format(
-      "SELECT TIMESTAMPDIFF(SECOND, UPDATE_TIME, NOW()) AS age FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND UPDATE_TIME IS NOT NULL AND CREATE_OPTIONS NOT LIKE '%partitioned%'",
-      sql::quote_string(schema),
-      sql::quote_string(table)));
-  constexpr std::uint64_t kMarginSeconds = 2;
-  return !rows.empty() && rows.u64(0, "age") > elapsed_s + kMarginSeconds;
-}
-
-void VdiffRun::skip_unchanged() {
-  const db::Rows before = target_.query(fmt::format(
-      "SELECT id, TIMESTAMPDIFF(SECOND, started, UTC_TIMESTAMP()) AS elapsed FROM {} WHERE workflow = {} AND id < {} AND state IN ('equal', 'different') AND options = {} ORDER BY id DESC LIMIT 1",
-      sql::quote_table(state::kSidecarSchema, "vdiff"),
-      sql::quote_string(definition_.name),
-      vdiff_,
-      sql::quote_string(options_text())));
-  state::VdiffStore store(target_);
-  if (before.empty()) {
-    log::warning("--resume: there is no finished comparison of the same tables to go on from; all of them are compared");
-    return;
-  }
-  const std::uint64_t id = before.u64(0, "id");
-  if (!source_.server().is_mariadb()) source_.execute("SET SESSION information_schema_stats_expiry = 0");
-  if (!target_.server().is_mariadb()) target_.execute("SET SESSION information_schema_stats_expiry = 0");
-  std::map<std::uint64_t, bool> differed;
-  for (const auto& difference : store.differences(id, "confirmed")) differed[difference.table_id] = true;
-  const auto earlier = store.tables(id);
-  for (auto& table : tables_) {
-    const auto own = std::find_if(earlier.begin(), earlier.end(), [&](const state::VdiffTableRow& r) { return r.source_schema == table.row.source_schema && r.source_table == table.row.source_table; });
-    const bool was_equal = own != earlier.end() && (own->state == "compared" || own->state == "unchanged") && own->definition_hash == table.row.definition_hash && !differed.count(own->id);
-    if (table.row.state != "pending" || !was_equal) continue;
-    const std::uint64_t elapsed = before.u64(0, "elapsed");
-    const bool is_same = is_unchanged(source_, table.row.source_schema, table.row.source_table, elapsed) && is_unchanged(target_, table.row.target_schema, table.row.target_table, elapsed);
-    if (!is_same) continue;
-    table.row.state = "unchanged";
-    table.row.source_rows = own->source_rows;
-    table.row.target_rows = own->target_rows;
-    store.advance(table.row, {});
   }
 }
 
@@ -554,10 +448,11 @@ VdiffReport VdiffRun::attempt() {
   lock_out_others();
   state::Sidecar(target_).create();  // one of an earlier version is brought up to date
   require_same_server(stream_, source_.server());
-  require_selection();
+  VdiffSelection selection(definition_, tuning_, source_, target_, stream_.id);
+  selection.require_any();  // before anything is recorded: what the last comparison found is not forgotten for one that cannot be
   begin();
-  plan_tables();
-  if (tuning_.does_resume && !is_begun_anew_) skip_unchanged();
+  plan_tables(selection);
+  if (tuning_.does_resume && !is_begun_anew_) selection.leave_out_unchanged(vdiff_, tables_);
   hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
   recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, held_max_, stop_);
 

@@ -10,16 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "godwit/catalog/ddl.h"
 #include "stream_hold.h"
+#include "vdiff_selection.h"
 
 namespace godwit::workflow {
-
-struct VdiffTarget {  // one table
-  vdiff::TablePlan plan;
-  std::vector<catalog::Transfer> transfers;  // for repair: how the row travels
-  state::VdiffTableRow row;
-};
 
 class Recheck {
  public:
