@@ -7,7 +7,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
@@ -18,6 +17,7 @@
 #include "preparation.h"
 #include "stream_hold.h"
 #include "vdiff_difference.h"
+#include "vdiff_pair.h"
 #include "vdiff_progress.h"
 #include "vdiff_recheck.h"
 #include "vdiff_selection.h"
@@ -26,7 +26,6 @@ namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using db::Side;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kSamplesMax = 20;  // differences of one table in the report
@@ -64,14 +63,7 @@ class VdiffRun {
   void begin();
   std::optional<state::VdiffRow> unfinished();
   void plan_tables(VdiffSelection& selection);
-
-  struct Pair {
-    db::Snapshot source;
-    std::vector<db::Connection> target;
-    gtid::Position position;
-  };
-  Pair open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables);
-  void await_replica(Side side, db::Connection& replica, const gtid::Position& position);
+  SnapshotPair open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables);
   void count_suspected();
   bool is_keyed_pending() const;
   void compare_keyed();
@@ -81,7 +73,6 @@ class VdiffRun {
   void settle_and_repair();
   VdiffReport report();
   Verdict verdict(const VdiffReport& report) const;
-  db::Endpoint scanned_endpoint(Side side) const;
   state::VdiffTableRow& row(std::size_t table) { return tables_[table].row; }
 
   const Definition& definition_;
@@ -195,69 +186,19 @@ void VdiffRun::count_suspected() {
   }
 }
 
-// --- pairs of snapshots -----------------------------------------------------------------------------------------------
-
-db::Endpoint VdiffRun::scanned_endpoint(Side side) const {
-  const bool is_source = side == Side::source;
-  const db::Endpoint primary = is_source ? source_endpoint(definition_) : target_endpoint(definition_);
-  const std::string& dsn = is_source ? tuning_.source_replica : tuning_.target_replica;
-  return dsn.empty() ? primary : replica_endpoint(primary, dsn, is_source ? "--source-replica" : "--target-replica");
-}
-
-// The order (I2): the stream stands still; the source's views; the stream goes on to where the newest of them may be, and stands there; the
-// target's views; the stream goes on. Rows that changed while the source's views were opened may look different: they are settled one by one.
-// One view whose instant is known needs no settling: on MariaDB that of a single session, on MySQL that of tables which are locked as it begins.
-// Replicas are waited for twice: until they are near, and then, while the stream stands, for the rest.
-VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
-  db::SnapshotSessions source = db::connect_snapshot(scanned_endpoint(Side::source), sessions);
-  Pair pair;
-  for (std::size_t i = 0; i < sessions; ++i) {
-    pair.target.push_back(db::Connection::open(scanned_endpoint(Side::target), db::Encoding::bytes));
-    db::prepare_snapshot(pair.target.back());
-  }
-  db::Connection target_replica = db::Connection::open(scanned_endpoint(Side::target));
-  const gtid::Position near = db::end_of_binlog(source_);
-  if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, near);
-  hold_->reach(near);
-  if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));
-
-  StreamHold::Standing standing(*hold_);
-  if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, standing.position());
-  const bool is_exact_by_itself = source.watcher.server().is_mariadb() && sessions == 1;
-  const bool is_exact = is_exact_by_itself || !exact_tables.empty();
-  // A lock that is not granted at once is not waited for while the stream stands.
-  pair.source = db::open_snapshot(std::move(source), {.readers = sessions, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)}, stop_);
-  pair.position = is_exact ? pair.source.low : pair.source.high;
-  standing.advance(pair.position);
-  if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));
-  for (auto& session : pair.target) db::begin_snapshot(session);
-  const auto held = standing.release();
-  held_max_ = std::max(held_max_, held);
+SnapshotPair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
+  SnapshotPair pair = PairOpener(definition_, tuning_, source_, target_, *hold_, stop_).open(sessions, exact_tables);
+  held_max_ = std::max(held_max_, pair.held);
   writes_held_ = std::max(writes_held_, pair.source.writes_held);
   ++pairs_;
   position_ = pair.position;
   state::VdiffStore(target_).set_position(vdiff_, position_.text);
-  log::info("snapshots of both sides at {}; the stream stood still for {:.1f} ms", position_.text, static_cast<double>(held.count()) / 1000);
+  log::info("snapshots of both sides at {}; the stream stood still for {:.1f} ms", position_.text, static_cast<double>(pair.held.count()) / 1000);
   failpoint(Fp::vdiff_paired);
   return pair;
 }
 
-void VdiffRun::await_replica(Side side, db::Connection& replica, const gtid::Position& position) {
-  constexpr int kPatienceSeconds = 2;  // the stream may be standing meanwhile
-  const std::string option = side == Side::source ? "--source-replica" : "--target-replica";
-  const std::string name = fmt::format("{} {}", option, db::address(replica.endpoint().dsn));
-  const bool is_mariadb = replica.server().is_mariadb();
-  // Its snapshots have their positions in its own binlog.
-  if (is_mariadb && side == Side::source && replica.scalar("SELECT @@GLOBAL.log_bin AND @@GLOBAL.log_slave_updates") != "1") {
-    throw Error(Code::position_unavailable, {.object = name, .cause = "its own binlog does not hold what it replicates", .remedy = "log_bin and log_slave_updates must be on there; or compare on the source itself"});
-  }
-  const std::string answer = replica.scalar(fmt::format("SELECT {}({}, {})", is_mariadb ? "MASTER_GTID_WAIT" : "WAIT_FOR_EXECUTED_GTID_SET", sql::quote_string(position.text), kPatienceSeconds));
-  if (answer == "0") return;
-  throw Error(Code::replica_behind,
-              {.object = name,
-               .cause = fmt::format("it does not reach {} within {} s", position.text, kPatienceSeconds),
-               .remedy = "let it catch up, or leave the option out"});
-}
+// --- tables with a key ------------------------------------------------------------------------------------------------
 
 // Too many suspects need not be too many differences: one large transaction between the source's views makes as many. So a table is left where
 // it is once or twice, what is recorded of it is settled, and it goes on from another pair, before it is cut.
@@ -310,7 +251,7 @@ void VdiffRun::compare_keyed() {
                       .done_upto = table.row.done_upto.empty() ? std::nullopt : std::optional(vdiff::bound_from_text(table.row.done_upto)),
                       .is_done = table.row.state != "pending" || table.plan.key.empty()});
     }
-    Pair pair = open_pair(tuning_.lanes, {});
+    SnapshotPair pair = open_pair(tuning_.lanes, {});
     opened = pair.source.opened;
     const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
     vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(pair.source.readers, pair.target);
@@ -333,7 +274,7 @@ void VdiffRun::compare_keyless_tables() {
 // the table is locked for the milliseconds in which it begins.
 void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   const auto began = Clock::now();
-  Pair pair = open_pair(1, {sql::quote_table(table.plan.source_schema, table.plan.source_table)});
+  SnapshotPair pair = open_pair(1, {sql::quote_table(table.plan.source_schema, table.plan.source_table)});
   const auto on_block = [&] {
     stop_.throw_if_requested();
     throttle_.wait(stop_);
@@ -456,7 +397,7 @@ VdiffReport VdiffRun::attempt() {
   hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
   recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, held_max_, stop_);
 
-  const copy::Sampler sampler(throttle_, {.source = scanned_endpoint(Side::source), .target = scanned_endpoint(Side::target), .replica = std::nullopt});
+  const copy::Sampler sampler(throttle_, {.source = scanned_endpoint(definition_, tuning_, db::Side::source), .target = scanned_endpoint(definition_, tuning_, db::Side::target), .replica = std::nullopt});
   compare_keyed();
   compare_keyless_tables();
   settle_and_repair();
