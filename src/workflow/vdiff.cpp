@@ -20,6 +20,7 @@
 #include "vdiff_pair.h"
 #include "vdiff_progress.h"
 #include "vdiff_recheck.h"
+#include "vdiff_report.h"
 #include "vdiff_selection.h"
 
 namespace godwit::workflow {
@@ -28,7 +29,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kSamplesMax = 20;  // differences of one table in the report
 constexpr unsigned kPostponedMax = 2;    // times that a table of too many suspects is not cut yet
 constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
 
@@ -72,7 +72,7 @@ class VdiffRun {
   void compare_keyless_table(VdiffTarget& table);
   void settle_and_repair();
   VdiffReport report();
-  Verdict verdict(const VdiffReport& report) const;
+  void record_verdict(const VdiffReport& report);
   state::VdiffTableRow& row(std::size_t table) { return tables_[table].row; }
 
   const Definition& definition_;
@@ -322,56 +322,32 @@ void VdiffRun::settle_and_repair() {
 }
 
 VdiffReport VdiffRun::report() {
-  state::VdiffStore store(target_);
   VdiffReport report{.position = position_.text, .tables = {}, .pairs = pairs_, .held_max = held_max_, .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
+  state::VdiffStore store(target_);
   const auto counted = store.tables(vdiff_);  // what was settled has changed the numbers of rows
   for (auto& table : tables_) {
     for (const auto& row : counted) {
       if (row.id == table.row.id) table.row = row;
     }
-    report.tables.push_back({.source = sql::quote_table(table.plan.source_schema, table.plan.source_table),
-                             .target = sql::quote_table(table.plan.target_schema, table.plan.target_table),
-                             .state = table.row.state,
-                             .why = table.row.why,
-                             .manner = table.plan.key.empty() ? "multiset" : table.plan.is_hashed ? "hash" : table.plan.why_streamed.empty() ? "rows" : "rows: " + table.plan.why_streamed,
-                             .source_rows = table.row.source_rows,
-                             .target_rows = table.row.target_rows,
-                             .duration = milliseconds(table.row.compare_ms),
-                             .left_out = table.plan.left_out});
   }
-  for (const char* state : {"confirmed", "repaired", "suspected"}) {
-    for (const auto& row : store.differences(vdiff_, state)) {
-      const auto at = std::find_if(tables_.begin(), tables_.end(), [&](const VdiffTarget& t) { return t.row.id == row.table_id; });
-      if (at == tables_.end()) continue;
-      VdiffTable& table = report.tables[static_cast<std::size_t>(at - tables_.begin())];
-      const VdiffDifference difference = difference_of(row);
-      if (row.state == "suspected") {
-        ++table.unsettled;
-        continue;
-      }
-      if (row.state == "repaired") {
-        ++table.repaired;
-      } else {
-        (row.kind == "missing" ? table.missing : row.kind == "extra" ? table.extra : table.different) += difference.count;
-      }
-      if (table.samples.size() < kSamplesMax) table.samples.push_back(difference);
-    }
-  }
-  report.verdict = verdict(report);
+  report.tables = report_tables(store, vdiff_, tables_);
+  report.verdict = verdict_on(report.tables);
   return report;
 }
 
-// Identical only when every range of every table was compared (I10).
-Verdict VdiffRun::verdict(const VdiffReport& report) const {
-  bool is_whole = true;
-  bool is_equal = true;
-  for (const auto& table : report.tables) {
-    is_whole = is_whole && (table.state == "compared" || table.state == "unchanged") && table.unsettled == 0;
-    is_equal = is_equal && table.missing == 0 && table.extra == 0 && table.different == 0;
-  }
-  if (!is_equal) return Verdict::different;
-  return is_whole ? Verdict::identical : Verdict::partial;
+void VdiffRun::record_verdict(const VdiffReport& report) {
+  constexpr const char* kStates[] = {"equal", "different", "partial"};
+  const char* state = kStates[static_cast<int>(report.verdict)];
+  state::VdiffStore store(target_);
+  store.end(vdiff_, state);
+  state_.add_event(definition_.name, report.verdict == Verdict::identical ? "info" : "warning", "vdiff_ended", fmt::format("{} at {}", state, report.position));
+  const auto stored = store.newest(definition_.name);
+  state_.set_progress(definition_.name,
+                      "vdiff",
+                      nlohmann::json{{"verdict", state}, {"position", report.position}, {"tables", report.tables.size()}, {"rows", counts_.rows.load()}, {"ended", stored ? stored->ended : ""}}.dump());
 }
+
+// --- attempts ---------------------------------------------------------------------------------------------------------
 
 void VdiffRun::connect() {
   source_ = db::Connection::open(source_endpoint(definition_));
@@ -402,14 +378,7 @@ VdiffReport VdiffRun::attempt() {
   compare_keyless_tables();
   settle_and_repair();
   VdiffReport result = report();
-  constexpr const char* kStates[] = {"equal", "different", "partial"};
-  const char* state = kStates[static_cast<int>(result.verdict)];
-  state::VdiffStore(target_).end(vdiff_, state);
-  state_.add_event(definition_.name, result.verdict == Verdict::identical ? "info" : "warning", "vdiff_ended", fmt::format("{} at {}", state, result.position));
-  const auto stored = state::VdiffStore(target_).newest(definition_.name);
-  state_.set_progress(definition_.name,
-                      "vdiff",
-                      nlohmann::json{{"verdict", state}, {"position", result.position}, {"tables", result.tables.size()}, {"rows", counts_.rows.load()}, {"ended", stored ? stored->ended : ""}}.dump());
+  record_verdict(result);
   return result;
 }
 
@@ -441,8 +410,6 @@ VdiffReport VdiffRun::run() {
 }
 
 }  // namespace
-
-std::uint64_t VdiffTable::equal() const { return source_rows - std::min(source_rows, missing + different + unsettled); }
 
 VdiffReport run_vdiff(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop) {
   return VdiffRun(definition, tuning, state, stop).run();
