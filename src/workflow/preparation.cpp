@@ -97,6 +97,15 @@ void require_same_server(const state::StreamRow& stream, const db::Server& serve
                .remedy = "after a fail-over: godwit replicate with --source for the new server and --source-moved"});
 }
 
+bool is_copied(const state::StreamRow& stream) { return (stream.state == "copied" || stream.state == "running") && stream.position; }
+
+void refuse_uncopied(const Definition& definition, const std::optional<state::StreamRow>& stream, std::string_view or_else) {
+  throw Error(Code::stream_not_ready,
+              {.object = fmt::format("workflow {}", definition.name),
+               .cause = stream ? fmt::format("its copy is not finished (the stream is {})", stream->state) : "the target knows no such workflow",
+               .remedy = fmt::format("godwit copy {}: the same command goes on where it stopped{}", definition.name, or_else)});
+}
+
 std::string definition_hash(const catalog::Table& table) {
   std::string text = table.create_sql;
   if (const auto at = text.rfind(" AUTO_INCREMENT="); at != std::string::npos) {

@@ -63,12 +63,7 @@ void refuse_unready(const Definition& definition, const std::optional<state::Str
     throw Error(Code::stream_not_ready,
                 {.object = fmt::format("workflow {}", definition.name), .cause = "the stream has ended for good: " + row->last_error, .remedy = "godwit cancel, and copy again"});
   }
-  const bool is_ready = row && (row->state == "copied" || row->state == "running") && row->position;
-  if (is_ready) return;
-  throw Error(Code::stream_not_ready,
-              {.object = fmt::format("workflow {}", definition.name),
-               .cause = row ? fmt::format("its copy is not finished (the stream is {})", row->state) : "the target knows no such workflow",
-               .remedy = fmt::format("godwit copy {}: the same command goes on where it stopped", definition.name)});
+  if (!row || !is_copied(*row)) refuse_uncopied(definition, row);
 }
 
 // After a fail-over: the new server must know every transaction that the stream has behind it, or changes would be missed.

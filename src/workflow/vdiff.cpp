@@ -102,22 +102,14 @@ class VdiffRun {
   std::chrono::microseconds writes_held_{0};
 };
 
-[[noreturn]] void refuse_unready(const Definition& definition, const std::optional<state::StreamRow>& row) {
-  throw Error(Code::stream_not_ready,
-              {.object = fmt::format("workflow {}", definition.name),
-               .cause = row ? fmt::format("its copy is not finished (the stream is {})", row->state) : "the target knows no such workflow",
-               .remedy = fmt::format("godwit copy {}: the same command goes on where it stopped; or godwit vdiff --wait, which waits for it", definition.name)});
-}
-
 void VdiffRun::find_stream() {
-  const auto is_ready = [](const state::StreamRow& row) { return (row.state == "copied" || row.state == "running") && row.position; };
   while (true) {
     const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find({.workflow = definition_.name}) : std::nullopt;
-    if (found && is_ready(*found)) {
+    if (found && is_copied(*found)) {
       stream_ = *found;
       return;
     }
-    if (!tuning_.does_wait) refuse_unready(definition_, found);
+    if (!tuning_.does_wait) refuse_uncopied(definition_, found, "; or godwit vdiff --wait, which waits for it");
     is_waiting_ = true;
     if (!stop_.sleep_for(std::chrono::seconds(1))) stop_.throw_if_requested();
   }
@@ -284,20 +276,7 @@ void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   table.row.target_rows = result.target_rows;
   table.row.state = "compared";
   table.row.compare_ms = static_cast<std::uint64_t>(since(began).count());
-  std::vector<state::VdiffDifferenceRow> confirmed;
-  std::uint64_t missing = result.missing;
-  std::uint64_t extra = result.extra;
-  const auto add = [&](std::string_view kind, std::uint64_t count, const RowSides& sides) {
-    confirmed.push_back({.state = "confirmed", .kind = std::string(kind), .row_key = "[]", .detail = describe_keyless(table.plan, count, sides)});
-  };
-  for (const auto& sample : result.samples) {
-    const bool is_missing = sample.kind == vdiff::Kind::missing;
-    add(to_string(sample.kind), sample.count, {.source = is_missing ? &sample.row : nullptr, .target = is_missing ? nullptr : &sample.row});
-    (is_missing ? missing : extra) -= sample.count;
-  }
-  if (missing > 0) add("missing", missing, {});
-  if (extra > 0) add("extra", extra, {});
-  state::VdiffStore(target_).advance(table.row, confirmed);
+  state::VdiffStore(target_).advance(table.row, keyless_differences(table.plan, result));
   counts_.rows += result.source_rows;
 }
 

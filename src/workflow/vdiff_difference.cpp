@@ -80,8 +80,21 @@ std::string describe(const vdiff::TablePlan& plan, const vdiff::Bound& key, cons
   return text_of({{"key", shown_key(plan, key)}, {"values", values_json(plan, sides)}});
 }
 
-std::string describe_keyless(const vdiff::TablePlan& plan, std::uint64_t count, const RowSides& sides) {
-  return text_of({{"key", ""}, {"count", count}, {"values", values_json(plan, sides)}});
+std::vector<state::VdiffDifferenceRow> keyless_differences(const vdiff::TablePlan& plan, const vdiff::KeylessResult& result) {
+  std::vector<state::VdiffDifferenceRow> confirmed;
+  const auto add = [&](vdiff::Kind kind, std::uint64_t count, const RowSides& sides) {
+    confirmed.push_back({.state = "confirmed", .kind = std::string(to_string(kind)), .row_key = "[]", .detail = text_of({{"key", ""}, {"count", count}, {"values", values_json(plan, sides)}})});
+  };
+  std::uint64_t missing = result.missing;
+  std::uint64_t extra = result.extra;
+  for (const auto& sample : result.samples) {
+    const bool is_missing = sample.kind == vdiff::Kind::missing;
+    add(sample.kind, sample.count, {.source = is_missing ? &sample.row : nullptr, .target = is_missing ? nullptr : &sample.row});
+    (is_missing ? missing : extra) -= sample.count;
+  }
+  if (missing > 0) add(vdiff::Kind::missing, missing, {});
+  if (extra > 0) add(vdiff::Kind::extra, extra, {});
+  return confirmed;
 }
 
 VdiffDifference difference_of(const state::VdiffDifferenceRow& row) {

@@ -2,8 +2,8 @@
 // shortened, and hexadecimal where they are no text. Pure; any thread.
 #pragma once
 
-#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "godwit/state/vdiff_store.h"
 #include "godwit/vdiff/compare.h"
@@ -18,8 +18,8 @@ struct RowSides {  // null: that side has no such row
 
 // A row that its key names: the columns that differ, all of them where one side alone has it.
 std::string describe(const vdiff::TablePlan& plan, const vdiff::Bound& key, const RowSides& sides);
-// So many equal rows of a table without a key; of neither side: rows that are counted alone.
-std::string describe_keyless(const vdiff::TablePlan& plan, std::uint64_t count, const RowSides& sides);
+// What one pass over a table without a key found, confirmed: the rows that were sampled, and how many there are besides.
+std::vector<state::VdiffDifferenceRow> keyless_differences(const vdiff::TablePlan& plan, const vdiff::KeylessResult& result);
 
 // As it goes into the report.
 VdiffDifference difference_of(const state::VdiffDifferenceRow& row);
