@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "bindings.h"
 #include "godwit/db/snapshot.h"
@@ -12,7 +11,6 @@
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
-#include "godwit/util/text.h"
 #include "heartbeat.h"
 #include "sidecar_checkpoint.h"
 #include "stream_watch.h"

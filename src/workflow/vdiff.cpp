@@ -12,7 +12,6 @@
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
-#include "godwit/util/text.h"
 #include "godwit/vdiff/differ.h"
 #include "preparation.h"
 #include "stream_hold.h"
