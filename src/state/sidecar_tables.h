@@ -17,6 +17,7 @@ inline std::string name(std::string_view table) { return sql::quote_table(kSidec
 template <typename Row>
 std::vector<Row> rows_of(const db::Rows& rows, Row (*row_of)(const db::Rows&, std::size_t)) {
   std::vector<Row> result;
+  result.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) result.push_back(row_of(rows, i));
   return result;
 }

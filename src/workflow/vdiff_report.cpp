@@ -45,8 +45,8 @@ void add_difference(VdiffTable& table, const state::VdiffDifferenceRow& row) {
 std::uint64_t VdiffTable::equal() const { return source_rows - std::min(source_rows, missing + different + unsettled); }
 
 std::vector<VdiffTable> report_tables(state::VdiffStore& store, std::uint64_t vdiff, const std::vector<VdiffTarget>& tables) {
-  std::vector<VdiffTable> result;
-  for (const auto& table : tables) result.push_back(report_of(table));
+  std::vector<VdiffTable> result(tables.size());
+  std::transform(tables.begin(), tables.end(), result.begin(), report_of);
   for (const char* state : {"confirmed", "repaired", "suspected"}) {
     for (const auto& row : store.differences(vdiff, state)) {
       const auto at = std::find_if(tables.begin(), tables.end(), [&](const VdiffTarget& table) { return table.row.id == row.table_id; });
