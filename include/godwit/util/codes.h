@@ -96,7 +96,9 @@
   X(0905, key_order_wrong, corrupt, "a side gave rows in another order than it was asked for")     \
   X(0906, repair_refused, precondition, "a difference cannot be repaired")                     \
   X(1020, tls_files_unusable, usage, "a certificate, key or authority cannot be used")             \
-  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")
+  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")       \
+  X(1022, accounts_file_unusable, usage, "the file of passwords cannot be used")                   \
+  X(1023, delegation_refused, precondition, "the account cannot be given a second credential")
 
 namespace godwit {
 
