@@ -10,15 +10,15 @@
 #include "godwit/auth/native.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
-#include "live/support/raw_client.h"
+#include "live/support/login_client.h"
 #include "live/support/row_images.h"
 #include "live/support/servers.h"
 
 using namespace godwit;
 using namespace godwit::accounts;
 using godwit::test::Client;
-using godwit::test::RawClient;
-using godwit::test::RawLogin;
+using godwit::test::LoginClient;
+using godwit::test::LoginForm;
 using godwit::test::Server;
 using godwit::test::TerminatingServer;
 
@@ -72,7 +72,7 @@ auth::Credentials with_password(std::string_view password) { return {.password =
 
 // CURRENT_USER() after a login with the password, or the server's words.
 std::string login(const Server& server, const std::string& user, const auth::Credentials& credentials, bool has_tls = true, bool has_alternatives = false) {
-  RawClient client(server.port(), {.user = user, .credentials = &credentials, .has_tls = has_tls, .has_alternatives = has_alternatives, .initial_plugin = "unknown"});
+  LoginClient client(server.port(), {.user = user, .credentials = &credentials, .has_tls = has_tls, .has_alternatives = has_alternatives, .initial_plugin = "unknown"});
   return client.is_in() ? client.scalar("SELECT CURRENT_USER()") : client.error();
 }
 std::string login(const Server& server, const std::string& user, std::string_view password, bool has_tls = true) {

@@ -1,4 +1,4 @@
-#include "raw_client.h"
+#include "login_client.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -162,11 +162,11 @@ void Wire::send_raw(std::string_view bytes) {
   }
 }
 
-// --- RawClient ----------------------------------------------------------------------------------------------------
+// --- LoginClient ----------------------------------------------------------------------------------------------------
 
-RawClient::RawClient(int port, const RawLogin& login) : wire_(std::make_unique<Wire>(connect_to(port))) { log_in(login); }
+LoginClient::LoginClient(int port, const LoginForm& login) : wire_(std::make_unique<Wire>(connect_to(port))) { log_in(login); }
 
-void RawClient::log_in(const RawLogin& login) {
+void LoginClient::log_in(const LoginForm& login) {
   static const auto context = layer::TlsContext::client(layer::TlsVerify::none, {});
   const Greeting greeting = parse_greeting(wire_->read_packet());
   std::uint32_t capabilities = kCapabilities;
@@ -187,7 +187,7 @@ void RawClient::log_in(const RawLogin& login) {
   if (is_in() && login.compression) wire_->begin_compression(*login.compression);
 }
 
-void RawClient::authenticate(auth::Prover& prover, std::string packet) {
+void LoginClient::authenticate(auth::Prover& prover, std::string packet) {
   while (true) {
     const unsigned first = packet.empty() ? kError : byte_of(packet[0]);
     if (first == kOk) return;
@@ -212,7 +212,7 @@ void RawClient::authenticate(auth::Prover& prover, std::string packet) {
   }
 }
 
-std::vector<std::string> RawClient::query(const std::string& sql) {
+std::vector<std::string> LoginClient::query(const std::string& sql) {
   wire_->begin_command();
   wire_->write_packet("\x03" + sql);
   const std::string head = wire_->read_packet();

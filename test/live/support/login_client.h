@@ -47,7 +47,7 @@ class Wire {
   std::uint8_t last_number_ = 0;
 };
 
-struct RawLogin {
+struct LoginForm {
   std::string user;
   const auth::Credentials* credentials = nullptr;
   bool has_tls = true;
@@ -57,9 +57,9 @@ struct RawLogin {
   std::string proxy_header;  // sent before anything else
 };
 
-class RawClient {
+class LoginClient {
  public:
-  RawClient(int port, const RawLogin& login);
+  LoginClient(int port, const LoginForm& login);
   bool is_in() const { return error_.empty(); }
   const std::string& error() const { return error_; }
   const std::vector<std::string>& plugins() const { return plugins_; }  // that the server asked for
@@ -69,7 +69,7 @@ class RawClient {
   Wire& wire() { return *wire_; }
 
  private:
-  void log_in(const RawLogin& login);
+  void log_in(const LoginForm& login);
   void authenticate(auth::Prover& prover, std::string packet);
 
   std::unique_ptr<Wire> wire_;
