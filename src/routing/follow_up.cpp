@@ -41,8 +41,10 @@ std::vector<std::string> string_names(const SessionState& state) {
 }
 
 // Every temporary table that was made has a name that is known here: no procedure made one.
+// One that was renamed is not found by its name, and a temporary sequence is counted with the permanent ones.
 bool are_names_known(const SessionState& state) {
-  return !state.wire.has_flushed_status && state.wire.temporary_tables.size() <= kTemporaryTablesMax &&
+  return !state.wire.has_flushed_status && state.wire.temporary_tables.size() <= kTemporaryTablesMax && counter(state, "com_alter_table") == 0 &&
+         counter(state, "com_rename_table") == 0 && counter(state, "com_create_sequence") == 0 &&
          counter(state, "com_create_temporary_table") <= state.wire.temporary_creates;
 }
 
@@ -91,7 +93,7 @@ void read_named_tables(std::span<const Result> results, SessionState& state) {
 }  // namespace
 
 bool may_have_temporary_tables(const SessionState& state) {
-  return state.wire.has_flushed_status || counter(state, "com_create_temporary_table") > 0 || state.wire.temporary_creates > 0;
+  return state.wire.has_flushed_status || counter(state, "com_create_temporary_table") > 0 || counter(state, "com_create_sequence") > 0 || state.wire.temporary_creates > 0;
 }
 
 std::vector<std::string> follow_up_statements(const ServerFacts& facts, const SessionState& state) {

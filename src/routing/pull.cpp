@@ -37,8 +37,8 @@ std::string select(const ServerFacts& facts) {
 std::string counters_sql(const ServerFacts& facts) {
   if (!facts.is_mariadb()) return "SHOW SESSION STATUS LIKE 'Com_create_table'";
   return fmt::format(
-      "{} VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_ha_open', "
-      "'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
+      "{} VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
+      "'Com_create_sequence', 'Com_alter_table', 'Com_rename_table', 'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
       select(facts), kNoLimit);
 }
 
