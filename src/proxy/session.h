@@ -96,6 +96,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<auth::Secret> ask_sha2_password(const std::string& salt, Deadline deadline);
   asio::awaitable<void> begin_service(std::string ok, Deadline deadline);
   asio::awaitable<void> harvest(Deadline deadline);
+  asio::awaitable<Credential> secret_behind(std::string user, std::string reply, std::string salt);
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
   asio::awaitable<void> change_user(std::string request);
@@ -211,7 +212,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<routing::TextPrepare> text_prepare_;  // whose answer is the next
   std::string text_prepare_sql_;
   std::string edited_;  // a packet in another's place
-  std::string kept_;
+  std::string kept_;     // of the trackers of an OK
+  std::string changed_;  // a payload
   bool replaced_ = false;
   // The run of bytes that goes on as it came: from, and up to where it was looked at.
   struct Run {

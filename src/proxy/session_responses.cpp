@@ -127,7 +127,9 @@ void Session::see_ok(const Response& step) {
   const bool is_other_form = !is_tracking_client && (server_->capabilities() & wire::cap::session_track) != 0 && (!ok->trackers.empty() || (ok->status & wire::status::session_state_changed) != 0);
   if (!is_changed && !is_other_form) return;
   if (is_changed) ok->trackers = kept_;
-  replace_packet(step, wire::write_ok(*ok, is_tracking_client));
+  changed_.clear();
+  wire::append_ok(changed_, *ok, is_tracking_client);
+  replace_packet(step, changed_);
 }
 
 bool Session::see_trackers(std::string_view trackers, std::string& kept) {
@@ -191,9 +193,9 @@ void Session::see_prepared(const Response& step) {
 // A client that keeps definitions expects to be told whether they follow; a server that was not asked to keep them does not say: they always do.
 void Session::see_metadata(const Response& step) {
   if (!adds_metadata_flag_) return;
-  std::string payload(payload_of(step));
-  payload.push_back('\x01');
-  replace_packet(step, payload);
+  changed_ = payload_of(step);
+  changed_.push_back('\x01');
+  replace_packet(step, changed_);
 }
 
 void Session::on_answered(bool is_error) {

@@ -33,12 +33,13 @@ std::string select(const ServerFacts& facts) {
   return facts.is_mariadb() ? "SET STATEMENT max_statement_time = 0 FOR SELECT" : "SELECT /*+ SET_VAR(sql_big_selects = ON) MAX_EXECUTION_TIME(0) */";
 }
 
+// MySQL keeps Com_… out of performance_schema; its SHOW may fail for a small max_join_size.
 std::string counters_sql(const ServerFacts& facts) {
+  if (!facts.is_mariadb()) return "SHOW SESSION STATUS LIKE 'Com_create_table'";
   return fmt::format(
-      "{} VARIABLE_NAME, VARIABLE_VALUE FROM {}.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
-      "'Com_create_sequence', 'Com_alter_table', 'Com_rename_table', "
-      "'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
-      select(facts), schema_of_lists(facts), kNoLimit);
+      "{} VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
+      "'Com_create_sequence', 'Com_alter_table', 'Com_rename_table', 'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
+      select(facts), kNoLimit);
 }
 
 std::string variables_sql(const ServerFacts& facts) {
@@ -59,12 +60,19 @@ std::string typed_variable_sql(const std::string& name) {
 struct Slots {
   std::size_t warnings = 0;
   std::size_t scalars = 1;
-  std::size_t counters = 2;
-  std::size_t timestamp = 3;
-  std::size_t next = 4;  // variables, unless light; then user variables
+  std::size_t timestamp = 2;
+  std::optional<std::size_t> counters;
+  std::optional<std::size_t> variables;
+  std::size_t user_variables = 3;  // the rest
 };
 
-std::size_t user_variable_slot(const PullOptions& options) { return Slots{}.next + (options.is_light ? 0 : 1); }
+// HANDLER changes nothing that STATE_CHANGE tells: its counter is read anyway where nothing else shows it.
+Slots slots_of(const ServerFacts& facts, const PullOptions& options) {
+  Slots slots;
+  if (!options.is_light || !facts.sees_locks()) slots.counters = slots.user_variables++;
+  if (!options.is_light) slots.variables = slots.user_variables++;
+  return slots;
+}
 
 void read_warnings(const Result& result, SessionState& state) {
   for (std::size_t i = 0; i < result.rows.size(); ++i) {
@@ -109,6 +117,10 @@ void read_variables(const ServerFacts& facts, const Result& result, const Result
     state.variables.insert_or_assign(lower(ascii_cell(result.rows, i, 0)), hex_cell(result.rows, i, 1).value_or(""));
   }
   state.variables.insert_or_assign(std::string(shadowed(facts)), ascii_cell(scalars.rows, 0, 9));
+}
+
+void read_counters(const Result& result, SessionState& state) {
+  for (std::size_t i = 0; i < result.rows.size(); ++i) state.counters.emplace(lower(ascii_cell(result.rows, i, 0)), number_cell(result.rows, i, 1));
 }
 
 UserVariable::Type type_of(std::string_view type, bool is_null) {
@@ -160,8 +172,10 @@ void note_unnameable(SessionState& state) {
 }  // namespace
 
 std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOptions& options) {
-  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), counters_sql(facts), std::string(kTimestamp)};
-  if (!options.is_light) statements.push_back(variables_sql(facts));
+  const Slots slots = slots_of(facts, options);
+  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), std::string(kTimestamp)};
+  if (slots.counters) statements.push_back(counters_sql(facts));
+  if (slots.variables) statements.push_back(variables_sql(facts));
   if (facts.is_mariadb()) {
     statements.push_back(user_variable_names_sql());
   } else {
@@ -171,20 +185,21 @@ std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOpt
 }
 
 SessionState read_state(const ServerFacts& facts, const PullOptions& options, const WireState& wire, std::span<const Result> results) {
-  SessionState state;
-  state.wire = wire;
-  note_errors(results, state);
-  const std::size_t first_user_variable = user_variable_slot(options);
-  if (results.size() < first_user_variable) state.unread.push_back({"state_unreadable", "session", "answers are missing"});
-  if (!state.unread.empty()) return state;
-  read_warnings(results[Slots{}.warnings], state);
-  read_scalars(facts, results[Slots{}.scalars], results[Slots{}.timestamp], state);
-  count_warnings(facts, results[Slots{}.scalars], state);
-  for (std::size_t i = 0; i < results[Slots{}.counters].rows.size(); ++i) {
-    state.counters.emplace(lower(ascii_cell(results[Slots{}.counters].rows, i, 0)), number_cell(results[Slots{}.counters].rows, i, 1));
+  SessionState state{.wire = wire};
+  const Slots slots = slots_of(facts, options);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const bool may_fail = !facts.is_mariadb() && i == slots.counters;
+    if (!may_fail) note_errors(results.subspan(i, 1), state);
   }
-  if (!options.is_light) read_variables(facts, results[Slots{}.next], results[Slots{}.scalars], state);
-  for (const Result& result : results.subspan(first_user_variable)) {
+  if (results.size() < slots.user_variables) state.unread.push_back({"state_unreadable", "session", "answers are missing"});
+  if (!state.unread.empty()) return state;
+  const Result& scalars = results[slots.scalars];
+  read_warnings(results[slots.warnings], state);
+  read_scalars(facts, scalars, results[slots.timestamp], state);
+  count_warnings(facts, scalars, state);
+  if (slots.counters) read_counters(results[*slots.counters], state);
+  if (slots.variables) read_variables(facts, results[*slots.variables], scalars, state);
+  for (const Result& result : results.subspan(slots.user_variables)) {
     facts.is_mariadb() ? read_variable_names(result, state) : read_typed_variables(result, state);
   }
   sort_user_variables(state);
@@ -231,9 +246,11 @@ PrepareContext context_of(const SessionState& state) {
           .collation_connection = value("collation_connection")};
 }
 
-SessionState merge(const SessionState& full, SessionState light) {
+SessionState merge(const ServerFacts& facts, const SessionState& full, SessionState light) {
   light.variables = full.variables;
+  light.counters.insert(full.counters.begin(), full.counters.end());
   note_unnameable(light);
+  light.are_temporary_tables_known = facts.is_mariadb() && !may_have_temporary_tables(light);
   return light;
 }
 

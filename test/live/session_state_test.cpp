@@ -369,3 +369,32 @@ TEST_CASE("session state: of a pull that fails nothing is believed", "[session_s
   CHECK(refused.front().reason == "state_unreadable");
   CHECK(refused.front().detail == "Query execution was interrupted");
 }
+
+// What STATE_CHANGE does not tell is read again every time.
+TEST_CASE("session state: a light pull on top of a full one finds what no tracker tells", "[session_state]") {
+  Server a("a"), b("b"), c("c"), d("d");
+  Pair mariadb(a, b), mysql(c, d);
+  for (Pair* pair : {&mariadb, &mysql}) {
+    INFO(pair->from.flavour());
+    const auto facts = facts_of(pair->from_admin, pair->from);
+    Session session(pair->from, "app", "shop");
+    session.execute("SET sort_buffer_size = 300000, NAMES latin1");
+    const auto full = session.pull(facts, pair->from_admin);
+    for (const char* sql : {"SET ROLE reader", "SELECT @made := 'x'", "INSERT INTO t (a) VALUES (1)"}) session.execute(sql);
+    const auto light = session.pull(facts, pair->from_admin, &full);
+    CHECK(light.variables.at("sort_buffer_size") == "300000");
+    CHECK(light.role);
+    REQUIRE(light.user_variables.size() == 1);
+    CHECK(light.user_variables[0].charset == "latin1");
+    CHECK(light.last_insert_id > 0);
+    CHECK(light.diagnostics.row_count == 1);
+    CHECK(routing::refusals(facts, light).empty());
+  }
+}
+
+TEST_CASE("session state: a session that was the first to open a permanent MEMORY table has no temporary one", "[session_state]") {
+  Server c("c"), d("d");
+  Pair pair(c, d);
+  c.client("shop").script("DROP TABLE IF EXISTS held;\nCREATE TABLE held (a INT) ENGINE=MEMORY;\nFLUSH TABLES held;\n");
+  require_same(pair, {"a permanent table in memory", {"SELECT * FROM held"}, "SELECT 1"});
+}

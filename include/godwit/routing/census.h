@@ -31,6 +31,9 @@ std::map<std::uint64_t, std::vector<std::string>> read_user_variables(const Resu
 std::optional<std::string> temporary_tables_statement(const ServerFacts& facts);
 std::map<std::uint64_t, std::uint64_t> read_temporary_tables(const Result& result);
 
+// What the census says against moving a session whose state was read at the same time.
+std::vector<Refusal> census_refusals(const SessionState& state, const std::vector<HeldLock>& locks, std::uint64_t temporary_tables);
+
 // MySQL: statements of PREPARE, with their text, whole or not.
 struct NamedStatement {
   std::string name;

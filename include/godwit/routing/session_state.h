@@ -136,7 +136,7 @@ struct PrepareContext {
 };
 
 struct PullOptions {
-  bool is_light = false;  // all but the system variables: for a session whose STATE_CHANGE tracker has been silent since the last pull
+  bool is_light = false;  // without system variables and counters: for a session whose STATE_CHANGE tracker has been silent since the last full pull
   std::vector<std::string> user_variables;  // MySQL: their names, from census.h; MariaDB's sessions know them themselves
 };
 
@@ -148,7 +148,7 @@ std::vector<std::string> follow_up_statements(const ServerFacts& facts, const Se
 void read_follow_up(const ServerFacts& facts, std::span<const Result> results, SessionState& state);
 PrepareContext context_of(const SessionState& state);
 // A light pull on top of an earlier full one; before its follow-up.
-SessionState merge(const SessionState& full, SessionState light);
+SessionState merge(const ServerFacts& facts, const SessionState& full, SessionState light);
 
 // What keeps the session where it is. Locks that an admin sees are in census.h.
 std::vector<Refusal> refusals(const ServerFacts& facts, const SessionState& state);

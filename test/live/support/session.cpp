@@ -27,14 +27,12 @@ void run_steps(Session& session, const std::vector<routing::Step>& steps, std::v
 }
 
 // The census that MySQL needs: what plain accounts may not read.
-void add_census(Session& admin, const routing::ServerFacts& facts, Session& old, std::vector<routing::Refusal>& refusals) {
-  if (const auto sql = routing::locks_statement(facts)) {
-    auto locks = routing::read_locks(facts, admin.run(*sql));
-    for (const auto& lock : locks[old.id()]) refusals.push_back({lock.reason, lock.object, ""});
-  }
-  if (const auto sql = routing::temporary_tables_statement(facts)) {
-    if (routing::read_temporary_tables(admin.run(*sql))[old.id()] > 0) refusals.push_back({"temporary_table", "", ""});
-  }
+void add_census(Session& admin, const routing::ServerFacts& facts, Session& old, const routing::SessionState& state, std::vector<routing::Refusal>& refusals) {
+  std::vector<routing::HeldLock> locks;
+  std::uint64_t temporary_tables = 0;
+  if (const auto sql = routing::locks_statement(facts)) locks = routing::read_locks(facts, admin.run(*sql))[old.id()];
+  if (const auto sql = routing::temporary_tables_statement(facts)) temporary_tables = routing::read_temporary_tables(admin.run(*sql))[old.id()];
+  append(refusals, routing::census_refusals(state, locks, temporary_tables));
   if (const auto sql = routing::named_statements_statement(facts)) {
     old.text_statements().complete(routing::read_named_statements(admin.run(*sql))[old.id()]);
   }
@@ -154,13 +152,14 @@ void Session::reset() {
   execute("SET session_track_transaction_info = 'CHARACTERISTICS'");
 }
 
-routing::SessionState Session::pull(const routing::ServerFacts& facts, Session& admin) {
+routing::SessionState Session::pull(const routing::ServerFacts& facts, Session& admin, const routing::SessionState* full) {
   const routing::WireState wire = wire_;
-  routing::PullOptions options;
+  routing::PullOptions options{.is_light = full != nullptr};
   if (const auto sql = routing::user_variables_statement(facts)) options.user_variables = routing::read_user_variables(admin.run(*sql))[id()];
   std::vector<routing::Result> results;
   for (const auto& sql : routing::pull_statements(facts, options)) results.push_back(run(sql));
   auto state = routing::read_state(facts, options, wire, results);
+  if (full != nullptr) state = routing::merge(facts, *full, std::move(state));
   results.clear();
   for (const auto& sql : routing::follow_up_statements(facts, state)) results.push_back(run(sql));
   routing::read_follow_up(facts, results, state);
@@ -190,7 +189,7 @@ Move move_session(Session& old, Session& from_admin, const Server& from, Session
   Move move;
   move.state = old.pull(from_facts, from_admin);
   move.refusals = routing::refusals(from_facts, move.state);
-  add_census(from_admin, from_facts, old, move.refusals);
+  add_census(from_admin, from_facts, old, move.state, move.refusals);
   if (!move.refusals.empty()) return move;
   auto fresh = std::make_unique<Session>(to, user, schema);
   auto found = fresh->pull(to_facts, to_admin);

@@ -31,7 +31,8 @@ class Session {
   routing::TextStatements& text_statements() { return text_statements_; }
   void reset();  // COM_RESET_CONNECTION
 
-  routing::SessionState pull(const routing::ServerFacts& facts, Session& admin);
+  // A light pull when there was a full one.
+  routing::SessionState pull(const routing::ServerFacts& facts, Session& admin, const routing::SessionState* full = nullptr);
 
  private:
   void track();
