@@ -173,7 +173,7 @@ void Session::let_go_on() {
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto& facts = server_->facts();
   if (state_ && !was_changed_) {  // what a MOVE met with on the other side may be mended by now
-    refusals_ = routing::refusals(facts, *state_);
+    refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);
     add_refusals(census);
     co_return;
   }
@@ -192,12 +192,12 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
     const auto followed = co_await server_->run(more, deadline);
     routing::read_follow_up(facts, followed, state);
   }
-  state_ = options.is_light ? routing::merge(*state_, std::move(state)) : std::move(state);
+  state_ = options.is_light ? routing::merge(facts, *state_, std::move(state)) : std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
   state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
-  refusals_ = routing::refusals(facts, *state_);
+  refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);  // as it is now: a routine may be newer than the session
   add_refusals(census);
 }
 
