@@ -4,7 +4,7 @@
     scripts/servers run mariadb=mariadb-10.11:--performance-schema=ON mysql=mysql-9.7 -- test/proxy/client_matrix.py [OPTIONS]
 
 The scenario is described in clients/README.md. Prints a table of client x server x mode; each line is a client in one form: plain, over
-TLS, compressed. Needs $GODWIT_BIN, and what scripts/setup and scripts/clients install.
+TLS, compressed, or cold (of MySQL, with an account whose password the server has not cached). Needs $GODWIT_BIN, and what scripts/setup and scripts/clients install.
 """
 
 import argparse
@@ -32,6 +32,8 @@ class Run:
     def __init__(self, program, form, server, mode, port):
         self.program, self.form, self.server, self.mode, self.port = program, form, server, mode, port
         self.database = f"{program.name}_{form}_{mode}".replace("-", "_").replace("+", "_")
+        # An account of its own, which the server has not cached yet, makes caching_sha2_password go the whole way.
+        self.user = self.database[:30] if form == "cold" else "godwit"
         self.said = None
         self.took_s = 0.0
 
@@ -41,14 +43,16 @@ class Run:
 
     def environment(self, infile):
         return os.environ | {
-            "CLIENT_HOST": "127.0.0.1", "CLIENT_PORT": str(self.port), "CLIENT_USER": "godwit", "CLIENT_PASSWORD": "godwit",
+            "CLIENT_HOST": "127.0.0.1", "CLIENT_PORT": str(self.port), "CLIENT_USER": self.user, "CLIENT_PASSWORD": "godwit",
             "CLIENT_DATABASE": self.database, "CLIENT_SERVER": "mysql" if self.server.is_mysql else "mariadb", "CLIENT_INFILE": str(infile),
-            "CLIENT_FLAGS": "" if self.form == "plain" else self.form.replace("+", ","), "CLIENT_CA": str(self.server.tls / "ca.pem"),
+            "CLIENT_FLAGS": "" if self.form in ("plain", "cold") else self.form.replace("+", ","), "CLIENT_CA": str(self.server.tls / "ca.pem"),
         }
 
     def go(self, infile):
         began = time.monotonic()
         lay_out(self.server, self.database)
+        if self.user != "godwit":
+            self.server.execute(f"CREATE USER `{self.user}` IDENTIFIED BY 'godwit'", f"GRANT ALL ON *.* TO `{self.user}`")
         try:
             done = subprocess.run(self.program.command, capture_output=True, text=True, errors="replace", timeout=RUN_S, check=False,
                                   env=self.environment(infile), stdin=subprocess.DEVNULL)
@@ -56,7 +60,7 @@ class Run:
         except subprocess.TimeoutExpired as late:
             out = (late.stdout or b"").decode(errors="replace")
             self.said = f"no end within {RUN_S} s, after {last_line(out)!r}"
-        self.server.execute(f"DROP DATABASE `{self.database}`")
+        self.server.execute(f"DROP DATABASE `{self.database}`", *([] if self.user == "godwit" else [f"DROP USER `{self.user}`"]))
         self.took_s = time.monotonic() - began
         return self
 
@@ -111,7 +115,7 @@ def run_all(programs, forms, modes, folder):
                 proxies.append(stack.enter_context(support.Proxy(server, folder / f"{server.home.name}-{mode}", moves=mode == "moves")))
                 port = proxies[-1].port
             runs += [Run(program, form, server, mode, port) for program in programs for form in program.forms
-                     if (not forms or form in forms) and program.speaks_to(server)]
+                     if (not forms or form in forms) and program.speaks_to(server, form)]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda run: run.go(infile), runs))
         for proxy in proxies:
@@ -140,7 +144,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--mode", default=",".join(support.MODES), help="which, with commas (default: %(default)s)")
     options.add_argument("--only", nargs="+", metavar="NAME", help=f"these clients: {' '.join(program.name for program in PROGRAMS)}")
-    options.add_argument("--form", nargs="+", default=[], help="these forms: plain tls zlib zstd")
+    options.add_argument("--form", nargs="+", default=[], help="these forms: plain cold tls zlib zstd")
     options.add_argument("--times", action="store_true", help="how long each run took")
     chosen = options.parse_args()
     modes = support.chosen_modes(chosen.mode)

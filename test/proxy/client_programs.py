@@ -20,7 +20,9 @@ class Program:
     command: list = dataclasses.field(default_factory=list)
     make: object = None  # called with the folder for what is built; gives the command
 
-    def speaks_to(self, server):
+    def speaks_to(self, server, form):
+        if form == "cold" and not server.is_mysql:
+            return False
         return ("mysql" if server.is_mysql else "mariadb") in self.servers
 
 
@@ -68,19 +70,19 @@ def make_node(library):
 
 
 PROGRAMS = [
-    Program("c-mariadb", ("plain", "tls", "zlib", "tls+zlib"), make=make_c_mariadb),
+    Program("c-mariadb", ("plain", "cold", "tls", "zlib", "tls+zlib"), make=make_c_mariadb),
     # Since 9.0 it has no mysql_native_password, which is how accounts of MariaDB 10.11 log in.
-    Program("c-mysql", ("plain", "tls", "zlib", "zstd", "tls+zstd"), ("mysql",), make=make_c_mysql),
-    Program("python-pymysql", ("plain", "tls"), command=["/usr/bin/python3", str(CLIENTS / "dbapi.py"), "pymysql"]),
-    Program("python-mysqldb", ("plain", "tls", "zlib"), command=["/usr/bin/python3", str(CLIENTS / "dbapi.py"), "mysqldb"]),
-    Program("perl-dbd-mysql", ("plain", "tls", "zlib"), command=["perl", str(CLIENTS / "scenario.pl"), "mysql"]),
-    Program("perl-dbd-mariadb", ("plain", "tls", "zlib"), command=["perl", str(CLIENTS / "scenario.pl"), "MariaDB"]),
-    Program("php-mysqli", ("plain", "tls", "zlib"), command=["php", "-d", "mysqli.allow_local_infile=On", str(CLIENTS / "scenario.php"), "mysqli"]),
-    Program("php-pdo", ("plain", "tls", "zlib"), command=["php", str(CLIENTS / "scenario.php"), "pdo"]),
-    Program("java-mariadb", ("plain", "tls", "zlib"), make=make_java),
-    Program("node-mysql2", ("plain", "tls", "zlib"), make=make_node("mysql2")),
-    Program("node-mariadb", ("plain", "tls", "zlib"), make=make_node("mariadb")),
-    Program("go-mysql", ("plain", "tls"), make=make_go),
+    Program("c-mysql", ("plain", "cold", "tls", "zlib", "zstd", "tls+zstd"), ("mysql",), make=make_c_mysql),
+    Program("python-pymysql", ("plain", "cold", "tls"), command=["/usr/bin/python3", str(CLIENTS / "dbapi.py"), "pymysql"]),
+    Program("python-mysqldb", ("plain", "cold", "tls", "zlib"), command=["/usr/bin/python3", str(CLIENTS / "dbapi.py"), "mysqldb"]),
+    Program("perl-dbd-mysql", ("plain", "cold", "tls", "zlib"), command=["perl", str(CLIENTS / "scenario.pl"), "mysql"]),
+    Program("perl-dbd-mariadb", ("plain", "cold", "tls", "zlib"), command=["perl", str(CLIENTS / "scenario.pl"), "MariaDB"]),
+    Program("php-mysqli", ("plain", "cold", "tls", "zlib"), command=["php", "-d", "mysqli.allow_local_infile=On", str(CLIENTS / "scenario.php"), "mysqli"]),
+    Program("php-pdo", ("plain", "cold", "tls", "zlib"), command=["php", str(CLIENTS / "scenario.php"), "pdo"]),
+    Program("java-mariadb", ("plain", "cold", "tls", "zlib"), make=make_java),
+    Program("node-mysql2", ("plain", "cold", "tls", "zlib"), make=make_node("mysql2")),
+    Program("node-mariadb", ("plain", "cold", "tls", "zlib"), make=make_node("mariadb")),
+    Program("go-mysql", ("plain", "cold", "tls"), make=make_go),
 ]
 
 
