@@ -64,7 +64,7 @@ class Proxy:
         command = [binary(), "proxy", "conformance", "--source", f"mysql://godwit@127.0.0.1:{self.server.port}",
                    "--target", f"mysql://godwit@localhost:{self.server.port}", "--listen", f"127.0.0.1:{self.port}", "--threads", "2",
                    "--state", str(self.folder / "state.db"), "--tls-cert", str(tls / "server-cert.pem"),
-                   "--tls-key", str(tls / "server-key.pem"), "--tls-ca", str(tls / "ca.pem")]
+                   "--tls-key", str(tls / "server-key.pem")]
         return command + (["--move-always"] if self.moves else [])
 
     def __enter__(self):
