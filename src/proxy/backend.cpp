@@ -137,27 +137,37 @@ asio::awaitable<wire::Ok> Backend::log_in(wire::Login login, const Credential& c
   login.plugin = greeting_.plugin;
   login.auth = prover.begin(greeting_.plugin, greeting_.salt).bytes;
   co_await send_login(login, deadline);
+  const std::string payload = co_await prove(login.user, prover, deadline);
+  const auto ok = wire::read_ok(payload, has(wire::cap::session_track));
+  if (!ok) throw misbehaved(*upstream_, "its answer to a login is unreadable");
+  const wire::Ok known{.status = ok->status};
+  co_return known;
+}
+
+asio::awaitable<std::string> Backend::prove(std::string user, const Credential& credential, Deadline deadline) {
+  auth::Prover prover(credential, {.is_secure = is_secure(), .has_alternatives = true});
+  std::string ok = co_await prove(user, prover, deadline);
+  co_return ok;
+}
+
+asio::awaitable<std::string> Backend::prove(std::string user, auth::Prover& prover, Deadline deadline) {
   while (true) {
-    last_ok_ = co_await packet(deadline);
-    const std::uint8_t first = last_ok_.empty() ? 0xFF : static_cast<std::uint8_t>(last_ok_[0]);
-    if (const auto error = wire::read_error(last_ok_)) throw refused(*upstream_, *error);
-    if (first == 0x00) {
-      const auto ok = wire::read_ok(last_ok_, has(wire::cap::session_track));
-      if (!ok) throw misbehaved(*upstream_, "its answer to a login is unreadable");
-      co_return *ok;
-    }
+    std::string payload = co_await packet(deadline);
+    const std::uint8_t first = payload.empty() ? 0xFF : static_cast<std::uint8_t>(payload[0]);
+    if (const auto error = wire::read_error(payload)) throw refused(*upstream_, *error);
+    if (first == 0x00) co_return payload;
     auth::Prover::Reply reply;
     if (first == 0xFE) {
-      const auto request = wire::read_auth_switch(last_ok_);
+      const auto request = wire::read_auth_switch(payload);
       if (!request) throw misbehaved(*upstream_, "it asks for a form of login of before 4.1");
       reply = prover.begin(request->plugin, request->salt);
     } else if (first == 0x01) {
-      reply = prover.more(std::string_view(last_ok_).substr(1));
+      reply = prover.more(std::string_view(payload).substr(1));
     } else {
       throw misbehaved(*upstream_, "an unknown packet in a login");
     }
     if (reply.kind == auth::Prover::Reply::Kind::cannot) {
-      throw Error(Code::login_unprovable, {.object = login.user, .cause = upstream_->name() + " asks for what is not known of the account", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
+      throw Error(Code::login_unprovable, {.object = user, .cause = upstream_->name() + " asks for what is not known of the account", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
     }
     if (reply.kind == auth::Prover::Reply::Kind::send) channel_->send_packet(reply.bytes);
     auth::wipe(reply.bytes);

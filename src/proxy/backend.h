@@ -74,6 +74,8 @@ class Backend {
   asio::awaitable<void> send_login(wire::Login login, Deadline deadline);
   // The whole login by a secret.
   asio::awaitable<wire::Ok> log_in(wire::Login login, const Credential& credential, Deadline deadline);
+  // What follows upon a login, or a change of user, that was sent: until the server's OK, which it gives.
+  asio::awaitable<std::string> prove(std::string user, const Credential& credential, Deadline deadline);
   // The password, as this connection may carry it (caching_sha2_password's full authentication).
   asio::awaitable<void> send_sha2_password(const auth::Secret& password, const std::string& nonce, Deadline deadline);
   const routing::ServerFacts& facts() const { return *facts_; }
@@ -96,6 +98,7 @@ class Backend {
  private:
   Backend(std::shared_ptr<Channel> channel, const Upstream& upstream) : channel_(std::move(channel)), upstream_(&upstream), facts_(upstream.facts.get()) {}
   asio::awaitable<std::string> packet(Deadline deadline);
+  asio::awaitable<std::string> prove(std::string user, auth::Prover& prover, Deadline deadline);
   asio::awaitable<routing::Result> read_result(Deadline deadline);
   asio::awaitable<bool> read_rows(routing::Result& result, std::uint64_t columns, bool has_definitions, Deadline deadline);
   asio::awaitable<void> skip_eof(Deadline deadline);
@@ -107,7 +110,6 @@ class Backend {
   std::shared_ptr<const routing::ServerFacts> facts_;
   wire::Greeting greeting_;
   wire::Capabilities capabilities_ = 0;
-  std::string last_ok_;
 };
 
 }  // namespace godwit::proxy

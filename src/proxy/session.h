@@ -21,6 +21,7 @@
 #include "godwit/routing/session_state.h"
 #include "godwit/routing/text_statements.h"
 #include "godwit/wire/execute.h"
+#include "godwit/wire/reframing.h"
 #include "godwit/wire/requests.h"
 #include "godwit/wire/responses.h"
 #include "statements.h"
@@ -94,6 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<auth::Secret> ask_sha2_password(const std::string& salt, Deadline deadline);
   asio::awaitable<void> begin_service(std::string ok, Deadline deadline);
   asio::awaitable<void> harvest(Deadline deadline);
+  asio::awaitable<Credential> secret_behind(std::string user, std::string reply, std::string salt);
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
   asio::awaitable<void> change_user(std::string request);
@@ -115,13 +117,14 @@ class Session : public std::enable_shared_from_this<Session> {
   void on_server_end();
   void relay_requests();
   void relay_responses();
-  enum class Begin { passes, waits, replaced };
+  enum class Begin { passes, waits, replaced, reframed };
   using Request = wire::Requests::Step;
   Begin begin_request(const Request& request);
   Begin begin_query(const Request& request);
   Begin begin_prepare(const Request& request);
   Begin begin_statement(const Request& request);
   Begin begin_execute(const Request& request);
+  bool feed_reframing();
   Begin begin_process_kill(const Request& request);
   Begin begin_alone(const Request& request);
   Begin insert_types(const Request& request, const wire::ExecuteHead& head, std::string_view types, std::uint32_t server_id);
@@ -134,7 +137,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool must_go_on() const;
   std::string_view text_of(std::string_view payload) const;
   routing::Hints hints_of(std::string_view sql) const;
-  void note_hints(const routing::Hints& hints);
+  void note_hints(const routing::Hints& hints, std::string_view sql);
+  void note_tracking(std::string_view sql);
+  void answer_pings();
   Begin answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question);
   Begin begin_context();
   void expect(wire::Command command, std::uint32_t statement = 0);
@@ -165,6 +170,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> rebuild(Backend& backend, Deadline deadline);
   asio::awaitable<bool> rebuild_statements(Backend& backend, const routing::PrepareContext& fresh, Deadline deadline);
   asio::awaitable<void> run_steps(Backend& backend, const routing::Replay& plan, Deadline deadline);
+  asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
   void adopt(std::shared_ptr<Backend> backend);
   void attach();
 
@@ -191,6 +197,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Relaying.
   wire::Requests requests_;
+  std::optional<wire::Reframing> reframing_;  // the request under way is cut anew
   wire::Responses responses_;
   Statements statements_;
   std::vector<routing::PrepareContext> contexts_;  // that a statement was prepared in
@@ -213,7 +220,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // What the session is in, as far as the wire tells.
   std::uint16_t status_ = wire::status::autocommit;
   bool is_status_known_ = true;
-  bool owns_tracking_ = false;        // it has set session_track_… itself
+  bool owns_tracking_ = false;        // it has set session_track_… itself; and of that:
+  bool owns_state_change_ = false;
+  bool owns_transaction_info_ = false;
   bool has_multi_statements_ = false;
   bool is_one_shot_unknown_ = false;  // a SET TRANSACTION for the next transaction alone, and whether that has been
   bool adds_metadata_flag_ = false;   // its server does not leave definitions out, and the client expects to be told

@@ -303,7 +303,10 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
   client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
-  if (compression_) client_->start_compression(*compression_, compression_level_, worker_.compressor());
+  if (compression_) {
+    client_->start_compression(*compression_, compression_level_, worker_.compressor());
+    requests_.renumber();
+  }
   context_.registry.move(client_id_, server_->id());
   serve();
 }
@@ -378,7 +381,15 @@ void Session::begin_change_user(std::string request) {
     server_->channel().set_sequence(0);
     server_->channel().send_packet(wire::write_change_user(sent, client_capabilities_));
     client_->set_sequence(1);
-    const std::string ok = co_await relay_auth(plugin, salt, deadline);
+    // Some clients go on replying to the salt that they logged in with, whatever they are told: such a reply is no good to a server that has another.
+    std::string ok;
+    Credential own;
+    if (!has_its_salt && plugin == kNative) own = co_await secret_behind(change->user, change->auth, salt);
+    if (own.has_password || !own.stage1.is_empty()) {
+      ok = co_await server_->prove(change->user, own, deadline);
+    } else {
+      ok = co_await relay_auth(plugin, salt, deadline);
+    }
     context_.vault.leave(user_);
     user_ = change->user;
     context_.vault.enter(user_, 0);
@@ -396,6 +407,18 @@ void Session::begin_change_user(std::string request) {
     client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
     hand_back();
   });
+}
+
+// Nothing where no account of that name has this password.
+asio::awaitable<Credential> Session::secret_behind(std::string user, std::string reply, std::string salt) {
+  Credential credential;
+  credential.has_password = reply.empty();
+  if (reply.empty()) co_return credential;
+  const auto hashes = co_await worker_.steward().native_stage2s(server_->side(), user);
+  for (const auto& stage2 : hashes) {
+    if (auto stage1 = auth::recover_stage1(reply, salt, stage2)) credential.stage1 = std::move(*stage1);
+  }
+  co_return credential;
 }
 
 asio::awaitable<void> Session::serve_admin(wire::Login login, Deadline deadline) {

@@ -10,6 +10,7 @@
 #include <asio/use_awaitable.hpp>
 #include <set>
 
+#include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "session.h"
@@ -102,7 +103,7 @@ void Session::forget_state() {
   has_changed_variables_ = true;
   state_.reset();
   diagnostics_.reset();
-  owns_tracking_ = false;
+  owns_tracking_ = owns_state_change_ = owns_transaction_info_ = false;
 }
 
 void Session::begin_reset() {
@@ -191,7 +192,7 @@ void Session::add_refusals(const Census& census) {
   const auto add = [&](std::string reason, std::string object, std::string detail) { refusals_.push_back({std::move(reason), std::move(object), std::move(detail)}); };
   if (statements_.has_open_cursor()) add("open_cursor", "", "a prepared statement's cursor is open");
   if (statements_.has_long_data()) add("long_data", "", "a parameter was sent in parts, and its statement not executed yet");
-  if (statements_.is_too_large()) add("prepared_statements_too_large", "", fmt::format("their texts are over {} MiB", Statements::kTextBytesMax >> 20));
+  if (statements_.is_too_large()) add("prepared_statements_too_large", "", fmt::format("one of over 1 MiB, or {} MiB in all", Statements::kTextBytesMax >> 20));
   if (is_one_shot_unknown_) add("one_shot_transaction", "SET TRANSACTION", "whether the next transaction is still to be so is not known: begin and end one");
   const auto id = server_->id();
   if (const auto found = census.locks.find(id); found != census.locks.end()) {
@@ -309,6 +310,21 @@ asio::awaitable<bool> Session::rebuild_statements(Backend& backend, const routin
   co_return has_changed_context;
 }
 
+// The client has set its trackers itself: they are as it has set them, the proxy's own use of them included.
+asio::awaitable<void> Session::restore_tracking(Backend& backend, Deadline deadline) {
+  std::vector<std::string> statements;
+  for (const auto& [name, value] : state_->variables) {
+    if (name.rfind("session_track_", 0) == 0 && backend.facts().variables.contains(name)) statements.push_back(fmt::format("SET {} = {}", name, sql::quote_string(value)));
+  }
+  const auto results = co_await backend.run(statements, deadline);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].is_error()) {
+      refusals_ = {routing::Refusal{"target_refuses", statements[i], results[i].error}};
+      throw immovable(account_, refusals_.front());
+    }
+  }
+}
+
 asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
   const auto& from = server_->facts();
   const auto& to = backend.facts();
@@ -339,6 +355,7 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
   }
   const auto plan = routing::plan_replay(*state_, fresh, from, to, context_.replay_options);
   co_await run_steps(backend, plan, deadline);
+  if (owns_tracking_) co_await restore_tracking(backend, deadline);
   const bool has_option = (client_capabilities_ & wire::cap::multi_statements) != 0;
   if (has_option != has_multi_statements_) co_await backend.set_multi_statements(has_multi_statements_, deadline);
   const auto rebuilt = co_await read();

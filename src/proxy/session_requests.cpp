@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "godwit/util/error.h"
 #include "godwit/wire/bytes.h"
@@ -16,6 +17,7 @@ namespace {
 constexpr std::size_t kPipelineMax = 256;        // requests under way before the client is made to wait
 constexpr std::uint32_t kSniffBytes = 1024;        // of a text that are looked at
 constexpr std::size_t kHeadBytesMax = 1 << 18;   // of an execution whose types must be found
+constexpr std::size_t kKeptTextMax = 1 << 20;    // of one statement that is prepared
 constexpr std::size_t kAnsweredBytesMax = 65536;  // of a request that is not sent on as it is
 constexpr std::size_t kStatementAt = wire::kHeaderBytes + 1;
 
@@ -24,7 +26,19 @@ std::uint32_t number_at(const char* at) { return wire::Input({at, 4}).u32(); }
 }  // namespace
 
 void Session::on_client_input() {
-  if (is_served_ && !is_exclusive_ && !has_ended_) relay_requests();
+  if (!is_served_ || has_ended_) return;
+  if (!is_exclusive_) return relay_requests();
+  if (hold_ == Hold::held) answer_pings();
+}
+
+// A pool that asks whether its connections live is not kept waiting by a hold.
+void Session::answer_pings() {
+  constexpr std::string_view kPing("\x01\0\0\0\x0E", 5);
+  while (client_->input().view().substr(0, kPing.size()) == kPing) {
+    client_->input().consume(kPing.size());
+    client_->set_sequence(1);
+    client_->send_packet(wire::write_ok({.status = status_}, (client_capabilities_ & wire::cap::session_track) != 0));
+  }
 }
 
 // Whether something is under way that must come to its end before the session is at a safe point.
@@ -51,7 +65,8 @@ void Session::relay_requests() {
   auto& run = request_run_;
   run = {};
   for (bool is_waiting = false; !is_waiting && !has_ended_;) {
-    const auto step = requests_.next(client_->input().view().substr(run.at));
+    if (reframing_ && !feed_reframing()) break;
+    const auto step = requests_.next(client_->input().bytes().subspan(run.at));
     run.at += step.pass;
     if (step.event == wire::Requests::Event::file_ended) continue;
     if (step.event == wire::Requests::Event::broken) {
@@ -67,6 +82,8 @@ void Session::relay_requests() {
       case Begin::waits:
         is_waiting = true;
         break;
+      case Begin::reframed:
+        break;
       case Begin::replaced:  // all before it was sent, and what stands for it; of itself nothing is
         run.at += wire::kHeaderBytes + step.length;
         run.from = run.at;
@@ -76,7 +93,7 @@ void Session::relay_requests() {
   if (!has_ended_) {
     flush_requests();
     client_->input().consume(run.at);
-    const bool is_partial = !client_->input().is_empty() || requests_.is_inside_request();
+    const bool is_partial = !client_->input().is_empty() || requests_.is_inside_request() || reframing_;
     if (!is_partial) partial_since_ = {};
     if (is_partial && partial_since_ == Deadline{}) partial_since_ = std::chrono::steady_clock::now();
   }
@@ -188,14 +205,23 @@ routing::Hints Session::hints_of(std::string_view sql) const {
 }
 
 // What servers do not tell of. True where the statement's answer must be waited for before another begins.
-void Session::note_hints(const routing::Hints& hints) {
+void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
   if (hints.bits == 0) return;
-  if (hints.has(routing::Hint::mentions_session_track)) owns_tracking_ = true;
+  if (hints.has(routing::Hint::mentions_session_track)) note_tracking(sql);
   if (hints.has(routing::Hint::may_take_user_lock)) wire_.may_hold_user_lock = true;
   if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
   if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
   if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
   if (hints.has(routing::Hint::creates_temporary_table)) ++wire_.temporary_creates;
+}
+
+// What the client asks to be told itself is not kept from it any more.
+void Session::note_tracking(std::string_view sql) {
+  std::string text(sql.substr(0, kSniffBytes));
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (text.find("state_change") != std::string::npos) owns_state_change_ = true;
+  if (text.find("transaction_info") != std::string::npos) owns_transaction_info_ = true;
+  owns_tracking_ = true;
 }
 
 Session::Begin Session::begin_query(const Request& request) {
@@ -227,7 +253,7 @@ Session::Begin Session::begin_query(const Request& request) {
       if (text_prepare_) text_prepare_sql_ = sql;
       if (!is_context_known_) return begin_context();
     }
-    note_hints(hints);
+    note_hints(hints, sql);
   }
   expect(wire::Command::query);
   return Begin::passes;
@@ -245,19 +271,21 @@ Session::Begin Session::answer_diagnostic(const Request& request, const routing:
   return Begin::replaced;
 }
 
-// The text is kept, since the other side will have to prepare it too.
+// The text is kept, since the other side will have to prepare it too; one of megabytes streams by, and keeps its session where it is.
 Session::Begin Session::begin_prepare(const Request& request) {
   if (!is_whole(request)) {
-    if (request.length >= wire::kFrameMax || request.length > Statements::kTextBytesMax) {
-      refuse(1153, "08S01", "a statement to prepare is larger than the proxy keeps");
-      return Begin::waits;
+    if (request.length > kKeptTextMax) {
+      if (!is_context_known_) return begin_context();
+      statements_.begin({}, context_id_, Statements::Text::too_long);
+      expect(wire::Command::stmt_prepare);
+      return Begin::passes;
     }
     client_->want(wire::kHeaderBytes + request.length);
     return Begin::waits;
   }
   if (!is_context_known_) return begin_context();
   const std::string_view sql = seen(request).substr(1);
-  note_hints(hints_of(sql));
+  note_hints(hints_of(sql), sql);
   statements_.begin(std::string(sql), context_id_);
   expect(wire::Command::stmt_prepare);
   return Begin::passes;
@@ -328,26 +356,33 @@ Session::Begin Session::begin_execute(const Request& request) {
 
 // The first execution on a server that has never seen the types, by a client that has sent them to another one.
 Session::Begin Session::insert_types(const Request& request, const wire::ExecuteHead& head, std::string_view types, std::uint32_t server_id) {
-  if (request.length + types.size() >= wire::kFrameMax) {
-    if (!is_whole(request) && request.length < wire::kFrameMax) {
-      client_->want(wire::kHeaderBytes + request.length);
-      return Begin::waits;
-    }
-    refuse(1153, "08S01", "an execution of over 16 MiB without its parameters' types cannot follow a move");
-    return Begin::waits;
-  }
   const std::string_view payload = seen(request);
-  if (!is_whole(request)) {
-    client_->want(wire::kHeaderBytes + request.length);
-    return Begin::waits;
-  }
   std::string changed(payload.substr(0, head.types_at));
   wire::overwrite(changed.data() + 1, server_id, 4);
   const bool is_bulk = static_cast<wire::Command>(payload[0]) == wire::Command::stmt_bulk_execute;
   changed[head.flag_at] = static_cast<char>(is_bulk ? changed[head.flag_at] | static_cast<char>(0x80) : 1);
   changed += types;
-  changed += payload.substr(head.types_at);
-  return replace(request, changed);
+  flush_requests();
+  edited_.clear();
+  reframing_.emplace(changed, head.types_at, request.length, edited_);
+  server_->channel().write(edited_);
+  request_run_.at += wire::kHeaderBytes + head.types_at;
+  request_run_.from = request_run_.at;
+  return Begin::reframed;
+}
+
+// True when the packet has ended.
+bool Session::feed_reframing() {
+  auto& run = request_run_;
+  auto data = client_->input().view().substr(run.at);
+  const std::size_t before = data.size();
+  edited_.clear();
+  const bool has_ended = reframing_->feed(data, edited_);
+  server_->channel().write(edited_);
+  run.at += before - data.size();
+  run.from = run.at;
+  if (has_ended) reframing_.reset();
+  return has_ended;
 }
 
 Session::Begin Session::begin_process_kill(const Request& request) {

@@ -65,7 +65,7 @@ void Session::see_response(const Response& step) {
       see_prepared(step);
       break;
     case wire::Responses::Event::file_request:
-      requests_.begin_file();
+      requests_.begin_file(static_cast<std::uint8_t>(server_->channel().input().view()[response_run_.at + 3] + 1));
       break;
     case wire::Responses::Event::metadata:
       see_metadata(step);
@@ -120,7 +120,7 @@ void Session::see_ok(const Response& step) {
   const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
   kept_.clear();
   const bool is_changed = !ok->trackers.empty() && see_trackers(ok->trackers, kept_);
-  const bool is_other_form = !is_tracking_client && (server_->capabilities() & wire::cap::session_track) != 0 && (!ok->info.empty() || !ok->trackers.empty() || (ok->status & wire::status::session_state_changed) != 0);
+  const bool is_other_form = !is_tracking_client && (server_->capabilities() & wire::cap::session_track) != 0 && (!ok->trackers.empty() || (ok->status & wire::status::session_state_changed) != 0);
   if (!is_changed && !is_other_form) return;
   if (is_changed) ok->trackers = kept_;
   replace_packet(step, wire::write_ok(*ok, is_tracking_client));
@@ -146,20 +146,20 @@ bool Session::see_trackers(std::string_view trackers, std::string& kept) {
       case wire::Tracker::state_change:
         is_context_known_ = false;
         has_changed_variables_ = true;
-        is_ours = !owns_tracking_;
+        is_ours = !owns_state_change_;
         break;
       case wire::Tracker::transaction_characteristics: {
         wire::Input in(data);
         wire_.transaction_characteristics = in.lenenc_string();
         is_one_shot_unknown_ = false;
-        is_ours = !owns_tracking_;
+        is_ours = !owns_transaction_info_;
         break;
       }
       case wire::Tracker::transaction_state: {
         wire::Input in(data);
         const auto text = in.lenenc_string();
         wire_.has_table_locks = text.size() == 8 && text[7] == 'L';
-        is_ours = !owns_tracking_;
+        is_ours = !owns_transaction_info_;
         break;
       }
       case wire::Tracker::gtids:

@@ -13,6 +13,8 @@ std::uint32_t Statements::add(std::uint32_t server_id, std::uint16_t parameters)
   if (!preparing_.empty()) {
     statement.sql = std::move(preparing_.front().sql);
     statement.context = preparing_.front().context;
+    statement.is_text_kept = preparing_.front().text == Text::kept;
+    if (!statement.is_text_kept) ++not_kept_;
     preparing_.pop_front();
   }
   text_bytes_ += statement.sql.size();
@@ -26,13 +28,14 @@ void Statements::close(std::uint32_t client_id) {
   set_cursor(found->second, false);
   set_long_data(found->second, false);
   text_bytes_ -= found->second.sql.size();
+  if (!found->second.is_text_kept) --not_kept_;
   all_.erase(found);
 }
 
 void Statements::clear() {
   all_.clear();
   preparing_.clear();
-  cursors_ = long_data_ = text_bytes_ = 0;
+  cursors_ = long_data_ = text_bytes_ = not_kept_ = 0;
   last_ = 0;
 }
 

@@ -19,6 +19,7 @@ struct Statement {
   std::uint64_t definitions = 0;
   std::string types;         // of its parameters, as the client sent them last
   ContextId context = 0;
+  bool is_text_kept = true;
   bool lacks_types = false;  // its server has never seen them: it was prepared there by the proxy
   bool has_long_data = false;
   bool has_cursor = false;
@@ -30,11 +31,12 @@ struct Statement {
 
 class Statements {
  public:
-  // Of all texts kept, together: above it the session stays where it is.
+  // Of all texts, together: above it the session stays where it is.
   static constexpr std::size_t kTextBytesMax = std::size_t{16} << 20;
 
   // The text of a statement that is being prepared, told before its answer comes; answers come in order.
-  void begin(std::string sql, ContextId context) { preparing_.push_back({std::move(sql), context}); }
+  enum class Text { kept, too_long };
+  void begin(std::string sql, ContextId context, Text text = Text::kept) { preparing_.push_back({std::move(sql), context, text}); }
   bool is_preparing() const { return !preparing_.empty(); }
   // Its answer: the client's number for it.
   std::uint32_t add(std::uint32_t server_id, std::uint16_t parameters);
@@ -53,12 +55,13 @@ class Statements {
   void set_long_data(Statement& statement, bool is_pending);
   bool has_open_cursor() const { return cursors_ > 0; }
   bool has_long_data() const { return long_data_ > 0; }
-  bool is_too_large() const { return text_bytes_ > kTextBytesMax; }
+  bool is_too_large() const { return text_bytes_ > kTextBytesMax || not_kept_ > 0; }
 
  private:
   struct Preparing {
     std::string sql;
     ContextId context = 0;
+    Text text = Text::kept;
   };
   std::unordered_map<std::uint32_t, Statement> all_;
   std::deque<Preparing> preparing_;
@@ -67,6 +70,7 @@ class Statements {
   std::size_t cursors_ = 0;
   std::size_t long_data_ = 0;
   std::size_t text_bytes_ = 0;
+  std::size_t not_kept_ = 0;
 };
 
 }  // namespace godwit::proxy

@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "godwit/auth/native.h"
+#include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 
 namespace godwit::proxy {
@@ -111,6 +112,18 @@ asio::awaitable<std::optional<std::string>> Steward::native_stage2(db::Side side
     }
     const auto found = it.stage2.find(account);
     return found == it.stage2.end() ? std::nullopt : std::optional(found->second);
+  };
+  co_return co_await ask(side, find);
+}
+
+asio::awaitable<std::vector<std::string>> Steward::native_stage2s(db::Side side, std::string user) {
+  const auto find = [&user](db::Connection& connection) {
+    std::vector<std::string> found;
+    const auto rows = connection.query("SELECT authentication_string FROM mysql.user WHERE user = " + sql::quote_string(user));
+    for (const auto& row : rows.rows) {
+      if (auto stage2 = auth::stage2_of(row[0].value_or(""))) found.push_back(std::move(*stage2));
+    }
+    return found;
   };
   co_return co_await ask(side, find);
 }

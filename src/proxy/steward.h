@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "godwit/db/connection.h"
 #include "godwit/routing/census.h"
@@ -36,6 +37,8 @@ class Steward {
   asio::awaitable<std::shared_ptr<const Census>> census(db::Side side);
   // SHA1(SHA1(password)) as the server stores it of an account, where it does.
   asio::awaitable<std::optional<std::string>> native_stage2(db::Side side, std::string account);
+  // The same of all accounts of that name, whatever their host.
+  asio::awaitable<std::vector<std::string>> native_stage2s(db::Side side, std::string user);
   // Ends the statement that a session has under way.
   asio::awaitable<void> kill(db::Side side, std::uint64_t id);
 

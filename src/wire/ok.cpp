@@ -11,13 +11,9 @@ std::optional<Ok> read_ok(std::string_view payload, bool has_session_track) {
   it.status = in.u16();
   it.warnings = in.u16();
   if (!in.is_good()) return std::nullopt;
-  if (!has_session_track) {
-    it.info = in.rest();
-    return it;
-  }
   // An empty text may be left out altogether.
   if (in.left() > 0) it.info = in.lenenc_string();
-  if ((it.status & status::session_state_changed) != 0 && in.left() > 0) it.trackers = in.lenenc_string();
+  if (has_session_track && (it.status & status::session_state_changed) != 0 && in.left() > 0) it.trackers = in.lenenc_string();
   if (!in.is_good()) return std::nullopt;
   return it;
 }
@@ -31,10 +27,6 @@ std::string write_ok(const Ok& ok, bool has_session_track) {
   constexpr unsigned kChanged = status::session_state_changed;
   put(out, has_trackers ? ok.status | kChanged : ok.status & ~kChanged, 2);
   put(out, ok.warnings, 2);
-  if (!has_session_track) {
-    out += ok.info;
-    return out;
-  }
   if (!ok.info.empty() || has_trackers) put_lenenc_string(out, ok.info);
   if (has_trackers) put_lenenc_string(out, ok.trackers);
   return out;

@@ -1,8 +1,8 @@
-// Where each request of a client begins and ends. Pure; one for each client. What is in a local file, or in the conversation of a change of user, is no request.
+// Where each request of a client begins and ends. Pure; one for each client. What is in a local file is no request.
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+#include <span>
 
 #include "godwit/wire/protocol.h"
 
@@ -13,7 +13,6 @@ class Requests {
   enum class Event : std::uint8_t {
     none,       // more bytes are needed
     command,    // the first frame of a request begins at `pass`; go on by begin()
-    packet,     // a packet of a conversation (auth), whole, at `pass`; go on by begin()
     file_ended,  // the local file's last packet has passed
     broken,     // an empty request, or a sequence number that is none
   };
@@ -24,24 +23,29 @@ class Requests {
     Event event = Event::none;
   };
   // `data` begins where the last step and the bytes passed since ended.
-  Step next(std::string_view data);
+  Step next(std::span<char> data);
   // The frame that next() showed is taken: its header and payload pass with the next calls.
   void begin(std::uint32_t length);
-  // Bytes of the frame, from its header on, that the caller has dealt with himself.
-  void skip(std::size_t bytes) { skip_ -= bytes; }
+  // Inside compression the packets' own numbers mean nothing (layer/compression.h): they are made anew, in place.
+  void renumber() { is_renumbering_ = true; }
+  // Behind the server's request for a local file, which has the number before it.
+  void begin_file(std::uint8_t sequence) {
+    mode_ = Mode::file;
+    sequence_ = sequence;
+  }
 
   bool is_between() const { return skip_ == 0 && !continues_ && mode_ == Mode::commands; }
   bool is_inside_request() const { return skip_ > 0 || continues_; }
 
-  void begin_file() { mode_ = Mode::file; }
-  void begin_conversation() { mode_ = Mode::conversation; }
-  void end_conversation() { mode_ = Mode::commands; }
-
  private:
-  enum class Mode : std::uint8_t { commands, file, conversation };
+  void number(std::span<char> header);
+
+  enum class Mode : std::uint8_t { commands, file };
   std::uint64_t skip_ = 0;
   bool continues_ = false;
   bool was_full_ = false;  // the file's last frame has another behind it
+  bool is_renumbering_ = false;
+  std::uint8_t sequence_ = 0;  // of the next frame
   Mode mode_ = Mode::commands;
 };
 
