@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -86,28 +88,36 @@ struct Request {
 };
 
 // `file_after`: the server asks for a local file when it has seen so many requests.
-inline std::vector<Request> replay_requests(std::string_view bytes, const NextPiece& next, std::size_t file_after = 0) {
-  wire::Requests requests;
+struct RequestsReplayed {
   std::vector<Request> found;
+  std::string bytes;  // as they go on
+  bool operator==(const RequestsReplayed&) const = default;
+};
+
+inline RequestsReplayed replay_requests(std::string_view sent, const NextPiece& next, std::size_t file_after = 0, bool is_renumbering = false) {
+  wire::Requests requests;
+  if (is_renumbering) requests.renumber();
+  RequestsReplayed replayed{.found = {}, .bytes = std::string(sent)};
+  auto& [found, bytes] = replayed;
   std::size_t gone = 0;
   std::size_t there = 0;
   while (there < bytes.size()) {
     there = std::min(bytes.size(), there + std::min(next(), bytes.size()));
     while (true) {
-      const auto data = bytes.substr(gone, there - gone);
+      const auto data = std::span(bytes).subspan(gone, there - gone);
       const auto step = requests.next(data);
       demand(step.pass <= data.size() && step.available <= data.size() - step.pass, "more is taken than there is");
       gone += step.pass;
       if (step.event == wire::Requests::Event::none) break;
       found.push_back({step.event, gone, step.length});
-      if (step.event == wire::Requests::Event::broken) return found;
+      if (step.event == wire::Requests::Event::broken) return replayed;
       if (step.event == wire::Requests::Event::file_ended) continue;
       demand(step.available > wire::kHeaderBytes, "a request is shown before its command is there");
       requests.begin(step.length);
-      if (found.size() == file_after) requests.begin_file();
+      if (found.size() == file_after) requests.begin_file(2);
     }
   }
-  return found;
+  return replayed;
 }
 
 }  // namespace godwit::test

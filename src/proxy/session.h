@@ -20,6 +20,7 @@
 #include "godwit/routing/replay.h"
 #include "godwit/routing/session_state.h"
 #include "godwit/routing/text_statements.h"
+#include "godwit/routing/user_locks.h"
 #include "godwit/wire/execute.h"
 #include "godwit/wire/reframing.h"
 #include "godwit/wire/requests.h"
@@ -143,6 +144,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string_view text_of(std::string_view payload) const;
   routing::Hints hints_of(std::string_view sql) const;
   void note_hints(const routing::Hints& hints, std::string_view sql);
+  void note_temporary_table(const std::string& name, ContextId context);
   void note_tracking(std::string_view sql);
   void answer_pings();
   Begin answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question);
@@ -179,6 +181,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> run_steps(Backend& backend, const routing::Replay& plan, Deadline deadline);
   asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
   void adopt(std::shared_ptr<Backend> backend);
+  void settle_move();
   void attach();
 
   Worker& worker_;
@@ -211,10 +214,13 @@ class Session : public std::enable_shared_from_this<Session> {
   ContextId context_id_ = 0;                        // of these, the one now, where it is known
   bool is_context_known_ = false;
   routing::TextStatements text_statements_;
+  routing::UserLocks user_locks_;
+  std::optional<std::string> temporary_table_;  // that the statement under way makes; its answer is the next
   std::optional<routing::TextPrepare> text_prepare_;  // whose answer is the next
   std::string text_prepare_sql_;
   std::string edited_;  // a packet in another's place
-  std::string kept_;
+  std::string kept_;     // of the trackers of an OK
+  std::string changed_;  // a payload
   bool replaced_ = false;
   // The run of bytes that goes on as it came: from, and up to where it was looked at.
   struct Run {
@@ -231,6 +237,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool owns_state_change_ = false;
   bool owns_transaction_info_ = false;
   bool has_multi_statements_ = false;
+  bool has_savepoint_ = false;        // outside of a transaction, as far as the server tells: it does so while autocommit is off
   bool is_one_shot_unknown_ = false;  // a SET TRANSACTION for the next transaction alone, and whether that has been
   bool adds_metadata_flag_ = false;   // its server does not leave definitions out, and the client expects to be told
   bool has_changed_variables_ = true;  // since the last pull, as far as the server tells

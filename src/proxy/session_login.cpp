@@ -560,7 +560,7 @@ SessionRow Session::row() const {
 
 // Why it is at no safe point.
 std::string Session::what_it_is_in() const {
-  if ((status_ & wire::status::in_transaction) != 0) return wire_.transaction_characteristics.rfind("XA", 0) == 0 ? "xa" : "transaction";
+  if ((status_ & wire::status::in_transaction) != 0 || has_savepoint_) return wire_.transaction_characteristics.rfind("XA", 0) == 0 ? "xa" : "transaction";
   if (wire_.has_table_locks) return "table_lock";
   if (statements_.has_open_cursor()) return "open_cursor";
   if (statements_.has_long_data()) return "long_data";

@@ -100,7 +100,9 @@ Session::Begin Session::begin_context() {
 void Session::forget_state() {
   statements_.clear();
   text_statements_.clear();
+  user_locks_.clear();
   wire_ = {};
+  has_savepoint_ = false;
   is_context_known_ = is_one_shot_unknown_ = false;
   has_changed_variables_ = true;
   state_.reset();
@@ -137,17 +139,22 @@ void Session::hold() {
 }
 
 void Session::release() {
-  if (previous_) {
-    previous_->quit();
-    previous_.reset();
-    ++moves_;
-  }
+  if (previous_) settle_move();
   const bool was_held = hold_ == Hold::held;
   hold_ = Hold::none;
   if (!was_held) return;
   const auto held = std::chrono::steady_clock::now() - held_since_;
   worker_.note_hold(*this, held);
   hand_back();
+}
+
+// It stays there. What was read of it is in its old server's words.
+void Session::settle_move() {
+  previous_->quit();
+  previous_.reset();
+  ++moves_;
+  state_.reset();
+  was_changed_ = has_changed_variables_ = true;
 }
 
 void Session::refuse_move(std::vector<routing::Refusal> refusals) {
@@ -166,7 +173,11 @@ void Session::let_go_on() {
 
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto& facts = server_->facts();
-  if (state_ && !was_changed_) co_return;
+  if (state_ && !was_changed_) {  // what a MOVE met with on the other side may be mended by now
+    refusals_ = routing::refusals(facts, *state_);
+    add_refusals(census);
+    co_return;
+  }
   wire_.is_in_transaction = (status_ & wire::status::in_transaction) != 0;
   wire_.text_prepares = text_statements_.prepares();
   wire_.text_deallocates = text_statements_.deallocates();
@@ -183,7 +194,9 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
     routing::read_follow_up(facts, followed, state);
   }
   state_ = options.is_light ? routing::merge(*state_, std::move(state)) : std::move(state);
-  diagnostics_ = state_->diagnostics;  // the pull has wiped them out on the server
+  // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
+  if (!diagnostics_) diagnostics_ = state_->diagnostics;
+  state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
   refusals_ = routing::refusals(facts, *state_);
   add_refusals(census);
@@ -355,12 +368,18 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
     co_await run_steps(backend, plan, deadline);
     fresh = routing::after_context(std::move(fresh));
   }
-  const auto plan = routing::plan_replay(*state_, fresh, from, to, context_.replay_options);
+  auto plan = routing::plan_replay(*state_, fresh, from, to, context_.replay_options);
+  // A one-shot SET TRANSACTION is used up by what reads the session: after all that, and looked at no more.
+  const auto is_one_shot = [](const routing::Step& step) { return step.object == "SET TRANSACTION"; };
+  routing::Replay last;
+  std::copy_if(plan.steps.begin(), plan.steps.end(), std::back_inserter(last.steps), is_one_shot);
+  std::erase_if(plan.steps, is_one_shot);
   co_await run_steps(backend, plan, deadline);
   if (owns_tracking_) co_await restore_tracking(backend, deadline);
   const bool has_option = (client_capabilities_ & wire::cap::multi_statements) != 0;
   if (has_option != has_multi_statements_) co_await backend.set_multi_statements(has_multi_statements_, deadline);
-  const auto rebuilt = co_await read();
+  auto rebuilt = co_await read();
+  rebuilt.wire.transaction_characteristics = state_->wire.transaction_characteristics;
   const auto differences = routing::compare(*state_, rebuilt, from, to, context_.replay_options);
   if (!differences.empty()) {
     const auto& difference = differences.front();
@@ -375,6 +394,7 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
     refusals_ = {refusal};
     throw immovable(account_, refusal);
   }
+  co_await run_steps(backend, last, deadline);
 }
 
 asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
@@ -449,11 +469,7 @@ void Session::begin_shuttle() {
         co_await pull(*census, soon());
         if (refusals_.empty()) {
           co_await move(other(server_->side()), soon());
-          if (previous_) {
-            previous_->quit();
-            previous_.reset();
-            ++moves_;
-          }
+          if (previous_) settle_move();
         } else {
           refuse_move(refusals_);
           log::debug("session {} stays: {} {} {}", client_id_, refusals_[0].reason, refusals_[0].object, refusals_[0].detail);

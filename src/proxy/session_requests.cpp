@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/wire/bytes.h"
@@ -57,7 +58,7 @@ void Session::answer_pings() {
 // Whether something is under way that must come to its end before the session is at a safe point.
 bool Session::must_go_on() const {
   const bool is_in_transaction = is_status_known_ && (status_ & wire::status::in_transaction) != 0;
-  return is_in_transaction || wire_.has_table_locks || statements_.has_long_data() || statements_.has_open_cursor();
+  return is_in_transaction || has_savepoint_ || wire_.has_table_locks || statements_.has_long_data() || statements_.has_open_cursor();
 }
 
 bool Session::may_begin() const {
@@ -229,11 +230,29 @@ routing::Hints Session::hints_of(std::string_view sql) const {
 void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
   if (hints.bits == 0) return;
   if (hints.has(routing::Hint::mentions_session_track)) note_tracking(sql);
-  if (hints.has(routing::Hint::may_take_user_lock)) wire_.may_hold_user_lock = true;
+  if (hints.has(routing::Hint::may_take_user_lock)) {
+    user_locks_.saw(sql, (status_ & wire::status::no_backslash_escapes) == 0);
+    wire_.user_lock_names = user_locks_.names();
+    wire_.may_hold_user_lock = user_locks_.has_unknown();
+  }
   if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
   if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
   if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
-  if (hints.has(routing::Hint::creates_temporary_table)) ++wire_.temporary_creates;
+  // Such a transaction has begun, and no flag says so.
+  constexpr std::uint16_t kSeen = wire::status::autocommit | wire::status::in_transaction;
+  if (hints.has(routing::Hint::savepoint) && (status_ & kSeen) == 0) has_savepoint_ = true;
+  if (hints.has(routing::Hint::ends_transaction)) has_savepoint_ = false;
+}
+
+// Once it is there, with its schema: the session may be in another one later. One that nobody has seen by name is counted by the server alone.
+void Session::note_temporary_table(const std::string& name, ContextId context) {
+  const bool has_schema = name.find("`.`") != std::string::npos;
+  const auto& schema = contexts_[context].schema;
+  if (!has_schema && !schema) return;
+  std::string whole = has_schema ? name : sql::quote_identifier(*schema) + "." + name;
+  ++wire_.temporary_creates;
+  auto& all = wire_.temporary_tables;
+  if (std::find(all.begin(), all.end(), whole) == all.end()) all.push_back(std::move(whole));
 }
 
 // What the client asks to be told itself is not kept from it any more.
@@ -273,6 +292,11 @@ Session::Begin Session::begin_query(const Request& request) {
       text_prepare_ = routing::text_prepare_of(sql);
       if (text_prepare_) text_prepare_sql_ = sql;
       if (!is_context_known_) return begin_context();
+    }
+    if (hints.has(routing::Hint::creates_temporary_table)) {
+      if (!responses_.is_empty()) return Begin::waits;
+      if (!is_context_known_) return begin_context();
+      temporary_table_ = routing::temporary_table_of(sql);
     }
     note_hints(hints, sql);
   }

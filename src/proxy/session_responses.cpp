@@ -97,6 +97,7 @@ void Session::replace_packet(const Response& step, std::string_view payload) {
 void Session::see_status(std::uint16_t status) {
   status_ = status;
   is_status_known_ = true;
+  if ((status & wire::status::in_transaction) != 0) has_savepoint_ = false;  // from here on the flag tells
 }
 
 void Session::see_ok(const Response& step) {
@@ -108,7 +109,10 @@ void Session::see_ok(const Response& step) {
     wire_.warnings = eof->warnings;
     wire_.row_count = -1;
     // MariaDB loses what it would have told with it: another context, or that a one-shot SET TRANSACTION is used up now.
-    if ((eof->status & wire::status::session_state_changed) != 0) is_context_known_ = false;
+    if ((eof->status & wire::status::session_state_changed) != 0) {
+      is_context_known_ = false;
+      has_changed_variables_ = true;
+    }
     if (!wire_.transaction_characteristics.empty() && (eof->status & wire::status::in_transaction) == 0) is_one_shot_unknown_ = true;
     return;
   }
@@ -123,7 +127,9 @@ void Session::see_ok(const Response& step) {
   const bool is_other_form = !is_tracking_client && (server_->capabilities() & wire::cap::session_track) != 0 && (!ok->trackers.empty() || (ok->status & wire::status::session_state_changed) != 0);
   if (!is_changed && !is_other_form) return;
   if (is_changed) ok->trackers = kept_;
-  replace_packet(step, wire::write_ok(*ok, is_tracking_client));
+  changed_.clear();
+  wire::append_ok(changed_, *ok, is_tracking_client);
+  replace_packet(step, changed_);
 }
 
 bool Session::see_trackers(std::string_view trackers, std::string& kept) {
@@ -178,6 +184,8 @@ void Session::see_prepared(const Response& step) {
   in.u16();
   const std::uint16_t parameters = in.u16();
   const std::uint32_t id = statements_.add(server_id, parameters);
+  Statement& statement = *statements_.find(id);
+  statement.temporary_table = routing::temporary_table_of(statement.sql).value_or("");
   wire::overwrite(server_->channel().input().bytes().data() + response_run_.at + kStatementAt, id, 4);
   static_cast<void>(step);
 }
@@ -185,9 +193,9 @@ void Session::see_prepared(const Response& step) {
 // A client that keeps definitions expects to be told whether they follow; a server that was not asked to keep them does not say: they always do.
 void Session::see_metadata(const Response& step) {
   if (!adds_metadata_flag_) return;
-  std::string payload(payload_of(step));
-  payload.push_back('\x01');
-  replace_packet(step, payload);
+  changed_ = payload_of(step);
+  changed_.push_back('\x01');
+  replace_packet(step, changed_);
 }
 
 void Session::on_answered(bool is_error) {
@@ -200,6 +208,10 @@ void Session::on_answered(bool is_error) {
     Statement* statement = statements_.find(answered.statement == wire::kLastPrepared ? statements_.last() : answered.statement);
     const bool is_open = !is_error && (status_ & wire::status::cursor_exists) != 0 && (status_ & wire::status::last_row_sent) == 0;
     if (statement != nullptr) statements_.set_cursor(*statement, is_open);
+    if (statement != nullptr && !is_error && !statement->temporary_table.empty()) note_temporary_table(statement->temporary_table, statement->context);
+  } else if (command == wire::Command::query && temporary_table_) {
+    if (!is_error) note_temporary_table(*temporary_table_, context_id_);
+    temporary_table_.reset();
   } else if (command == wire::Command::query && text_prepare_) {
     if (!is_error) text_statements_.ran(*text_prepare_, text_prepare_sql_, contexts_[context_id_]);
     text_prepare_.reset();

@@ -18,6 +18,7 @@ struct Statement {
   std::uint32_t server_id = 0;
   std::uint16_t parameters = 0;
   std::uint64_t definitions = 0;
+  std::string temporary_table;  // that it makes
   std::string types;         // of its parameters, as the client sent them last
   ContextId context = 0;
   bool is_kept = true;       // text and types; else it cannot be prepared again

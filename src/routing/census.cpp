@@ -4,6 +4,7 @@
 
 #include "cells.h"
 #include "godwit/util/text.h"
+#include "pull.h"
 
 namespace godwit::routing {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 constexpr std::size_t kStatementTextBytes = 1024;
 
 constexpr std::string_view kOfThreads = " JOIN performance_schema.threads t ON t.THREAD_ID = ";
-constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
 
 std::string performance_schema_locks() {
   return std::string("SELECT t.PROCESSLIST_ID, m.OBJECT_TYPE, m.LOCK_TYPE, CONCAT_WS('.', m.OBJECT_SCHEMA, m.OBJECT_NAME), m.LOCK_DURATION "
@@ -41,6 +41,8 @@ std::string reason_of(std::string_view object, std::string_view mode, std::strin
     return is_of_statement ? "" : "backup_lock";
   }
   if (!has_prefix(object, "TABLE") || has_prefix(object, "TABLESPACE")) return "";
+  // Of a transaction, or of a look at performance_schema under autocommit=0, which is none.
+  if (duration == "TRANSACTION" && (mode == "SHARED_READ" || mode == "SHARED_WRITE")) return "";
   if (duration == "EXPLICIT" || mode == "MDL_SHARED_READ") return "handler";
   if (mode == "MDL_SHARED_HIGH_PRIO") return "backup_lock";
   return "table_lock";
@@ -100,6 +102,16 @@ std::map<std::uint64_t, std::uint64_t> read_temporary_tables(const Result& resul
   std::map<std::uint64_t, std::uint64_t> tables;
   for (std::size_t i = 0; i < result.rows.size(); ++i) tables[number_cell(result.rows, i, 0)] += number_cell(result.rows, i, 1);
   return tables;
+}
+
+// A session that has created no table at all has no temporary one: what is booked on it is a permanent MEMORY table.
+std::vector<Refusal> census_refusals(const SessionState& state, const std::vector<HeldLock>& locks, std::uint64_t temporary_tables) {
+  std::vector<Refusal> all;
+  for (const auto& lock : locks) all.push_back({lock.reason, lock.object, "the session holds the lock"});
+  const bool is_counted = state.counters.contains("com_create_table") && !state.wire.has_flushed_status;
+  const bool has_created = !is_counted || counter(state, "com_create_table") > 0;
+  if (temporary_tables > 0 && has_created) all.push_back({"temporary_table", "", "the rows of a temporary table exist on the old server only"});
+  return all;
 }
 
 std::optional<std::string> named_statements_statement(const ServerFacts& facts) {

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
 
 // Answers in the order of facts_statements().
-enum Slot : std::size_t { variables, variables_without_metadata, collations, charsets, clock, lock_plugin, lock_instrument, slots };
+enum Slot : std::size_t { variables, variables_without_metadata, collations, charsets, clock, lock_plugin, lock_instrument, lock_routines, slots };
 
 const Result& slot(std::span<const Result> results, Slot which) {
   static const Result kNone;
@@ -59,19 +59,21 @@ void read_default_collations(const Result& result, ServerFacts& facts) {
   }
 }
 
+// Variables that only sessions have have no global value: the admin session's own, which it never sets, is taken for the default.
 std::string variables_sql(Flavour flavour) {
   if (flavour == Flavour::mariadb) {
-    return "SELECT VARIABLE_NAME, READ_ONLY, VARIABLE_TYPE, IF(VARIABLE_SCOPE = 'SESSION', HEX(GLOBAL_VALUE), NULL) "
+    return "SELECT VARIABLE_NAME, READ_ONLY, VARIABLE_TYPE, HEX(IF(VARIABLE_SCOPE = 'SESSION', GLOBAL_VALUE, SESSION_VALUE)) "
            "FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_SCOPE LIKE 'SESSION%'";
   }
-  return "SELECT m.VARIABLE_NAME, 'NO', m.DATA_TYPE, HEX(g.VARIABLE_VALUE) FROM performance_schema.variables_metadata m "
-         "LEFT JOIN performance_schema.global_variables g ON g.VARIABLE_NAME = m.VARIABLE_NAME WHERE m.VARIABLE_SCOPE LIKE 'SESSION%'";
+  return "SELECT m.VARIABLE_NAME, 'NO', m.DATA_TYPE, HEX(COALESCE(g.VARIABLE_VALUE, s.VARIABLE_VALUE)) FROM performance_schema.variables_metadata m "
+         "LEFT JOIN performance_schema.global_variables g ON g.VARIABLE_NAME = m.VARIABLE_NAME "
+         "LEFT JOIN performance_schema.session_variables s ON s.VARIABLE_NAME = m.VARIABLE_NAME WHERE m.VARIABLE_SCOPE LIKE 'SESSION%'";
 }
 
 // MySQL before 9.0 has no variables_metadata: what a thread has a value of is a variable of sessions.
 std::string variables_without_metadata_sql(Flavour flavour) {
   if (flavour == Flavour::mariadb) return "DO 0";
-  return "SELECT t.VARIABLE_NAME, 'NO', '', HEX(g.VARIABLE_VALUE) FROM performance_schema.variables_by_thread t "
+  return "SELECT t.VARIABLE_NAME, 'NO', '', HEX(COALESCE(g.VARIABLE_VALUE, t.VARIABLE_VALUE)) FROM performance_schema.variables_by_thread t "
          "LEFT JOIN performance_schema.global_variables g ON g.VARIABLE_NAME = t.VARIABLE_NAME WHERE t.THREAD_ID = "
          "(SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = CONNECTION_ID())";
 }
@@ -88,6 +90,9 @@ std::vector<std::string> facts_statements(Flavour flavour) {
   all[clock] = "SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))";
   all[lock_plugin] = is_mariadb ? "SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'METADATA_LOCK_INFO' AND PLUGIN_STATUS = 'ACTIVE'" : "DO 0";
   all[lock_instrument] = "SELECT ENABLED FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'";
+  all[lock_routines] =
+      "SELECT (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA <> 'sys' AND ROUTINE_DEFINITION LIKE '%GET_LOCK%') + "
+      "(SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE ACTION_STATEMENT LIKE '%GET_LOCK%')";
   return all;
 }
 
@@ -108,6 +113,7 @@ ServerFacts read_facts(Flavour flavour, db::Version version, std::span<const Res
   facts.has_metadata_lock_info = number_cell(slot(results, lock_plugin).rows, 0, 0) > 0;
   facts.has_metadata_locks = ascii_cell(slot(results, lock_instrument).rows, 0, 0) == "YES";
   facts.has_performance_schema = !slot(results, lock_instrument).rows.empty();
+  facts.routines_with_user_locks = number_cell(slot(results, lock_routines).rows, 0, 0);
   return facts;
 }
 

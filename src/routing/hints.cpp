@@ -19,8 +19,8 @@ class Pass {
     while (first.kind != Token::Kind::end) {
       const bool is_done = statement(first);
       if (is_done && !options_.takes_several_statements) return hints_;
-      if (!is_done) add(Hint::is_cut, is_cut_ && rest());
-      if (is_done && !skip_statement()) break;
+      const bool is_at_end = is_done ? skip_statement() : rest();
+      if (is_at_end) break;
       first = tokens_.next();
       while (first.is_sign(';')) first = tokens_.next();
       add(Hint::several_statements, first.kind != Token::Kind::end);
@@ -35,12 +35,12 @@ class Pass {
     if (is_so) hints_.bits |= static_cast<std::uint32_t>(hint);
   }
 
-  // To the statement's end, without looking. False at the end of the text.
+  // To the statement's end, without looking. True at the end of the text.
   bool skip_statement() {
     Token token = last_;
     while (token.kind != Token::Kind::end && !token.is_sign(';')) token = tokens_.next();
     last_ = token;
-    return token.kind != Token::Kind::end;
+    return token.kind == Token::Kind::end;
   }
 
   // Looks at each word up to the statement's end. True at the end of the text.

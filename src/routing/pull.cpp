@@ -1,6 +1,7 @@
 // The order of a pull. SHOW WARNINGS keeps FOUND_ROWS and the warnings, so it is first; FOUND_ROWS() destroys both, and on MySQL adds a
 // warning of its own, so it is second. Whatever reads a table in information_schema or performance_schema comes after.
-// Every SELECT has a LIMIT: without one it would be cut by the session's own sql_select_limit.
+// Every SELECT has a LIMIT: without one it would be cut by the session's own sql_select_limit. Those of lists must not fail because of its
+// time limits, nor (MySQL) because of its max_join_size.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,77 +10,68 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
 #include "literals.h"
+#include "pull.h"
 
 namespace godwit::routing {
 namespace {
 
-constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
-constexpr std::size_t kVariablesPerStatement = 200;
-constexpr std::size_t kTemporaryTablesMax = 64;
-
 // Two statements read the same @@timestamp only when it is fixed: it has microseconds, and is the start of the statement otherwise.
 constexpr std::string_view kTimestamp = "SELECT @@SESSION.timestamp";
 
-std::string scalars_sql() {
+// What the statement that lists variables sets for itself: its list does not have the session's own value.
+std::string_view shadowed(const ServerFacts& facts) { return facts.is_mariadb() ? "max_statement_time" : "sql_big_selects"; }
+
+std::string scalars_sql(const ServerFacts& facts) {
+  const std::string own = facts.is_mariadb() ? "@@SESSION.max_statement_time" : "IF(@@SESSION.sql_big_selects, 'ON', 'OFF')";
   return "SELECT FOUND_ROWS(), LAST_INSERT_ID(), @@SESSION.insert_id, @@SESSION.timestamp, @@SESSION.character_set_results IS NULL, "
-         "HEX(CONVERT(DATABASE() USING utf8mb4)), HEX(CONVERT(CURRENT_ROLE() USING utf8mb4)), @@SESSION.warning_count, @@SESSION.error_count";
+         "HEX(CONVERT(DATABASE() USING utf8mb4)), HEX(CONVERT(CURRENT_ROLE() USING utf8mb4)), @@SESSION.warning_count, @@SESSION.error_count, " + own;
 }
 
 std::string_view schema_of_lists(const ServerFacts& facts) { return facts.is_mariadb() ? "information_schema" : "performance_schema"; }
 
+std::string select(const ServerFacts& facts) {
+  return facts.is_mariadb() ? "SET STATEMENT max_statement_time = 0 FOR SELECT" : "SELECT /*+ SET_VAR(sql_big_selects = ON) MAX_EXECUTION_TIME(0) */";
+}
+
+// MySQL keeps Com_… out of performance_schema; its SHOW may fail for a small max_join_size.
 std::string counters_sql(const ServerFacts& facts) {
+  if (!facts.is_mariadb()) return "SHOW SESSION STATUS LIKE 'Com_create_table'";
   return fmt::format(
-      "SELECT VARIABLE_NAME, VARIABLE_VALUE FROM {}.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
-      "'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
-      schema_of_lists(facts), kNoLimit);
+      "{} VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
+      "'Com_create_sequence', 'Com_alter_table', 'Com_rename_table', 'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
+      select(facts), kNoLimit);
 }
 
 std::string variables_sql(const ServerFacts& facts) {
-  return fmt::format("SELECT VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", schema_of_lists(facts), kNoLimit);
+  return fmt::format("{} VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", select(facts), schema_of_lists(facts), kNoLimit);
 }
 
 std::string user_variable_names_sql() {
   return fmt::format("SELECT HEX(VARIABLE_NAME), VARIABLE_TYPE, VARIABLE_VALUE IS NULL, HEX(VARIABLE_VALUE), CHARACTER_SET_NAME FROM information_schema.USER_VARIABLES{}", kNoLimit);
 }
 
-// Name, type as JSON has it, bytes, character set, collation: a row each.
+// Name, type as JSON has it, bytes, character set, collation: a row each. The path is $[0], which not every character_set_client can spell.
 std::string typed_variable_sql(const std::string& name) {
   const std::string variable = "@" + sql::quote_identifier(name);
-  return fmt::format("SELECT '{0}', JSON_TYPE(JSON_EXTRACT(JSON_ARRAY({1}), '$[0]')), HEX(CAST({1} AS BINARY)), CHARSET({1}), COLLATION({1})", hex(name), variable);
-}
-
-std::string string_variable_sql(const std::string& name) {
-  const std::string variable = "@" + sql::quote_identifier(name);
-  return fmt::format("SELECT '{0}', NULL, HEX(CAST({1} AS BINARY)), CHARSET({1}), COLLATION({1})", hex(name), variable);
-}
-
-using MakeSelect = std::string (*)(const std::string& name);
-
-std::vector<std::string> in_unions(const std::vector<std::string>& names, MakeSelect make) {
-  std::vector<std::string> statements;
-  for (std::size_t i = 0; i < names.size(); i += kVariablesPerStatement) {
-    std::vector<std::string> selects;
-    for (std::size_t j = i; j < std::min(names.size(), i + kVariablesPerStatement); ++j) selects.push_back(make(names[j]));
-    statements.push_back(join(selects, " UNION ALL ").append(kNoLimit));
-  }
-  return statements;
+  return fmt::format("SELECT '{0}', JSON_TYPE(JSON_EXTRACT(JSON_ARRAY({1}), _utf8mb4 X'245B305D')), HEX(CAST({1} AS BINARY)), CHARSET({1}), COLLATION({1})", hex(name), variable);
 }
 
 // Where each answer of a pull is.
 struct Slots {
   std::size_t warnings = 0;
   std::size_t scalars = 1;
-  std::size_t counters = 2;
-  std::size_t timestamp = 3;
-  std::size_t next = 4;  // variables, unless light; then user variables
+  std::size_t timestamp = 2;
+  std::optional<std::size_t> counters;
+  std::optional<std::size_t> variables;
+  std::size_t user_variables = 3;  // the rest
 };
 
-std::size_t user_variable_slot(const PullOptions& options) { return Slots{}.next + (options.is_light ? 0 : 1); }
-
-bool can_be_named(const std::string& name, const SessionState& state) {
-  if (is_ascii(name)) return true;
-  const auto client = state.variables.find("character_set_client");
-  return client != state.variables.end() && client->second.starts_with("utf8");
+// HANDLER changes nothing that STATE_CHANGE tells: its counter is read anyway where nothing else shows it.
+Slots slots_of(const ServerFacts& facts, const PullOptions& options) {
+  Slots slots;
+  if (!options.is_light || !facts.sees_locks()) slots.counters = slots.user_variables++;
+  if (!options.is_light) slots.variables = slots.user_variables++;
+  return slots;
 }
 
 void read_warnings(const Result& result, SessionState& state) {
@@ -120,10 +112,15 @@ void count_warnings(const ServerFacts& facts, const Result& scalars, SessionStat
   diagnostics.error_count = static_cast<std::uint64_t>(errors);
 }
 
-void read_variables(const Result& result, SessionState& state) {
+void read_variables(const ServerFacts& facts, const Result& result, const Result& scalars, SessionState& state) {
   for (std::size_t i = 0; i < result.rows.size(); ++i) {
     state.variables.insert_or_assign(lower(ascii_cell(result.rows, i, 0)), hex_cell(result.rows, i, 1).value_or(""));
   }
+  state.variables.insert_or_assign(std::string(shadowed(facts)), ascii_cell(scalars.rows, 0, 9));
+}
+
+void read_counters(const Result& result, SessionState& state) {
+  for (std::size_t i = 0; i < result.rows.size(); ++i) state.counters.emplace(lower(ascii_cell(result.rows, i, 0)), number_cell(result.rows, i, 1));
 }
 
 UserVariable::Type type_of(std::string_view type, bool is_null) {
@@ -163,58 +160,6 @@ void sort_user_variables(SessionState& state) {
   std::sort(state.user_variables.begin(), state.user_variables.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
 }
 
-bool needs_bytes(const UserVariable& variable) { return !variable.charset.empty(); }
-
-std::vector<std::string> string_names(const SessionState& state) {
-  std::vector<std::string> names;
-  for (const auto& variable : state.user_variables) {
-    if (needs_bytes(variable) && can_be_named(variable.name, state)) names.push_back(variable.name);
-  }
-  return names;
-}
-
-std::uint64_t counter(const SessionState& state, const std::string& name) {
-  const auto found = state.counters.find(name);
-  return found == state.counters.end() ? 0 : found->second;
-}
-
-// Every temporary table that was made has a name that is known here: no procedure made one.
-bool are_names_known(const SessionState& state) {
-  return !state.wire.has_flushed_status && state.wire.temporary_tables.size() <= kTemporaryTablesMax &&
-         counter(state, "com_create_temporary_table") <= state.wire.temporary_creates;
-}
-
-bool may_have_temporary_tables(const SessionState& state) {
-  return state.wire.has_flushed_status || counter(state, "com_create_temporary_table") > 0 || state.wire.temporary_creates > 0;
-}
-
-std::vector<std::string> temporary_table_statements(const ServerFacts& facts, const SessionState& state) {
-  if (!facts.is_mariadb() || !may_have_temporary_tables(state)) return {};
-  if (facts.lists_temporary_tables()) {
-    return {fmt::format("SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE = 'TEMPORARY'{}", kNoLimit)};
-  }
-  if (!are_names_known(state)) return {};
-  std::vector<std::string> statements;
-  for (const auto& name : state.wire.temporary_tables) statements.push_back("SHOW CREATE TABLE " + name);
-  return statements;
-}
-
-void read_listed_tables(const Result& result, SessionState& state) {
-  state.are_temporary_tables_known = !result.is_error();
-  for (std::size_t i = 0; i < result.rows.size(); ++i) {
-    state.temporary_tables.push_back(sql::quote_table(hex_cell(result.rows, i, 0).value_or(""), hex_cell(result.rows, i, 1).value_or("")));
-  }
-}
-
-// SHOW CREATE TABLE of a name says whether the session sees a temporary table there; an error says that it sees none.
-void read_named_tables(std::span<const Result> results, SessionState& state) {
-  state.are_temporary_tables_known = are_names_known(state);
-  for (std::size_t i = 0; i < results.size() && i < state.wire.temporary_tables.size(); ++i) {
-    const bool is_there = ascii_cell(results[i].rows, 0, 1).starts_with("CREATE TEMPORARY");
-    if (is_there) state.temporary_tables.push_back(state.wire.temporary_tables[i]);
-  }
-}
-
 // A name that the session's character_set_client cannot spell was asked for in vain: what came back is not the variable.
 void note_unnameable(SessionState& state) {
   if (state.variables.empty()) return;
@@ -224,16 +169,13 @@ void note_unnameable(SessionState& state) {
   }
 }
 
-void note_errors(std::span<const Result> results, SessionState& state) {
-  const auto failed = std::find_if(results.begin(), results.end(), [](const Result& result) { return result.is_error(); });
-  if (failed != results.end()) state.unread.push_back({"state_unreadable", "session", failed->error});
-}
-
 }  // namespace
 
 std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOptions& options) {
-  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(), counters_sql(facts), std::string(kTimestamp)};
-  if (!options.is_light) statements.push_back(variables_sql(facts));
+  const Slots slots = slots_of(facts, options);
+  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), std::string(kTimestamp)};
+  if (slots.counters) statements.push_back(counters_sql(facts));
+  if (slots.variables) statements.push_back(variables_sql(facts));
   if (facts.is_mariadb()) {
     statements.push_back(user_variable_names_sql());
   } else {
@@ -243,20 +185,21 @@ std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOpt
 }
 
 SessionState read_state(const ServerFacts& facts, const PullOptions& options, const WireState& wire, std::span<const Result> results) {
-  SessionState state;
-  state.wire = wire;
-  note_errors(results, state);
-  const std::size_t first_user_variable = user_variable_slot(options);
-  if (results.size() < first_user_variable) state.unread.push_back({"state_unreadable", "session", "answers are missing"});
-  if (!state.unread.empty()) return state;
-  read_warnings(results[Slots{}.warnings], state);
-  read_scalars(facts, results[Slots{}.scalars], results[Slots{}.timestamp], state);
-  count_warnings(facts, results[Slots{}.scalars], state);
-  for (std::size_t i = 0; i < results[Slots{}.counters].rows.size(); ++i) {
-    state.counters.emplace(lower(ascii_cell(results[Slots{}.counters].rows, i, 0)), number_cell(results[Slots{}.counters].rows, i, 1));
+  SessionState state{.wire = wire};
+  const Slots slots = slots_of(facts, options);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const bool may_fail = !facts.is_mariadb() && i == slots.counters;
+    if (!may_fail) note_errors(results.subspan(i, 1), state);
   }
-  if (!options.is_light) read_variables(results[Slots{}.next], state);
-  for (const Result& result : results.subspan(first_user_variable)) {
+  if (results.size() < slots.user_variables) state.unread.push_back({"state_unreadable", "session", "answers are missing"});
+  if (!state.unread.empty()) return state;
+  const Result& scalars = results[slots.scalars];
+  read_warnings(results[slots.warnings], state);
+  read_scalars(facts, scalars, results[slots.timestamp], state);
+  count_warnings(facts, scalars, state);
+  if (slots.counters) read_counters(results[*slots.counters], state);
+  if (slots.variables) read_variables(facts, results[*slots.variables], scalars, state);
+  for (const Result& result : results.subspan(slots.user_variables)) {
     facts.is_mariadb() ? read_variable_names(result, state) : read_typed_variables(result, state);
   }
   sort_user_variables(state);
@@ -265,35 +208,30 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   return state;
 }
 
-std::vector<std::string> follow_up_statements(const ServerFacts& facts, const SessionState& state) {
-  if (!facts.is_mariadb()) return {};
-  auto statements = in_unions(string_names(state), string_variable_sql);
-  for (auto& statement : temporary_table_statements(facts, state)) statements.push_back(std::move(statement));
+bool can_be_named(const std::string& name, const SessionState& state) {
+  if (is_ascii(name)) return true;
+  const auto client = state.variables.find("character_set_client");
+  return client != state.variables.end() && client->second.starts_with("utf8");
+}
+
+void note_errors(std::span<const Result> results, SessionState& state) {
+  const auto failed = std::find_if(results.begin(), results.end(), [](const Result& result) { return result.is_error(); });
+  if (failed != results.end()) state.unread.push_back({"state_unreadable", "session", failed->error});
+}
+
+std::vector<std::string> in_unions(const std::vector<std::string>& names, MakeSelect make) {
+  std::vector<std::string> statements;
+  for (std::size_t i = 0; i < names.size(); i += kVariablesPerStatement) {
+    std::vector<std::string> selects;
+    for (std::size_t j = i; j < std::min(names.size(), i + kVariablesPerStatement); ++j) selects.push_back(make(names[j]));
+    statements.push_back(join(selects, " UNION ALL ").append(kNoLimit));
+  }
   return statements;
 }
 
-void read_follow_up(const ServerFacts& facts, std::span<const Result> results, SessionState& state) {
-  if (!facts.is_mariadb()) return;
-  const std::size_t strings = (string_names(state).size() + kVariablesPerStatement - 1) / kVariablesPerStatement;
-  const auto of_strings = results.first(std::min(strings, results.size()));
-  note_errors(of_strings, state);
-  for (const Result& result : of_strings) {
-    for (std::size_t i = 0; i < result.rows.size(); ++i) {
-      const std::string name = hex_cell(result.rows, i, 0).value_or("");
-      const auto variable = std::find_if(state.user_variables.begin(), state.user_variables.end(), [&](const auto& each) { return each.name == name; });
-      if (variable == state.user_variables.end()) continue;
-      variable->value = hex_cell(result.rows, i, 2).value_or("");
-      variable->charset = ascii_cell(result.rows, i, 3);
-      variable->collation = ascii_cell(result.rows, i, 4);
-    }
-  }
-  if (!may_have_temporary_tables(state)) return;
-  const auto of_tables = results.subspan(of_strings.size());
-  if (facts.lists_temporary_tables()) {
-    read_listed_tables(of_tables.empty() ? Result{.server_errno = 1} : of_tables.front(), state);
-  } else if (are_names_known(state)) {
-    read_named_tables(of_tables, state);
-  }
+std::uint64_t counter(const SessionState& state, const std::string& name) {
+  const auto found = state.counters.find(name);
+  return found == state.counters.end() ? 0 : found->second;
 }
 
 PrepareContext context_of(const SessionState& state) {
@@ -308,9 +246,11 @@ PrepareContext context_of(const SessionState& state) {
           .collation_connection = value("collation_connection")};
 }
 
-SessionState merge(const SessionState& full, SessionState light) {
+SessionState merge(const ServerFacts& facts, const SessionState& full, SessionState light) {
   light.variables = full.variables;
+  light.counters.insert(full.counters.begin(), full.counters.end());
   note_unnameable(light);
+  light.are_temporary_tables_known = facts.is_mariadb() && !may_have_temporary_tables(light);
   return light;
 }
 

@@ -1,12 +1,7 @@
-#include "godwit/routing/session_state.h"
+#include "pull.h"
 
 namespace godwit::routing {
 namespace {
-
-std::uint64_t counter(const SessionState& state, const std::string& name) {
-  const auto found = state.counters.find(name);
-  return found == state.counters.end() ? 0 : found->second;
-}
 
 void add_transaction(const SessionState& state, std::vector<Refusal>& all) {
   const std::string& text = state.wire.transaction_characteristics;
@@ -25,6 +20,10 @@ void add_locks(const ServerFacts& facts, const SessionState& state, std::vector<
   if (state.wire.holds_global_read_lock) all.push_back({"global_read_lock", "", "FLUSH TABLES WITH READ LOCK is in force"});
   if (facts.sees_locks()) return;
   if (counter(state, "com_ha_open") > counter(state, "com_ha_close")) all.push_back({"handler", "", "a HANDLER was opened and not closed"});
+  for (const auto& lock : state.user_locks) all.push_back({"user_lock", lock, "the session holds the lock"});
+  if (facts.routines_with_user_locks > 0) {
+    all.push_back({"user_lock_unseen", "", "routines of the server call GET_LOCK, and the server does not show who holds which lock: INSTALL SONAME 'metadata_lock_info'"});
+  }
   if (state.wire.may_hold_user_lock) all.push_back({"user_lock", "", "GET_LOCK was called, and the server does not show who holds which lock"});
 }
 

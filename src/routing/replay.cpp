@@ -25,9 +25,10 @@ Step set_step(const std::vector<Setting>& settings) {
     names.push_back(setting.name);
   }
   Step step{.statement = "SET " + join(assignments, ", "), .object = join(names, ", ")};
-  const bool is_optional = std::all_of(settings.begin(), settings.end(), [](const Setting& setting) { return setting.is_optional; });
-  step.is_optional = is_optional;
-  if (settings.size() == 1) return step;
+  if (settings.size() == 1) {
+    step.is_optional = settings.front().is_optional;
+    return step;
+  }
   for (const auto& setting : settings) {
     step.instead.push_back({.statement = "SET " + assignment(setting), .object = setting.name, .is_optional = setting.is_optional});
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
 #include "tokens.h"
 
@@ -76,6 +77,21 @@ std::optional<TextPrepare> text_prepare_of(std::string_view sql, bool has_backsl
   if (!first.is("DEALLOCATE") && !first.is("DROP")) return std::nullopt;
   if (!tokens.next().is("PREPARE")) return std::nullopt;
   return with_name(tokens.next(), TextPrepare::Action::deallocate);
+}
+
+std::optional<std::string> temporary_table_of(std::string_view sql) {
+  Tokens tokens(sql);
+  if (!tokens.next().is("CREATE")) return std::nullopt;
+  Token token = tokens.next();
+  while (token.is("OR") || token.is("REPLACE")) token = tokens.next();
+  if (!token.is("TEMPORARY") || !tokens.next().is("TABLE")) return std::nullopt;
+  token = tokens.next();
+  while (token.is("IF") || token.is("NOT") || token.is("EXISTS")) token = tokens.next();
+  if (!is_name(token)) return std::nullopt;
+  std::string name = godwit::sql::quote_identifier(unquoted(token));
+  if (!tokens.next().is_sign('.')) return name;
+  token = tokens.next();
+  return is_name(token) ? std::optional(name + "." + godwit::sql::quote_identifier(unquoted(token))) : std::nullopt;
 }
 
 void TextStatements::ran(const TextPrepare& prepare, std::string_view sql, const PrepareContext& context) {

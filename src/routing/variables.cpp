@@ -23,25 +23,30 @@ constexpr std::array<std::string_view, 29> kLeftAlone{
 
 constexpr std::array<std::string_view, 4> kCharsets{"character_set_client", "character_set_connection", "collation_connection", "character_set_results"};
 
-constexpr std::array<std::string_view, 36> kSemantic{
+constexpr std::array<std::string_view, 35> kSemantic{
     "sql_mode",            "time_zone",          "autocommit",          "tx_isolation",       "transaction_isolation",
     "tx_read_only",        "transaction_read_only", "foreign_key_checks", "unique_checks",     "sql_safe_updates",
     "sql_select_limit",    "sql_big_selects",    "max_join_size",       "group_concat_max_len", "sql_auto_is_null",
-    "sql_quote_show_create", "sql_notes",        "sql_warnings",        "max_sort_length",    "max_error_count",
+    "sql_quote_show_create", "sql_notes",        "sql_warnings",        "max_sort_length",    
     "lock_wait_timeout",   "innodb_lock_wait_timeout", "wait_timeout",  "interactive_timeout", "net_read_timeout",
     "net_write_timeout",   "div_precision_increment", "default_week_format", "lc_time_names", "lc_messages",
     "updatable_views_with_limit", "completion_type", "max_sp_recursion_depth", "max_statement_time", "max_execution_time",
     "block_encryption_mode"};
 
+// Two names of one variable: across flavours, or, where a server has both, the second first.
 struct Names {
   std::string_view mariadb;
   std::string_view mysql;
 };
-constexpr std::array<Names, 4> kNames{{
+constexpr std::array<Names, 8> kNames{{
     {"tx_isolation", "transaction_isolation"},
     {"tx_read_only", "transaction_read_only"},
     {"storage_engine", "default_storage_engine"},
     {"max_statement_time", "max_execution_time"},
+    {"tmp_memory_table_size", "tmp_table_size"},
+    {"log_slow_query", "slow_query_log"},
+    {"log_slow_query_time", "long_query_time"},
+    {"log_slow_min_examined_row_limit", "min_examined_row_limit"},
 }};
 
 bool has(const ServerFacts& facts, const std::string& name) { return facts.variables.contains(name); }

@@ -17,7 +17,7 @@ bool is_of_charsets(std::string_view name);
 bool is_semantic(std::string_view name);
 // The name on the other server, where there is one: itself, tx_isolation ↔ transaction_isolation, …
 std::optional<std::string> name_on(const ServerFacts& to, const std::string& name);
-// MariaDB from 11.1 on lists two names of one variable.
+// MariaDB lists some variables under two names.
 bool is_second_name(const ServerFacts& from, std::string_view name);
 // The order within one SET: sql_mode, others, what depends on others, autocommit.
 int rank_of(std::string_view name);

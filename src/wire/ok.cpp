@@ -18,8 +18,7 @@ std::optional<Ok> read_ok(std::string_view payload, bool has_session_track) {
   return it;
 }
 
-std::string write_ok(const Ok& ok, bool has_session_track) {
-  std::string out;
+void append_ok(std::string& out, const Ok& ok, bool has_session_track) {
   put(out, ok.header, 1);
   put_lenenc(out, ok.affected_rows);
   put_lenenc(out, ok.last_insert_id);
@@ -29,6 +28,11 @@ std::string write_ok(const Ok& ok, bool has_session_track) {
   put(out, ok.warnings, 2);
   if (!ok.info.empty() || has_trackers) put_lenenc_string(out, ok.info);
   if (has_trackers) put_lenenc_string(out, ok.trackers);
+}
+
+std::string write_ok(const Ok& ok, bool has_session_track) {
+  std::string out;
+  append_ok(out, ok, has_session_track);
   return out;
 }
 

@@ -1,8 +1,10 @@
-// A fuzz input is taken apart here, never in what is tested. Past its end everything is empty or 0.
+// A fuzzer's input, taken apart for a target: it never runs out, it gives zeros and nothing.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 namespace godwit::fuzz {

@@ -12,8 +12,8 @@
 
 namespace godwit::routing {
 
-// One of: user_lock, table_lock, handler, global_read_lock, backup_lock. Locks of a transaction in progress show as table_lock too:
-// whoever asks knows which sessions are in one.
+// One of: user_lock, table_lock, handler, global_read_lock, backup_lock. MariaDB's list does not tell a transaction's locks from these:
+// they show as handler or table_lock, and whoever asks knows which sessions are in a transaction.
 struct HeldLock {
   std::string reason;
   std::string object;
@@ -30,6 +30,9 @@ std::map<std::uint64_t, std::vector<std::string>> read_user_variables(const Resu
 // MySQL: how many temporary tables of each engine family (InnoDB, files, MEMORY) a session has.
 std::optional<std::string> temporary_tables_statement(const ServerFacts& facts);
 std::map<std::uint64_t, std::uint64_t> read_temporary_tables(const Result& result);
+
+// What the census says against moving a session whose state was read at the same time.
+std::vector<Refusal> census_refusals(const SessionState& state, const std::vector<HeldLock>& locks, std::uint64_t temporary_tables);
 
 // MySQL: statements of PREPARE, with their text, whole or not.
 struct NamedStatement {

@@ -39,7 +39,7 @@ struct VariableFact {
   enum class Kind { number, text, unknown };
   Kind kind = Kind::unknown;
   bool is_read_only = false;
-  std::optional<std::string> global;  // none for those that only sessions have
+  std::optional<std::string> global;  // the default of new sessions
 };
 
 // What an admin session reads once per server, and again when globals may have been changed.
@@ -52,6 +52,7 @@ struct ServerFacts {
   bool has_metadata_lock_info = false;                     // MariaDB's plugin is active
   bool has_metadata_locks = false;                         // performance_schema shows them
   bool has_performance_schema = false;
+  std::uint64_t routines_with_user_locks = 0;              // stored functions, procedures and triggers that call GET_LOCK
   std::int64_t system_utc_offset_seconds = 0;
   bool is_mariadb() const { return flavour == Flavour::mariadb; }
   // Whether an admin can list who holds locks (locks_statement); else only the text of statements hints at user locks.
@@ -70,7 +71,8 @@ struct WireState {
   bool is_in_transaction = false;
   bool has_table_locks = false;   // 'L' in SESSION_TRACK_TRANSACTION_STATE
   std::string transaction_characteristics;  // SESSION_TRACK_TRANSACTION_CHARACTERISTICS as it stands; outside a transaction: a one-shot SET TRANSACTION
-  bool may_hold_user_lock = false;      // hints.h, where the server shows no locks
+  bool may_hold_user_lock = false;           // of unknown name (user_locks.h), where the server shows no locks
+  std::vector<std::string> user_lock_names;  // the others that were ever taken, as literals
   bool holds_global_read_lock = false;  // FLUSH … WITH READ LOCK was seen, and no UNLOCK TABLES since
   bool has_flushed_status = false;      // FLUSH STATUS was seen: the session's counters say nothing
   unsigned text_prepares = 0;           // PREPAREs and DEALLOCATEs that were seen (text_statements.h), since the last reset
@@ -117,6 +119,7 @@ struct SessionState {
   std::map<std::string, std::uint64_t> counters;  // Com_… of the session, lower case
   std::vector<std::string> temporary_tables;      // those that are proven to be there
   bool are_temporary_tables_known = false;        // the list is complete
+  std::vector<std::string> user_locks;            // those of wire.user_lock_names that are held
   Diagnostics diagnostics;
   WireState wire;
   std::vector<Refusal> unread;  // what the session could not tell
@@ -133,7 +136,7 @@ struct PrepareContext {
 };
 
 struct PullOptions {
-  bool is_light = false;  // all but the system variables: for a session whose STATE_CHANGE tracker has been silent since the last pull
+  bool is_light = false;  // without system variables and counters: for a session whose STATE_CHANGE tracker has been silent since the last full pull
   std::vector<std::string> user_variables;  // MySQL: their names, from census.h; MariaDB's sessions know them themselves
 };
 
@@ -145,7 +148,7 @@ std::vector<std::string> follow_up_statements(const ServerFacts& facts, const Se
 void read_follow_up(const ServerFacts& facts, std::span<const Result> results, SessionState& state);
 PrepareContext context_of(const SessionState& state);
 // A light pull on top of an earlier full one; before its follow-up.
-SessionState merge(const SessionState& full, SessionState light);
+SessionState merge(const ServerFacts& facts, const SessionState& full, SessionState light);
 
 // What keeps the session where it is. Locks that an admin sees are in census.h.
 std::vector<Refusal> refusals(const ServerFacts& facts, const SessionState& state);

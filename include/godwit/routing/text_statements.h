@@ -23,6 +23,9 @@ struct TextPrepare {
 // What a PREPARE, DEALLOCATE, EXECUTE or EXECUTE IMMEDIATE says; nothing for any other statement.
 std::optional<TextPrepare> text_prepare_of(std::string_view sql, bool has_backslash_escapes = true);
 
+// The table of a CREATE [OR REPLACE] TEMPORARY TABLE, quoted as `schema`.`table` or `table`; nothing for any other statement.
+std::optional<std::string> temporary_table_of(std::string_view sql);
+
 struct TextStatement {
   std::string name;
   std::string sql;         // the whole PREPARE as the client sent it; empty when its source is not a literal

@@ -102,7 +102,9 @@
   X(1005, drain_timed_out, retryable, "sessions did not come to a safe point in time")             \
   X(1006, login_unprovable, precondition, "no secret is known to log the account in on the other side") \
   X(1020, tls_files_unusable, usage, "a certificate, key or authority cannot be used")             \
-  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")
+  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")       \
+  X(1022, accounts_file_unusable, usage, "the file of passwords cannot be used")                   \
+  X(1023, delegation_refused, precondition, "the account cannot be given a second credential")
 
 namespace godwit {
 

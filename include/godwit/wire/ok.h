@@ -25,6 +25,7 @@ struct Ok {
 // The views are into the payload.
 std::optional<Ok> read_ok(std::string_view payload, bool has_session_track);
 std::string write_ok(const Ok& ok, bool has_session_track);
+void append_ok(std::string& out, const Ok& ok, bool has_session_track);
 
 // Calls deed(number, data) for each tracker of a block; stops at what is none.
 template <typename Deed>
