@@ -16,6 +16,7 @@ namespace godwit::proxy {
 namespace {
 
 constexpr std::size_t kLoginPacketMax = 65536;
+constexpr const char* kNobody = "godwit_client_left";  // no account: a login that is refused, which servers do not count as they do one that never came
 constexpr std::size_t kResultPacketMax = std::size_t{64} << 20;  // a row of the session's own state: a user variable may be large
 
 Error misbehaved(const Upstream& upstream, std::string cause) {
@@ -317,6 +318,23 @@ asio::awaitable<void> Backend::set_multi_statements(bool is_on, Deadline deadlin
   wire::put(payload, is_on ? 0 : 1, 2);
   channel_->send_packet(payload);
   co_await packet(deadline);
+}
+
+asio::awaitable<void> Backend::take_leave(bool has_begun, Deadline deadline) {
+  if (has_begun) {
+    channel_->send_packet({});
+    co_await packet(deadline);
+    co_return;
+  }
+  wire::Login nobody;
+  nobody.capabilities = wire::cap::mysql | wire::cap::protocol_41 | wire::cap::transactions;
+  nobody.packet_bytes_max = kLoginPacketMax;
+  nobody.charset = greeting_.charset;
+  nobody.user = kNobody;
+  Credential without_password;
+  without_password.has_password = true;
+  co_await log_in(nobody, without_password, deadline);
+  quit();
 }
 
 void Backend::quit() {

@@ -94,6 +94,8 @@ class Backend {
   asio::awaitable<std::uint16_t> ping(Deadline deadline);  // the session's status flags
   asio::awaitable<void> set_multi_statements(bool is_on, Deadline deadline);
   void quit();
+  // Answers what the server is waiting for in a login that will not come. Throws what it says to that.
+  asio::awaitable<void> take_leave(bool has_begun, Deadline deadline);
 
  private:
   Backend(std::shared_ptr<Channel> channel, const Upstream& upstream) : channel_(std::move(channel)), upstream_(&upstream), facts_(upstream.facts.get()) {}

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <cerrno>
@@ -77,13 +78,24 @@ void Channel::end(std::string reason) {
   }
 }
 
+// Also when something was taken of what had come.
 void Channel::resume_reading() {
   is_paused_ = false;
+  go_on();
+}
+
+void Channel::go_on() {
   read();
+  if (!has_more_inside_ || is_turning_ || is_paused_ || has_ended_ || is_full()) return;
+  is_turning_ = true;
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    self->is_turning_ = false;
+    if (!self->is_closed_) self->after_read();
+  });
 }
 
 void Channel::read() {
-  if (is_reading_ || is_paused_ || has_ended_) return;
+  if (is_reading_ || is_paused_ || has_ended_ || is_full()) return;
   Buffer& into = raw();
   reading_into_ = &into;
   into.make_room(std::max(read_bytes_, wanted_ > into.size() ? wanted_ - into.size() : 0));
@@ -119,15 +131,17 @@ void Channel::on_read(const std::error_code& error, std::size_t bytes) {
 
 void Channel::after_read() {
   const auto self = shared_from_this();
-  if (!decode() || has_ended_) return;
   if (is_closing_) {
-    input_.consume(input_.size());
-  } else if (waiter_ != nullptr) {
+    raw().consume(raw().size());
+    return read();
+  }
+  if (!decode() || has_ended_) return;
+  if (waiter_ != nullptr) {
     waiter_->cancel();
   } else if (!input_.is_empty() && on_input) {
     on_input();
   }
-  read();
+  go_on();
 }
 
 // From what the network brought to what the protocol sees. False where the connection has ended by it.
@@ -169,13 +183,15 @@ bool Channel::decode_tls() {
   return true;
 }
 
+// A small frame can hold a thousand times its size: no more is made than there is room for.
 void Channel::inflate(std::string_view& network) {
-  while (true) {
+  has_more_inside_ = true;
+  while (has_more_inside_ && !is_full()) {
     input_.make_room(kReadBytesMin);
     const std::size_t room = input_.room().size();
     const std::size_t got = inflow_->read(network, input_.room());
     input_.commit(got);
-    if (got < room) break;
+    has_more_inside_ = got == room;
   }
   outflow_->set_number(inflow_->next_number());
 }
@@ -293,6 +309,8 @@ asio::awaitable<void> Channel::more(Deadline deadline) {
   if (has_ended_) throw lost(peer_, end_reason_);
   asio::steady_timer timer(socket_.get_executor(), deadline);
   waiter_ = &timer;
+  if (is_full()) want(input_.size() + 1);
+  resume_reading();
   std::error_code error;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
   waiter_ = nullptr;

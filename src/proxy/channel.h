@@ -25,6 +25,8 @@ inline constexpr std::size_t kReadBytesMin = 2048;
 inline constexpr std::size_t kReadBytesMax = 65536;
 // Above this the other side is not read from until it has drained.
 inline constexpr std::size_t kUnsentBytesMax = 262144;
+// So much is read ahead, or made of compressed frames, while nobody takes it.
+inline constexpr std::size_t kUntakenBytesMax = 262144;
 
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
@@ -49,6 +51,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // The next packet needs so many bytes in one piece.
   void want(std::size_t bytes) { wanted_ = bytes; }
   bool is_satisfied() const { return input_.size() >= wanted_; }
+  bool is_full() const { return input_.size() >= kUntakenBytesMax && is_satisfied(); }
 
   void write(std::string_view bytes);
   std::size_t unsent_bytes() const { return unsent_.size(); }
@@ -75,6 +78,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
  private:
   void read();
+  void go_on();
   void on_read(const std::error_code& error, std::size_t bytes);
   void after_read();
   bool decode();
@@ -111,6 +115,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool is_paused_ = false;
   bool is_shrinking_ = false;
   bool is_restarting_ = false;
+  bool has_more_inside_ = false;  // frames that would make more than there is room for
+  bool is_turning_ = false;       // and are looked at again with the next turn of the loop
   bool is_closing_ = false;
   bool has_ended_ = false;
   bool is_closed_ = false;

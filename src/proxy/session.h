@@ -111,7 +111,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void begin_shuttle();
   wire::Login login_for(db::Side side) const;
 
+  void dismiss_server();
+  bool may_become(const std::string& user);
+
   // --- session_requests.cpp, session_responses.cpp
+  // What a connection calls: the session lives until it returns, and an exception ends it alone.
+  void attempt(void (Session::*deed)());
   void on_client_input();
   void on_client_end();
   void on_server_input();
@@ -146,6 +151,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Begin begin_context();
   void expect(wire::Command command, std::uint32_t statement = 0);
   void flush_requests();
+  void note_partial(std::size_t bytes);
+  bool is_client_at_fault() const;
   void flush_responses();
   using Response = wire::Responses::Step;
   void see_response(const Response& step);
@@ -242,12 +249,15 @@ class Session : public std::enable_shared_from_this<Session> {
   Hold hold_ = Hold::none;
   bool is_exclusive_ = true;
   bool is_served_ = false;
+  bool has_begun_login_ = false;  // at its server, which has heard something in answer to its greeting
+  bool owes_reply_ = false;       // the server waits for more of it
   bool has_ended_ = false;
   bool is_relaying_ = false;
   bool was_changed_ = false;  // a request since the last pull
   bool has_drifted_ = false;
   Deadline held_since_{};
   Deadline partial_since_{};
+  std::uint64_t partial_bytes_ = 0;  // that have come since
   std::chrono::steady_clock::time_point began_;
   std::uint64_t requests_seen_ = 0;
   std::uint64_t moves_ = 0;

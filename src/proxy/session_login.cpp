@@ -19,6 +19,8 @@ namespace godwit::proxy {
 namespace {
 
 constexpr std::size_t kLoginBytesMax = 65536;
+constexpr int kLoginPacketsMax = 32;  // of a server, until it says OK
+constexpr std::chrono::seconds kLeave{2};
 constexpr std::size_t kGreetingId = 1;  // shown by a proxy that has no server to ask for one
 constexpr std::string_view kUnknownPlugin = "godwit_asks_anew";  // no server has it: it answers with a switch to the account's own, and a salt of its own
 constexpr std::string_view kSha2 = "caching_sha2_password";
@@ -104,7 +106,7 @@ asio::awaitable<void> Session::log_in() {
   co_await worker_.until_open(*this);
   if (has_ended_) co_return;
   if (server_->side() != context_.gate.serving() || server_->channel().has_ended()) {
-    server_->channel().close();
+    dismiss_server();
     server_ = co_await Backend::connect(client_->executor(), context_.upstream(context_.gate.serving()), address_, std::chrono::steady_clock::now() + context_.options.limits.handshake);
   }
   co_await authenticate(std::move(login), std::chrono::steady_clock::now() + context_.options.limits.handshake);
@@ -207,6 +209,7 @@ asio::awaitable<void> Session::authenticate(wire::Login login, Deadline deadline
   } else if (plugin == kNative || (plugin == kSha2 && login.auth.empty())) {
     note_native_reply(login.auth, client_salt_);
   }
+  has_begun_login_ = true;
   co_await server_->send_login(with_session_track(login, *server_), deadline);
   if (!has_its_salt) plugin.clear();
   std::string ok = co_await relay_auth(plugin, client_salt_, deadline);
@@ -223,8 +226,10 @@ void Session::note_native_reply(std::string_view reply, std::string_view salt) {
 
 // What server and client say to each other until the server says OK, which it gives; an ERR is passed on, and ends the session.
 asio::awaitable<std::string> Session::relay_auth(std::string plugin, std::string salt, Deadline deadline) {
-  while (true) {
+  for (int packets = 0; packets < kLoginPacketsMax; ++packets) {
+    owes_reply_ = false;
     const std::string payload = co_await server_->channel().packet(deadline, kLoginBytesMax);
+    owes_reply_ = true;
     const std::uint8_t first = payload.empty() ? 0xFF : static_cast<std::uint8_t>(payload[0]);
     if (first == 0x00) co_return payload;
     if (first == 0xFF) {
@@ -268,6 +273,7 @@ asio::awaitable<std::string> Session::relay_auth(std::string plugin, std::string
     server_->channel().send_packet(reply);
     auth::wipe(reply);
   }
+  throw Error(Code::peer_misbehaved, {.object = context_.upstream(server_->side()).name(), .cause = "its part of a login has no end", .remedy = "is it a MySQL or MariaDB server?"});
 }
 
 // caching_sha2_password's full authentication, with the proxy in the server's place: over TLS the client says its password, else it is encrypted with the
@@ -345,9 +351,9 @@ asio::awaitable<void> Session::harvest(Deadline deadline) {
 std::string Session::vault_key(const std::string& user) const { return worker_.known_account(user, address_.host); }
 
 void Session::serve() {
-  client_->on_input = [this] { on_client_input(); };
-  client_->on_end = [this] { on_client_end(); };
-  client_->on_drained = [this] { settle_flow(); };
+  client_->on_input = [this] { attempt(&Session::on_client_input); };
+  client_->on_end = [this] { attempt(&Session::on_client_end); };
+  client_->on_drained = [this] { attempt(&Session::settle_flow); };
   attach();
   is_served_ = true;
   worker_.on_served(*this);
@@ -367,6 +373,7 @@ void Session::begin_change_user(std::string request) {
       end("a malformed change of user");
       co_return;
     }
+    if (!may_become(change->user)) co_return;
     std::string plugin = change->plugin.value_or(std::string(kNative));
     const std::string salt = client_salt_;
     const bool has_its_salt = server_->greeting().salt == client_salt_;
@@ -390,9 +397,6 @@ void Session::begin_change_user(std::string request) {
     } else {
       ok = co_await relay_auth(plugin, salt, deadline);
     }
-    context_.vault.leave(user_);
-    user_ = change->user;
-    context_.vault.enter(user_, 0);
     login_.user = change->user;
     login_.schema = change->schema;
     if (change->charset) login_.charset = static_cast<std::uint8_t>(*change->charset);
@@ -409,6 +413,24 @@ void Session::begin_change_user(std::string request) {
   });
 }
 
+// The limits of a login; where they are met the client counts as one of that name from now on, and its session ends if it proves to be none.
+bool Session::may_become(const std::string& user) {
+  if (!worker_.may_log_in(address_.host)) {
+    ++context_.stats.refused;
+    refuse(1129, "HY000", fmt::format("Host '{}' is blocked because of many failed logins; try again in a minute", address_.host));
+    return false;
+  }
+  if (user == user_) return true;
+  if (!context_.vault.enter(user, context_.options.limits.clients_per_account)) {
+    ++context_.stats.refused;
+    refuse(1226, "42000", fmt::format("User '{}' has exceeded the 'clients_per_account' resource of the proxy", user));
+    return false;
+  }
+  context_.vault.leave(user_);
+  user_ = user;
+  return true;
+}
+
 // Nothing where no account of that name has this password.
 asio::awaitable<Credential> Session::secret_behind(std::string user, std::string reply, std::string salt) {
   Credential credential;
@@ -422,7 +444,7 @@ asio::awaitable<Credential> Session::secret_behind(std::string user, std::string
 }
 
 asio::awaitable<void> Session::serve_admin(wire::Login login, Deadline deadline) {
-  if (server_) server_->channel().close();  // before its server counts a login that never came
+  dismiss_server();
   const bool is_admin = co_await is_admin_password(login, deadline);
   if (!is_admin) {
     ++context_.stats.logins_failed;
@@ -456,8 +478,25 @@ asio::awaitable<bool> Session::is_admin_password(const wire::Login& login, Deadl
 
 void Session::refuse(std::uint16_t number, std::string_view state, std::string_view text) {
   client_->set_sequence(1);
-  client_->send_packet(error_packet(number, state, text));
+  // In the middle of a packet it would be taken for a part of it.
+  if (responses_.is_between_packets()) client_->send_packet(error_packet(number, state, text));
   end(text);
+}
+
+// A server counts a greeting that nobody answers against the host it was sent to, and shuts that out after so many (max_connect_errors): here it is the
+// proxy's, and all its clients'. So it is answered, by a login of nobody's; and a login that the client has left in the middle, by an empty packet.
+void Session::dismiss_server() {
+  if (!server_ || server_->channel().has_ended() || (has_begun_login_ && !owes_reply_)) return;
+  asio::co_spawn(
+      client_->executor(),
+      [backend = std::exchange(server_, nullptr), has_begun = has_begun_login_]() -> asio::awaitable<void> {
+        try {
+          co_await backend->take_leave(has_begun, std::chrono::steady_clock::now() + kLeave);
+        } catch (const std::exception&) {  // it is refused, or the server is gone
+        }
+        backend->channel().close();
+      },
+      asio::detached);
 }
 
 void Session::end(std::string_view reason) {
@@ -466,6 +505,7 @@ void Session::end(std::string_view reason) {
   has_ended_ = true;
   log::debug("session {} of {} has ended: {}", client_id_, address_.host, reason);
   client_->close_when_sent();
+  if (!is_served_) dismiss_server();
   for (const auto* backend : {&server_, &standby_, &previous_}) {
     if (*backend) (*backend)->channel().close();
   }
@@ -475,13 +515,20 @@ void Session::end(std::string_view reason) {
   worker_.on_ended(*this);
 }
 
+// What it has begun does not go on, and nothing but its own bytes is missing.
+bool Session::is_client_at_fault() const {
+  if (!is_served_ || is_exclusive_ || client_->is_reading_paused() || server_->channel().unsent_bytes() > 0) return false;
+  return requests_.is_in_file() || requests_.is_inside_request() || reframing_ || (may_begin() && responses_.is_empty());
+}
+
 void Session::look_after(Deadline now) {
   const auto& limits = context_.options.limits;
   if (client_->unsent_bytes() > 0 && now - client_->unsent_since() > limits.stalled_client) {
     ++context_.stats.stalled;
     return end("the client does not read");
   }
-  if (is_served_ && !is_exclusive_ && partial_since_ != Deadline{} && may_begin() && responses_.is_empty() && now - partial_since_ > limits.stalled_client) {
+  if (partial_since_ != Deadline{} && !is_client_at_fault()) partial_since_ = now;
+  if (partial_since_ != Deadline{} && now - partial_since_ > limits.stalled_client) {
     ++context_.stats.stalled;
     return end("the client does not finish its request");
   }

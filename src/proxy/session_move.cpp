@@ -67,6 +67,8 @@ void Session::in_own_hands(std::function<asio::awaitable<void>()> deed) {
           co_await deed();
         } catch (const std::exception& error) {
           if (!self->has_ended_) self->end(error.what());
+        } catch (...) {  // the client was told
+          self->end("refused");
         }
       },
       asio::detached);
@@ -450,9 +452,9 @@ void Session::attach() {
   responses_.set_capabilities(server_->capabilities());
   adds_metadata_flag_ = (client_capabilities_ & wire::cap::cache_metadata) != 0 && (server_->capabilities() & wire::cap::cache_metadata) == 0;
   Channel& channel = server_->channel();
-  channel.on_input = [this] { on_server_input(); };
-  channel.on_end = [this] { on_server_end(); };
-  channel.on_drained = [this] { settle_flow(); };
+  channel.on_input = [this] { attempt(&Session::on_server_input); };
+  channel.on_end = [this] { attempt(&Session::on_server_end); };
+  channel.on_drained = [this] { attempt(&Session::settle_flow); };
   context_.registry.move(client_id_, server_->id());
 }
 

@@ -7,6 +7,7 @@
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
+#include "godwit/util/log.h"
 #include "godwit/wire/bytes.h"
 #include "session.h"
 #include "text_result.h"
@@ -22,9 +23,21 @@ constexpr std::size_t kKeptTextMax = 1 << 20;    // of one statement that is pre
 constexpr std::size_t kAnsweredBytesMax = 65536;  // of a request that is not sent on as it is
 constexpr std::size_t kStatementAt = wire::kHeaderBytes + 1;
 
+constexpr std::uint64_t kProgressBytes = 16384;  // of an unfinished request within the time that a client may stall
+
 std::uint32_t number_at(const char* at) { return wire::Input({at, 4}).u32(); }
 
 }  // namespace
+
+void Session::attempt(void (Session::*deed)()) {
+  const auto self = shared_from_this();
+  try {
+    (this->*deed)();
+  } catch (const std::exception& error) {
+    log::warning("session {} is ended: {}", client_id_, error.what());
+    end(error.what());
+  }
+}
 
 void Session::on_client_input() {
   if (!is_served_ || has_ended_) return;
@@ -60,9 +73,19 @@ void Session::flush_requests() {
   run.from = run.at;
 }
 
+// A request, or a local file, that does not come to its end. Who sends on, if slowly, is not stalled; a byte a second is no sending.
+void Session::note_partial(std::size_t bytes) {
+  const bool is_partial = !client_->input().is_empty() || requests_.is_inside_request() || requests_.is_in_file() || reframing_;
+  partial_bytes_ += bytes;
+  if (is_partial && partial_since_ != Deadline{} && partial_bytes_ < kProgressBytes) return;
+  partial_since_ = is_partial ? std::chrono::steady_clock::now() : Deadline{};
+  partial_bytes_ = 0;
+}
+
 void Session::relay_requests() {
   if (is_relaying_) return;
   is_relaying_ = true;
+  client_->want(0);
   auto& run = request_run_;
   run = {};
   for (bool is_waiting = false; !is_waiting && !has_ended_;) {
@@ -94,9 +117,7 @@ void Session::relay_requests() {
   if (!has_ended_) {
     flush_requests();
     client_->input().consume(run.at);
-    const bool is_partial = !client_->input().is_empty() || requests_.is_inside_request() || reframing_;
-    if (!is_partial) partial_since_ = {};
-    if (is_partial && partial_since_ == Deadline{}) partial_since_ = std::chrono::steady_clock::now();
+    note_partial(run.at);
   }
   is_relaying_ = false;
   if (!has_ended_) settle_flow();
@@ -360,7 +381,7 @@ Session::Begin Session::begin_execute(const Request& request) {
   const auto& head = read.head;
   if (read.state == wire::HeadState::complete) {
     const std::string_view types = payload.substr(head.types_at, head.types_bytes);
-    if (head.types_bytes > 0 && statement->types != types) statement->types = types;
+    if (head.types_bytes > 0) statements_.set_types(*statement, types);
     statements_.set_cursor(*statement, false);  // an execution closes it
     statements_.set_long_data(*statement, false);
     if (statement->lacks_types && head.flag_at > 0 && !head.has_types && !statement->types.empty()) {

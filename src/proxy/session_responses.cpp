@@ -235,7 +235,7 @@ void Session::settle_flow() {
   const auto pace = [](Channel& reader, const Channel& writer) {
     const bool is_too_much = writer.unsent_bytes() > kUnsentBytesMax;
     if (is_too_much) reader.pause_reading();
-    if (!is_too_much && reader.is_reading_paused()) reader.resume_reading();
+    if (!is_too_much) reader.resume_reading();
   };
   pace(server_->channel(), *client_);
   // What the client has sent and is not relayed yet is held back at the network, once the buffer is full.

@@ -1,8 +1,40 @@
 #include "statements.h"
 
+#include <utility>
+
 #include "godwit/wire/execute.h"
 
 namespace godwit::proxy {
+
+void Statements::begin(std::string sql, ContextId context, Text text) {
+  if (!has_room(sql.size())) {
+    text = Text::too_long;
+    sql = {};
+  }
+  text_bytes_ += sql.size();
+  preparing_.push_back({std::move(sql), context, text});
+}
+
+void Statements::fail() {
+  if (preparing_.empty()) return;
+  text_bytes_ -= preparing_.front().sql.size();
+  preparing_.pop_front();
+}
+
+// Its text and its types are of no use without each other.
+void Statements::give_up(Statement& statement) {
+  text_bytes_ -= statement.sql.size() + statement.types.size();
+  statement.sql = {};
+  statement.types = {};
+  if (std::exchange(statement.is_kept, false)) ++not_kept_;
+}
+
+void Statements::set_types(Statement& statement, std::string_view types) {
+  if (!statement.is_kept || statement.types == types) return;
+  if (types.size() > statement.types.size() && !has_room(types.size() - statement.types.size())) return give_up(statement);
+  text_bytes_ += types.size() - statement.types.size();
+  statement.types = types;
+}
 
 std::uint32_t Statements::add(std::uint32_t server_id, std::uint16_t parameters) {
   while (next_ == 0 || next_ == wire::kLastPrepared || all_.contains(next_)) ++next_;
@@ -13,11 +45,9 @@ std::uint32_t Statements::add(std::uint32_t server_id, std::uint16_t parameters)
   if (!preparing_.empty()) {
     statement.sql = std::move(preparing_.front().sql);
     statement.context = preparing_.front().context;
-    statement.is_text_kept = preparing_.front().text == Text::kept;
-    if (!statement.is_text_kept) ++not_kept_;
+    if (preparing_.front().text == Text::too_long) give_up(statement);
     preparing_.pop_front();
   }
-  text_bytes_ += statement.sql.size();
   last_ = id;
   return id;
 }
@@ -27,8 +57,8 @@ void Statements::close(std::uint32_t client_id) {
   if (found == all_.end()) return;
   set_cursor(found->second, false);
   set_long_data(found->second, false);
-  text_bytes_ -= found->second.sql.size();
-  if (!found->second.is_text_kept) --not_kept_;
+  text_bytes_ -= found->second.sql.size() + found->second.types.size();
+  if (!found->second.is_kept) --not_kept_;
   all_.erase(found);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct Statement {
   std::string temporary_table;  // that it makes
   std::string types;         // of its parameters, as the client sent them last
   ContextId context = 0;
-  bool is_text_kept = true;
+  bool is_kept = true;       // text and types; else it cannot be prepared again
   bool lacks_types = false;  // its server has never seen them: it was prepared there by the proxy
   bool has_long_data = false;
   bool has_cursor = false;
@@ -32,18 +33,18 @@ struct Statement {
 
 class Statements {
  public:
-  // Of all texts, together: above it the session stays where it is.
+  // Of all texts and types, together: what would be more is not kept, and the session stays where it is.
   static constexpr std::size_t kTextBytesMax = std::size_t{16} << 20;
 
   // The text of a statement that is being prepared, told before its answer comes; answers come in order.
   enum class Text { kept, too_long };
-  void begin(std::string sql, ContextId context, Text text = Text::kept) { preparing_.push_back({std::move(sql), context, text}); }
+  void begin(std::string sql, ContextId context, Text text = Text::kept);
   bool is_preparing() const { return !preparing_.empty(); }
   // Its answer: the client's number for it.
   std::uint32_t add(std::uint32_t server_id, std::uint16_t parameters);
-  void fail() {
-    if (!preparing_.empty()) preparing_.pop_front();
-  }
+  void fail();
+  // Of its parameters, as the client has sent them.
+  void set_types(Statement& statement, std::string_view types);
   void close(std::uint32_t client_id);
   void clear();
 
@@ -56,9 +57,12 @@ class Statements {
   void set_long_data(Statement& statement, bool is_pending);
   bool has_open_cursor() const { return cursors_ > 0; }
   bool has_long_data() const { return long_data_ > 0; }
-  bool is_too_large() const { return text_bytes_ > kTextBytesMax || not_kept_ > 0; }
+  bool is_too_large() const { return not_kept_ > 0; }
 
  private:
+  bool has_room(std::size_t bytes) const { return bytes <= kTextBytesMax - text_bytes_; }
+  void give_up(Statement& statement);
+
   struct Preparing {
     std::string sql;
     ContextId context = 0;
@@ -70,7 +74,7 @@ class Statements {
   std::uint32_t last_ = 0;
   std::size_t cursors_ = 0;
   std::size_t long_data_ = 0;
-  std::size_t text_bytes_ = 0;
+  std::size_t text_bytes_ = 0;  // kept, those of statements being prepared too
   std::size_t not_kept_ = 0;
 };
 

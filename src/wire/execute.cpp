@@ -34,10 +34,10 @@ ExecuteRead read_execute(std::string_view payload, std::uint16_t parameters, Cap
   const bool has_attributes = (capabilities & cap::query_attributes) != 0;
   std::uint64_t count = parameters;
   if (has_attributes && (flags & kCountAvailable) != 0) {
-    if (in.left() < 9 && in.left() < payload.size() - kHeadBytes) return kNeedsMore;
+    const auto first = payload.size() > kHeadBytes ? static_cast<std::uint8_t>(payload[kHeadBytes]) : std::uint8_t{0};
     count = in.lenenc();
+    if (first == 0xFB || first == 0xFF || count > 0xFFFF) return {HeadState::malformed, {}};
     if (!in.is_good()) return kNeedsMore;
-    if (count > 0xFFFF) return {HeadState::malformed, {}};
   }
   if (count == 0) return read;
   in.take((count + 7) / 8);

@@ -149,7 +149,9 @@ std::optional<ChangeUser> read_change_user(std::string_view payload, Capabilitie
   it.user = in.nul_string();
   it.auth = (capabilities & cap::secure_connection) != 0 ? in.take(in.u8()) : in.nul_string();
   it.schema = in.nul_or_rest();
-  if (in.left() >= 2) it.charset = in.u16();
+  if (!in.is_good()) return std::nullopt;
+  if (in.left() < 2) return it;  // what follows comes in this order, or not at all
+  it.charset = in.u16();
   if ((capabilities & cap::plugin_auth) != 0 && in.left() > 0) it.plugin = in.nul_or_rest();
   if ((capabilities & cap::connect_attrs) != 0 && in.left() > 0) it.attributes = in.lenenc_string();
   if (!in.is_good()) return std::nullopt;

@@ -152,10 +152,11 @@ Responses::Step Responses::take(std::size_t pass, std::string_view packet) {
   return {.pass = pass, .event = Event::broken};
 }
 
-// One result of perhaps several has ended.
+// One result of perhaps several has ended; what was fetched, or a table's columns, is one alone whatever the status says.
 void Responses::end_result(Step& step, std::uint16_t status) {
   phase_ = Phase::first;
-  step.is_last = (status & status::more_results) == 0;
+  const bool is_alone = front().reply == Reply::rows || front().reply == Reply::field_list;
+  step.is_last = is_alone || (status & status::more_results) == 0;
   if (step.is_last) finish();
 }
 

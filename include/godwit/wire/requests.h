@@ -36,6 +36,7 @@ class Requests {
 
   bool is_between() const { return skip_ == 0 && !continues_ && mode_ == Mode::commands; }
   bool is_inside_request() const { return skip_ > 0 || continues_; }
+  bool is_in_file() const { return mode_ == Mode::file; }
 
  private:
   void number(std::span<char> header);
