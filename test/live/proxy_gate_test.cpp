@@ -31,6 +31,7 @@ void prepare_server(const Server& server, const std::string& name) {
   client.script(R"(
 DROP DATABASE IF EXISTS gate;
 CREATE DATABASE gate CHARACTER SET utf8mb4;
+USE gate;
 CREATE TABLE gate.side (name VARCHAR(10));
 CREATE TABLE gate.t (id INT NOT NULL PRIMARY KEY, v INT NOT NULL) ENGINE=InnoDB;
 CREATE TABLE gate.log (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, client INT NOT NULL, n INT NOT NULL) ENGINE=InnoDB;
@@ -277,6 +278,19 @@ TEST_CASE("proxy_gate: a client that vanishes while paused is not waited for", "
     Client there = server->client();
     INFO(server->flavour() << " " << server->port());
     CHECK(holds_within(seconds(3), [&] { return there.scalar("SELECT COUNT(*) <= 1 FROM information_schema.processlist WHERE db = 'gate'") == "1"; }));
+  }
+}
+
+TEST_CASE("proxy_gate: a drain of no time at all costs nobody anything", "[proxy_gate]") {
+  Stage stage;
+  std::vector<std::unique_ptr<AppClient>> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(std::make_unique<AppClient>(stage.proxy->app(kSchema)));
+  for (int i = 0; i < 5; ++i) {
+    if (stage.proxy->command("PAUSE WITH LEASE 30 DRAIN 0").is_ok()) {
+      stage.proxy->must(i % 2 == 0 ? "MOVE TO target" : "MOVE TO source");
+      stage.proxy->must("RESUME");
+    }
+    for (auto& client : clients) CHECK(side_of(*client) == stage.proxy->serving());
   }
 }
 
