@@ -182,6 +182,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
   void adopt(std::shared_ptr<Backend> backend);
   void settle_move();
+  asio::awaitable<void> follow_gate();
   void attach();
 
   Worker& worker_;

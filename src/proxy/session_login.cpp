@@ -308,6 +308,8 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
+  co_await follow_gate();
+  if (has_ended_) co_return;
   client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
   if (compression_) {
     client_->start_compression(*compression_, compression_level_, worker_.compressor());

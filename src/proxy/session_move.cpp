@@ -426,6 +426,20 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
   }
 }
 
+// A login that was begun before the gate was closed ends after it: nobody has counted it, and the side it has logged in to may serve no more. From here to
+// serve() nothing is waited for.
+asio::awaitable<void> Session::follow_gate() {
+  while (true) {
+    co_await worker_.until_open(*this);
+    const auto serving = context_.gate.serving();
+    if (has_ended_ || server_->side() == serving) co_return;
+    const auto census = co_await worker_.steward().census(server_->side());
+    co_await pull(*census, soon());
+    co_await move(serving, soon());
+    if (previous_) settle_move();
+  }
+}
+
 void Session::adopt(std::shared_ptr<Backend> backend) {
   for (auto& [id, statement] : statements_.all()) {
     statement.previous_id = std::exchange(statement.server_id, statement.next_id);
