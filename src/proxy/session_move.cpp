@@ -188,12 +188,13 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto statements = routing::pull_statements(facts, options);
   const auto results = co_await server_->run(statements, deadline);
   auto state = routing::read_state(facts, options, wire_, results);
+  if (options.is_light) state = routing::merge(facts, *state_, std::move(state));
   const auto more = routing::follow_up_statements(facts, state);
   if (!more.empty()) {
     const auto followed = co_await server_->run(more, deadline);
     routing::read_follow_up(facts, followed, state);
   }
-  state_ = options.is_light ? routing::merge(*state_, std::move(state)) : std::move(state);
+  state_ = std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
   state_->diagnostics = *diagnostics_;
@@ -217,8 +218,7 @@ void Session::add_refusals(const Census& census) {
     add("temporary_table", "", fmt::format("{} of them", found->second));
   }
   if (const auto found = census.named_statements.find(id); found != census.named_statements.end()) text_statements_.complete(found->second);
-  if (!credential_) credential_ = context_.vault.find(account_);
-  if (!credential_) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
+  if (!context_.vault.find(account_, other(server_->side()))) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
 }
 
 // --- the other side ------------------------------------------------------------------------------------------------
@@ -234,15 +234,17 @@ wire::Login Session::login_for(db::Side side) const {
 }
 
 asio::awaitable<std::shared_ptr<Backend>> Session::open_standby(db::Side side, Deadline deadline) {
-  if (!credential_) credential_ = context_.vault.find(account_);
-  if (!credential_) {
+  auto credential = context_.vault.find(account_, side);
+  if (!credential) credential = co_await credential_on(side);
+  if (!credential) {
     throw Error(Code::login_unprovable, {.object = account_, .cause = "no secret of the account is known", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
   }
   auto backend = co_await Backend::connect(client_->executor(), context_.upstream(side), address_, deadline);
   try {
-    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential_, deadline);
+    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential, deadline);
   } catch (const Error& error) {
     if (error.code() == Code::access_denied) context_.vault.note(account_, error.cause());
+    backend->channel().close();
     throw;
   }
   context_.vault.note_proof(account_, side);
@@ -449,6 +451,7 @@ void Session::move_back() {
 void Session::attach() {
   responses_.reset();
   responses_.set_capabilities(server_->capabilities());
+  tells_of_transactions_ = server_->tells_of_transactions();
   adds_metadata_flag_ = (client_capabilities_ & wire::cap::cache_metadata) != 0 && (server_->capabilities() & wire::cap::cache_metadata) == 0;
   Channel& channel = server_->channel();
   channel.on_input = [this] { attempt(&Session::on_server_input); };
