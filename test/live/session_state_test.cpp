@@ -82,7 +82,9 @@ void require_refused(Pair& pair, const std::vector<std::string>& made_by, const 
 std::string isolation(const Server& server) { return server.is_mariadb() ? "SELECT @@tx_isolation" : "SELECT @@transaction_isolation"; }
 
 std::vector<Item> items(const Server& from, const Server& to) {
+  const std::string limit = from.is_mariadb() ? "max_statement_time = 0.003" : "max_execution_time = 1";
   return {
+      {"a time limit shorter than the pull", {"SET " + limit}, "SELECT 1"},
       {"names with a collation", {"SET NAMES latin1 COLLATE latin1_german1_ci"}, "SELECT @@character_set_client, @@collation_connection, COLLATION('x')"},
       {"results without conversion", {"SET character_set_results = NULL"}, "SELECT @@character_set_results IS NULL, HEX('x')"},
       {"results as UTF-16", {"SET character_set_results = utf16"}, "SELECT 'x'"},
@@ -202,7 +204,7 @@ void require_refusals(Pair& pair) {
   require_refused(pair, {"CREATE TEMPORARY TABLE mine (a INT) ENGINE=MEMORY"}, "temporary_table");
   require_refused(pair, {"CALL makes_table()"}, "temporary_table");
   if (pair.from.is_mariadb()) require_refused(pair, {"SET @q = 'SELECT 1'", "PREPARE one FROM @q"}, "text_prepared_statement one");
-  if (pair.from.is_mariadb()) require_refused(pair, {"CALL prepares()"}, "text_prepared_statement");
+  require_refused(pair, {"CALL prepares()"}, "text_prepared_statement");
 }
 
 // What was there once does not keep a session for ever.
@@ -269,6 +271,33 @@ TEST_CASE("session state: MariaDB to a newer MariaDB, and from it to MySQL", "[s
   require_everything(newer);
   Pair across(e, d);
   require_everything(across);
+}
+
+TEST_CASE("session state: an empty string stays one where new ones would be NULL", "[session_state]") {
+  Server a("a"), b("b");
+  Pair pair(a, b);
+  require_same(pair, {"empty", {"SET @e = ''", "SET sql_mode = 'EMPTY_STRING_IS_NULL'"}, "SELECT @e IS NULL, LENGTH(@e), '' IS NULL"});
+}
+
+// docs/session-state.md names the grants.
+TEST_CASE("session state: the admin account sees what it must with the grants of the page", "[session_state]") {
+  Server a("a"), c("c");
+  Pair mariadb(a, a), mysql(c, c);
+  a.client().script("DROP USER IF EXISTS watcher@'%';\nCREATE USER watcher@'%' IDENTIFIED BY 'watcher';\nGRANT SELECT ON mysql.proc TO watcher@'%';\nGRANT TRIGGER ON shop.* TO watcher@'%';\n");
+  c.client().script("DROP USER IF EXISTS watcher@'%';\nCREATE USER watcher@'%' IDENTIFIED BY 'watcher';\nGRANT PROCESS, SHOW_ROUTINE ON *.* TO watcher@'%';\nGRANT SELECT ON performance_schema.* TO watcher@'%';\n");
+  a.client("shop").execute("CREATE PROCEDURE locks() SELECT GET_LOCK('hidden', 0)");
+  Session watcher(a, "watcher", "");
+  CHECK(facts_of(watcher, a).routines_with_user_locks == 1);
+  a.client("shop").execute("DROP PROCEDURE locks");
+
+  Session eye(c, "watcher", "");
+  const auto facts = facts_of(eye, c);
+  Session session(c, "app", "shop");
+  for (const char* sql : {"SET @v = 1", "CREATE TEMPORARY TABLE mine (a INT)", "PREPARE s FROM 'SELECT 1'", "SELECT GET_LOCK('till', 0)"}) session.execute(sql);
+  CHECK(routing::read_user_variables(eye.run(*routing::user_variables_statement(facts)))[session.id()] == std::vector<std::string>{"v"});
+  CHECK(routing::read_temporary_tables(eye.run(*routing::temporary_tables_statement(facts)))[session.id()] == 1);
+  CHECK(routing::read_named_statements(eye.run(*routing::named_statements_statement(facts)))[session.id()] == std::vector<routing::NamedStatement>{{"s", "SELECT 1", true}});
+  CHECK(routing::read_locks(facts, eye.run(*routing::locks_statement(facts)))[session.id()] == std::vector<routing::HeldLock>{{"user_lock", "till"}});
 }
 
 TEST_CASE("session state: MariaDB to MySQL: what MySQL lacks is refused by name, the rest is translated", "[session_state]") {
