@@ -172,6 +172,7 @@ std::optional<std::string> charset_on(const Sides& sides, const std::string& cha
 }
 
 std::optional<std::string> collation_on(const Sides& sides, const std::string& collation) {
+  if (sides.to.collations.contains(collation) && !sides.options.collation_map.contains(collation)) return collation;
   catalog::DdlOptions options;
   options.collation_map = sides.options.collation_map;
   for (const auto& [name, charset] : sides.to.collations) options.target_collations.push_back(name);
