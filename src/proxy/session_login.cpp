@@ -212,7 +212,7 @@ asio::awaitable<void> Session::authenticate(wire::Login login, Deadline deadline
     const auth::Secret password = co_await ask_sha2_password(client_salt_, deadline);
     heard_ = credential_of(password.view());
     login.auth = auth::sha2_reply(password.view(), client_salt_);
-  } else if (plugin == kNative) {
+  } else if (plugin == kNative || (plugin == kSha2 && login.auth.empty())) {
     note_native_reply(login.auth, client_salt_);
   }
   has_begun_login_ = true;

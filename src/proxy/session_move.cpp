@@ -122,6 +122,7 @@ void Session::begin_reset() {
 
 void Session::hold() {
   if (hold_ == Hold::held || hold_ == Hold::settling || !is_at_safe_point()) return;
+  if (hold_ == Hold::refused && !was_changed_) return;  // asked again, it would say the same
   hold_ = Hold::settling;
   in_own_hands([this]() -> asio::awaitable<void> {
     // After an error nobody has said whether a transaction is open.
@@ -174,7 +175,7 @@ void Session::let_go_on() {
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto& facts = server_->facts();
   if (state_ && !was_changed_) {  // what a MOVE met with on the other side may be mended by now
-    refusals_ = routing::refusals(facts, *state_);
+    refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);
     add_refusals(census);
     co_return;
   }
@@ -199,7 +200,7 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
   state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
-  refusals_ = routing::refusals(facts, *state_);
+  refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);  // as it is now: a routine may be newer than the session
   add_refusals(census);
 }
 
