@@ -99,28 +99,39 @@ void Wire::begin_command() {
   if (outflow_) outflow_->set_number(0);
 }
 
-// A turn of the socket: what came goes through the layers, to `plain_` at last.
+// What TLS holds already is read first: the end of a handshake and the first packet may come together.
 void Wire::fill() {
+  if (tls_ && tls_->is_established() && take_plain(*tls_) != 0) return;
   std::array<char, 20000> buffer{};
   const ssize_t size = ::recv(socket_, buffer.data(), buffer.size(), 0);
   if (size <= 0) throw std::runtime_error("the peer is gone");
-  std::string bytes(buffer.data(), static_cast<std::size_t>(size));
-  if (tls_) {
-    tls_->feed(bytes);
-    bytes.clear();
-    if (!tls_->is_established()) return;
-    while (const std::size_t more = tls_->read(buffer)) bytes.append(buffer.data(), more);
+  const std::string_view bytes(buffer.data(), static_cast<std::size_t>(size));
+  if (!tls_) return unpack(bytes);
+  tls_->feed(bytes);
+  if (tls_->is_established()) take_plain(*tls_);
+}
+
+std::size_t Wire::take_plain(layer::Tls& tls) {
+  std::array<char, 20000> buffer{};
+  std::size_t all = 0;
+  while (const std::size_t size = tls.read(buffer)) {
+    unpack({buffer.data(), size});
+    all += size;
   }
+  return all;
+}
+
+void Wire::unpack(std::string_view bytes) {
   if (!inflow_) {
     plain_ += bytes;
     return;
   }
-  std::string_view rest = bytes;
-  std::size_t more = 0;
+  std::array<char, 20000> buffer{};
+  std::size_t size = 0;
   do {
-    more = inflow_->read(rest, buffer);
-    plain_.append(buffer.data(), more);
-  } while (more == buffer.size());
+    size = inflow_->read(bytes, buffer);
+    plain_.append(buffer.data(), size);
+  } while (size == buffer.size());
 }
 
 std::string Wire::read_bytes(std::size_t bytes) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -34,6 +35,8 @@ class Wire {
  private:
   std::string read_bytes(std::size_t bytes);
   void fill();
+  std::size_t take_plain(layer::Tls& tls);
+  void unpack(std::string_view bytes);
   void send_raw(std::string_view bytes);
   void send_through_tls(std::string_view bytes);
 
