@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <map>
 #include <memory>
 #include <stdexcept>
 
@@ -23,11 +24,13 @@ enum Capability : std::uint32_t {
   ssl = 1U << 11,
   transactions = 1U << 13,
   secure_connection = 1U << 15,
+  multi_statements = 1U << 16,
+  multi_results = 1U << 17,
   plugin_auth = 1U << 19,
   lenenc_auth = 1U << 21,
   zstd = 1U << 26,
 };
-constexpr std::uint32_t kCapabilities = long_password | protocol_41 | transactions | secure_connection | plugin_auth;
+constexpr std::uint32_t kCapabilities = long_password | protocol_41 | transactions | secure_connection | multi_statements | multi_results | plugin_auth;
 constexpr unsigned char kOk = 0x00;
 constexpr unsigned char kMore = 0x01;
 constexpr unsigned char kSwitch = 0xfe;
@@ -68,7 +71,33 @@ Greeting parse_greeting(const std::string& packet) {
   return greeting;
 }
 
+// One for each server, whose sessions it resumes.
+const layer::TlsContext& context_towards(int port) {
+  static std::map<int, layer::TlsContext> contexts;
+  const auto it = contexts.find(port);
+  return it != contexts.end() ? it->second : contexts.emplace(port, layer::TlsContext::client(layer::TlsVerify::none, {})).first->second;
+}
+
 std::string error_text(const std::string& packet) { return packet.size() > 9 ? packet.substr(9) : "?"; }
+
+// The cells of a row of the text protocol.
+std::string row_text(const std::string& packet) {
+  constexpr unsigned kNull = 0xfb;
+  constexpr unsigned kU16 = 0xfc;
+  std::string row;
+  for (std::size_t at = 0; at < packet.size();) {
+    std::size_t size = byte_of(packet[at++]);
+    if (size == kNull) size = 0;
+    if (size >= kU16) {
+      const std::size_t bytes = size == kU16 ? 2 : 3;
+      size = u24(packet.substr(at, bytes) + std::string(3 - bytes, '\0'));
+      at += bytes;
+    }
+    row += (row.empty() ? "" : "|") + packet.substr(at, size);
+    at += size;
+  }
+  return row;
+}
 
 }  // namespace
 
@@ -175,18 +204,21 @@ void Wire::send_raw(std::string_view bytes) {
 
 // --- RawClient ----------------------------------------------------------------------------------------------------
 
-RawClient::RawClient(int port, const RawLogin& login) : wire_(std::make_unique<Wire>(connect_to(port))) { log_in(login); }
+RawClient::RawClient(int port, const RawLogin& login) : wire_(std::make_unique<Wire>(connect_to(port))) {
+  wire_->send_raw(login.proxy_header);
+  log_in(port, login);
+}
 
-void RawClient::log_in(const RawLogin& login) {
-  static const auto context = layer::TlsContext::client(layer::TlsVerify::none, {});
+void RawClient::log_in(int port, const RawLogin& login) {
   const Greeting greeting = parse_greeting(wire_->read_packet());
+  salt_ = greeting.salt;
   std::uint32_t capabilities = kCapabilities;
   if (login.has_tls) capabilities |= ssl;
   if (login.compression) capabilities |= *login.compression == layer::Compression::zlib ? compress : zstd;
   const std::string head = little(capabilities, 4) + little(1U << 24, 4) + little(45, 1) + std::string(23, '\0');
   if (login.has_tls) {
     wire_->write_packet(head);
-    wire_->begin_tls(context, "localhost");
+    wire_->begin_tls(context_towards(port), "localhost");
   }
   auth::Prover prover(*login.credentials, {.is_secure = login.has_tls, .has_alternatives = login.has_alternatives});
   const bool answers_greeting = login.initial_plugin == greeting.plugin;
@@ -201,7 +233,10 @@ void RawClient::log_in(const RawLogin& login) {
 void RawClient::authenticate(auth::Prover& prover, std::string packet) {
   while (true) {
     const unsigned first = packet.empty() ? kError : byte_of(packet[0]);
-    if (first == kOk) return;
+    if (first == kOk) {
+      message_ = packet.substr(7);  // behind [0][no rows][no id][status u16][warnings u16]
+      return;
+    }
     if (first == kError) {
       error_ = error_text(packet);
       return;
@@ -210,6 +245,7 @@ void RawClient::authenticate(auth::Prover& prover, std::string packet) {
     if (first == kSwitch) {
       const auto end = packet.find('\0', 1);
       plugins_.push_back(packet.substr(1, end - 1));
+      salt_ = packet.substr(end + 1, auth::kNativeBytes);
       reply = prover.begin(plugins_.back(), std::string_view(packet).substr(end + 1));
     } else if (first == kMore) {
       reply = prover.more(std::string_view(packet).substr(1));
@@ -223,32 +259,31 @@ void RawClient::authenticate(auth::Prover& prover, std::string packet) {
   }
 }
 
+std::string RawClient::read_numbered() {
+  std::string packet = wire_->read_packet();
+  numbers_.push_back(wire_->last_number());
+  return packet;
+}
+
 std::vector<std::string> RawClient::query(const std::string& sql) {
   wire_->begin_command();
+  numbers_.clear();
   wire_->write_packet("\x03" + sql);
-  const std::string head = wire_->read_packet();
+  return next_result();
+}
+
+std::vector<std::string> RawClient::next_result() {
+  const std::string head = read_numbered();
   if (byte_of(head[0]) == kError) throw std::runtime_error(error_text(head));
   if (byte_of(head[0]) == kOk) return {};
   const unsigned columns = byte_of(head[0]);
-  for (unsigned i = 0; i <= columns; ++i) wire_->read_packet();  // their definitions, and an EOF
+  for (unsigned i = 0; i <= columns; ++i) read_numbered();  // their definitions, and an EOF
   std::vector<std::string> rows;
   while (true) {
-    const std::string packet = wire_->read_packet();
+    const std::string packet = read_numbered();
     if (byte_of(packet[0]) == kError) throw std::runtime_error(error_text(packet));
     if (byte_of(packet[0]) == kSwitch && packet.size() < 9) return rows;
-    std::string row;
-    for (std::size_t at = 0; at < packet.size();) {
-      std::size_t size = byte_of(packet[at++]);
-      if (size == 0xfb) size = 0;
-      if (size == 0xfc || size == 0xfd) {
-        const std::size_t bytes = size - 0xfa;
-        size = u24(packet.substr(at, bytes) + std::string(3 - bytes, '\0'));
-        at += bytes;
-      }
-      row += (row.empty() ? "" : "|") + packet.substr(at, size);
-      at += size;
-    }
-    rows.push_back(std::move(row));
+    rows.push_back(row_text(packet));
   }
 }
 

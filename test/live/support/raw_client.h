@@ -29,15 +29,17 @@ class Wire {
   std::string read_packet();
   void write_packet(std::string_view payload);  // with the next number
   void begin_command();                          // numbers start anew
+  void send_raw(std::string_view bytes);         // past all layers
   std::uint8_t last_number() const { return last_number_; }  // of the packet that was read last
   bool is_tls() const { return tls_.has_value(); }
+  bool is_resumed() const { return tls_ && tls_->is_resumed(); }
+  std::string peer_fingerprint() const { return tls_ ? tls_->peer_fingerprint() : std::string(); }
 
  private:
   std::string read_bytes(std::size_t bytes);
   void fill();
   std::size_t take_plain(layer::Tls& tls);
   void unpack(std::string_view bytes);
-  void send_raw(std::string_view bytes);
   void send_through_tls(std::string_view bytes);
 
   int socket_;
@@ -68,16 +70,25 @@ class RawClient {
   const std::vector<std::string>& plugins() const { return plugins_; }  // that the server asked for
   // A result of text, row by row, its cells joined by '|'.
   std::vector<std::string> query(const std::string& sql);
+  std::vector<std::string> next_result();  // of several statements
+  // The numbers of the packets that the last query was answered with.
+  const std::vector<int>& numbers() const { return numbers_; }
+  const std::string& salt() const { return salt_; }        // of the last challenge
+  const std::string& ok_message() const { return message_; }  // of the login
   std::string scalar(const std::string& sql) { return query(sql).at(0); }
   Wire& wire() { return *wire_; }
 
  private:
-  void log_in(const RawLogin& login);
+  void log_in(int port, const RawLogin& login);
   void authenticate(auth::Prover& prover, std::string packet);
+  std::string read_numbered();
 
   std::unique_ptr<Wire> wire_;
   std::string error_;
   std::vector<std::string> plugins_;
+  std::vector<int> numbers_;
+  std::string salt_;
+  std::string message_;
 };
 
 // Accepts one client on loopback, learns its password by auth::Sha2Terminator, and lets it in.
