@@ -1,6 +1,6 @@
 // servers: a=mariadb-10.11:--proxy-protocol-networks=* b=mysql-9.7 c=mariadb-11.8
 // The byte-transforming layers against real servers: compression of both kinds, TLS, the PROXY protocol, MariaDB's proof of its certificate.
-#include <algorithm>
+#include <cstdlib>
 
 #include "catch.h"
 #include "godwit/auth/ed25519.h"
@@ -113,4 +113,21 @@ TEST_CASE("tls proof: what MariaDB 11.8 says of its certificate is what is compu
   CHECK(client.ok_message().find(auth::tls_proof(stored, client.salt(), std::string(32, 'x'))) == std::string::npos);
   RawClient old(Server("a").port(), {.user = "godwit", .credentials = &credentials()});
   CHECK(old.ok_message().find('\1') == std::string::npos);
+}
+
+TEST_CASE("tls proof: the client of MariaDB 11.8 accepts a certificate that nobody vouches for with it, and not with a wrong one", "[proxy_layers]") {
+  const std::string stage2 = auth::native_stage2(auth::native_stage1("of mine").view());
+  const auto is_accepted = [](const TerminatingServer& server, const std::string& password) {
+    const std::string line = std::string(GODWIT_SOURCE_DIR) + "/scripts/servers client-11.8 --protocol=tcp --host=localhost --port=" + std::to_string(server.port()) +
+                             " --user=anyone --password='" + password + "' -e 'DO 1' >/dev/null 2>&1";
+    return std::system(line.c_str()) == 0;
+  };
+  TerminatingServer proved({.has_tls = true, .native_stage2 = stage2});
+  CHECK(is_accepted(proved, "of mine"));
+  TerminatingServer unproved({.has_tls = true, .native_stage2 = stage2, .has_wrong_proof = true});
+  CHECK_FALSE(is_accepted(unproved, "of mine"));
+  TerminatingServer other({.has_tls = true, .native_stage2 = stage2});
+  CHECK_FALSE(is_accepted(other, "of another"));
+  TerminatingServer sha2({.has_tls = true});
+  CHECK_FALSE(is_accepted(sha2, "of mine"));  // it does not even send its name to one whom it cannot come to trust
 }

@@ -8,7 +8,7 @@
 
 namespace godwit::auth {
 
-// The message: 1, and SHA-256(stored, salt, fingerprint) in upper case hexadecimal. `stored` is SHA1(SHA1(password)) of mysql_native_password, the
+// The message (in the packet a length-encoded string): 1, and SHA-256(stored, salt, fingerprint) in upper case hexadecimal. `stored` is SHA1(SHA1(password)) of mysql_native_password, the
 // public key of ed25519 (read in its source, not tried); others have no proof. The salt (20 bytes) is the last that mysql_native_password was asked with, else the
 // greeting's; the fingerprint is SHA-256 of the certificate.
 std::string tls_proof(std::string_view stored, std::string_view salt, std::string_view fingerprint);

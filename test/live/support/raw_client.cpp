@@ -12,6 +12,7 @@
 
 #include "godwit/auth/native.h"
 #include "godwit/auth/terminator.h"
+#include "godwit/auth/tls_proof.h"
 
 namespace godwit::test {
 namespace {
@@ -327,30 +328,51 @@ void TerminatingServer::serve() {
   }
 }
 
-void TerminatingServer::talk(Wire& wire) {
+namespace {
+const layer::TlsContext& server_context() {
   static const auto context = layer::TlsContext::self_signed();
+  return context;
+}
+}  // namespace
+
+void TerminatingServer::talk(Wire& wire) {
   const std::string salt = auth::make_salt();
   const std::uint32_t capabilities = kCapabilities | lenenc_auth | (options_.has_tls ? ssl : 0U);
+  const bool is_native = !options_.native_stage2.empty();
   wire.write_packet(std::string("\x0a") + "8.0.99" + '\0' + little(1, 4) + salt.substr(0, 8) + '\0' + little(capabilities & 0xffffU, 2) + little(45, 1) +
-                    little(2, 2) + little(capabilities >> 16U, 2) + little(21, 1) + std::string(10, '\0') + salt.substr(8) + '\0' + "caching_sha2_password" + '\0');
+                    little(2, 2) + little(capabilities >> 16U, 2) + little(21, 1) + std::string(10, '\0') + salt.substr(8) + '\0' +
+                    (is_native ? "mysql_native_password" : "caching_sha2_password") + '\0');
   std::string response = wire.read_packet();
   if (response.size() == 32) {
-    wire.begin_tls(context, "");
+    wire.begin_tls(server_context(), "");
     response = wire.read_packet();
   }
   const std::size_t at = response.find('\0', 32) + 1;
+  std::string reply = response.substr(at + 1, byte_of(response[at]));
+  std::string message;
+  is_native ? void(message = verify(reply, salt)) : terminate(wire, std::move(reply), salt);
+  const std::string ok("\0\0\0\2\0\0\0", 7);
+  wire.write_packet(ok + (message.empty() ? "" : little(message.size(), 1) + message));
+  while (wire.read_packet() != "\x01") wire.write_packet(ok);  // until COM_QUIT
+}
+
+std::string TerminatingServer::verify(std::string_view reply, const std::string& salt) const {
+  if (!auth::recover_stage1(reply, salt, options_.native_stage2)) throw std::runtime_error("another password");
+  const std::string proof = auth::tls_proof(options_.native_stage2, salt, server_context().fingerprint());
+  return options_.has_wrong_proof ? proof.substr(0, 40) + std::string(25, 'A') : proof;
+}
+
+void TerminatingServer::terminate(Wire& wire, std::string packet, const std::string& salt) {
   auth::Sha2Terminator terminator(salt, {.is_secure = wire.is_tls(), .key = &test_rsa_key(), .known = options_.known});
-  std::string packet = response.substr(at + 1, byte_of(response[at]));
   while (true) {
     const auto answer = terminator.feed(packet);
     ++steps_;
     if (!answer.bytes.empty()) wire.write_packet("\x01" + answer.bytes);
+    if (answer.kind == auth::Sha2Terminator::Answer::Kind::refused) throw std::runtime_error("refused");
     if (answer.kind == auth::Sha2Terminator::Answer::Kind::password) {
       password_ = std::string(answer.password.view());
-      wire.write_packet(std::string("\0\0\0\2\0\0\0", 7));
       return;
     }
-    if (answer.kind == auth::Sha2Terminator::Answer::Kind::refused) throw std::runtime_error("refused");
     packet = wire.read_packet();
   }
 }

@@ -91,12 +91,15 @@ class RawClient {
   std::string message_;
 };
 
-// Accepts one client on loopback, learns its password by auth::Sha2Terminator, and lets it in.
+// Accepts one client on loopback, learns its password by auth::Sha2Terminator (or verifies it, as mysql_native_password), lets it in, and says OK to
+// all it asks.
 class TerminatingServer {
  public:
   struct Options {
     bool has_tls = false;
     const auth::Secret* known = nullptr;
+    std::string native_stage2 = {};  // named: mysql_native_password, and a proof of the certificate
+    bool has_wrong_proof = false;
   };
   explicit TerminatingServer(Options options);
   ~TerminatingServer();
@@ -109,6 +112,8 @@ class TerminatingServer {
  private:
   void serve();
   void talk(Wire& wire);
+  void terminate(Wire& wire, std::string packet, const std::string& salt);
+  std::string verify(std::string_view reply, const std::string& salt) const;
 
   Options options_;
   int listener_ = -1;
