@@ -62,7 +62,7 @@ class Proxy:
     def command(self):
         tls = self.server.tls
         command = [binary(), "proxy", "conformance", "--source", f"mysql://godwit@127.0.0.1:{self.server.port}",
-                   "--target", f"mysql://godwit@localhost:{self.server.port}", "--listen", f"127.0.0.1:{self.port}", "--threads", "2",
+                   "--target", f"mysql://godwit@127.0.0.1:{self.server.port}", "--listen", f"127.0.0.1:{self.port}", "--threads", "2",
                    "--state", str(self.folder / "state.db"), "--tls-cert", str(tls / "server-cert.pem"),
                    "--tls-key", str(tls / "server-key.pem")]
         return command + (["--move-always"] if self.moves else [])

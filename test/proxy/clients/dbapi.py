@@ -23,8 +23,10 @@ else:
 
     def connect():
         options = {"ssl": {"ca": ENV["CA"]}} if "tls" in FLAGS else {}
+        if "zlib" in FLAGS:  # False asks for it too
+            options["compress"] = True
         connection = library.connect(host=ENV["HOST"], port=int(ENV["PORT"]), user=ENV["USER"], password=ENV["PASSWORD"], database=ENV["DATABASE"],
-                                     charset="utf8mb4", local_infile=1, autocommit=True, compress="zlib" in FLAGS, client_flag=1 << 16, **options)
+                                     charset="utf8mb4", local_infile=1, autocommit=True, client_flag=1 << 16, **options)
         return connection
 
 STATE = "naïve 😀|42|2.5|1|12345|ANSI_QUOTES,STRICT_TRANS_TABLES|+03:00|READ-COMMITTED"
