@@ -147,7 +147,7 @@ def judge_direct(results, names):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--mode", default=",".join(support.MODES), help="which, with commas (default: %(default)s)")
+    options.add_argument("--mode", default=",".join(support.MODES), help="which, with commas, and direct (default: %(default)s)")
     options.add_argument("--flavour", default="mariadb,mysql", help="which, with commas (default: %(default)s)")
     options.add_argument("--only", nargs="+", metavar="NAME", help="these tests")
     options.add_argument("--show-direct", action="store_true", help="also what fails directly")
@@ -157,8 +157,9 @@ def main():
     if unknown:
         support.die(f"{PROGRAM} has no {' '.join(sorted(unknown))}")
     tests = [name for name in names if not chosen.only or name in chosen.only]
+    modes = list(dict.fromkeys(["direct", *support.chosen_modes(chosen.mode)]))  # what the others are held against
     with tempfile.TemporaryDirectory() as folder:
-        results = run_flavours(support.chosen_modes(chosen.mode), tests, pathlib.Path(folder), chosen.flavour.split(","))
+        results = run_flavours(modes, tests, pathlib.Path(folder), chosen.flavour.split(","))
     faults = judge(results, tests, read_exceptions())
     if not chosen.only:
         faults += judge_direct(results, names)
