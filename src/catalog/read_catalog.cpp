@@ -17,8 +17,8 @@ using db::Connection;
 using db::Rows;
 using sql::quote_string;
 
-constexpr std::array<std::string_view, 6> kSystemSchemas{
-    "information_schema", "performance_schema", "mysql", "sys", "_godwit", "ndbinfo"};
+constexpr std::array<std::string_view, 7> kSystemSchemas{
+    "information_schema", "performance_schema", "mysql", "sys", "_godwit", "_godwit_proxy", "ndbinfo"};
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 

@@ -11,6 +11,7 @@
 #include "godwit/util/stop.h"
 #include "inspect_binlog.h"
 #include "options.h"
+#include "proxy_options.h"
 #include "report.h"
 
 namespace godwit::cli {
@@ -22,6 +23,7 @@ struct Invocation {
   InspectBinlogArguments binlog;
   ReplicateArguments replicate;
   VdiffArguments vdiff;
+  ProxyArguments proxy;
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -97,6 +99,14 @@ int run_vdiff(Invocation& it) {
   return status;
 }
 
+int run_proxy(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = definition_of(it.common, it.copy, state);
+  const auto report = proxy::run_proxy(proxy_options_of(definition, it.proxy), stop_on_signals());
+  print_proxy(definition.name, report, it.common.is_json);
+  return 0;
+}
+
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
@@ -169,10 +179,12 @@ void add_commands(CLI::App& app, Invocation& it) {
                                 "godwit replicate shop --metrics 127.0.0.1:9306", [&] { return run_replicate(it); });
   auto* vdiff = add_command(app, it, "vdiff", "Prove that both sides hold the same rows, while both are busy; or name those that differ",
                             "godwit vdiff shop\n  godwit vdiff shop --tables orders,customers --repair", [&] { return run_vdiff(it); });
+  auto* proxy = add_command(app, it, "proxy", "What applications connect to before a switch, and stay connected to through it",
+                            "godwit proxy shop --listen 0.0.0.0:6033 --admin-user godwit_admin", [&] { return run_proxy(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
-  for (auto* command : {check, copy, replicate, vdiff, cancel}) {
+  for (auto* command : {check, copy, replicate, vdiff, proxy, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
   }
@@ -182,9 +194,10 @@ void add_commands(CLI::App& app, Invocation& it) {
   for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
   add_replicate(*replicate, it.replicate);
   add_vdiff(*vdiff, it.vdiff);
+  add_proxy(*proxy, it.proxy);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
-  for (auto* command : {check, copy, replicate, vdiff, cancel, status}) {
+  for (auto* command : {check, copy, replicate, vdiff, proxy, cancel, status}) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
 

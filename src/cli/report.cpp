@@ -231,6 +231,14 @@ void print_replicate(const std::string& name, const workflow::ReplicateReport& r
              format_duration(report.duration));
 }
 
+void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool is_json) {
+  if (is_json) {
+    print_json("proxy", {{"workflow", name}, {"sessions", report.sessions}, {"statements", report.statements}, {"moves", report.moves}});
+    return;
+  }
+  fmt::print("{} sessions, {} statements, {} moves\n", report.sessions, report.statements, report.moves);
+}
+
 void print_cancel(const workflow::CancelReport& report, bool is_json) {
   if (is_json) {
     print_json("cancel", {{"dropped", report.dropped}});

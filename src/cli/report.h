@@ -8,6 +8,7 @@
 #include "godwit/check/check.h"
 #include "godwit/state/state_file.h"
 #include "godwit/util/error.h"
+#include "godwit/proxy/proxy.h"
 #include "godwit/workflow/copy.h"
 #include "godwit/workflow/replicate.h"
 #include "godwit/workflow/vdiff.h"
@@ -21,6 +22,7 @@ void print_findings(const std::vector<check::Finding>& findings, bool is_json);
 void print_plan(const workflow::CopyPlan& plan, bool is_json);
 void print_copy(const std::string& name, const workflow::CopyReport& report, bool is_json);
 void print_replicate(const std::string& name, const workflow::ReplicateReport& report, bool is_json);
+void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool is_json);
 void print_vdiff(const std::string& name, const workflow::VdiffReport& report, int status, bool is_json);
 void print_cancel(const workflow::CancelReport& report, bool is_json);
 void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
@@ -296,7 +297,7 @@ void Lane::write_chunk(db::Connection& writer, Pieces& pieces, const Assignment&
   failpoint(Fp::copy_chunk_recorded);
   const auto began = Clock::now();
   writer.execute("COMMIT");
-  context_.throttle.note_commit(std::chrono::duration_cast<milliseconds>(Clock::now() - began));
+  context_.throttle.note_commit(since(began));
   failpoint(Fp::copy_chunk_committed);
   {
     std::lock_guard lock(mutex_);

@@ -81,12 +81,11 @@ std::optional<std::string> throttle_reason(const Load& load, const ThrottleLimit
   return std::nullopt;
 }
 
-void Throttle::run(const db::Endpoint& source, const db::Endpoint& target, const db::Endpoint* replica,
-                   const Stop& ended) {
-  Probe source_probe(source);
-  Probe target_probe(target);
-  std::unique_ptr<Probe> replica_probe;
-  if (replica != nullptr) replica_probe = std::make_unique<Probe>(*replica);
+void Throttle::sample(const SampledServers& servers, const Stop& ended) {
+  Probe source_probe(servers.source);
+  Probe target_probe(servers.target);
+  std::optional<Probe> replica_probe;
+  if (servers.replica) replica_probe.emplace(*servers.replica);
   do {
     Load seen = load();
     source_probe.sample([&](db::Connection& c) {
@@ -137,6 +136,14 @@ bool Throttle::is_history_too_long() const {
 Load Throttle::load() const {
   std::lock_guard lock(mutex_);
   return load_;
+}
+
+Sampler::Sampler(Throttle& throttle, SampledServers servers)
+    : throttle_(throttle), servers_(std::move(servers)), thread_([this] { throttle_.sample(servers_, ended_); }) {}
+
+Sampler::~Sampler() {
+  ended_.request();
+  thread_.join();
 }
 
 }  // namespace godwit::copy

@@ -98,6 +98,8 @@ Handle make_handle(const Endpoint& endpoint, bool use_tls) {
   set_option(handle.get(), MYSQL_OPT_MAX_ALLOWED_PACKET, kPacketMax);
   const unsigned local_infile = endpoint.side == Side::target ? 1 : 0;
   set_option(handle.get(), MYSQL_OPT_LOCAL_INFILE, local_infile);
+  // "localhost" too is a name for TCP: a socket file is named by socket=, and godwit's proxy could not guess it.
+  if (endpoint.dsn.socket.empty()) set_option(handle.get(), MYSQL_OPT_PROTOCOL, static_cast<unsigned>(MYSQL_PROTOCOL_TCP));
   mysql_options(handle.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
   mysql_options4(handle.get(), MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "godwit");
   set_tls(handle.get(), endpoint.dsn, use_tls);

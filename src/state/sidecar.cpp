@@ -7,6 +7,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "sidecar_tables.h"
 
 namespace godwit::state {
 namespace {
@@ -73,8 +74,6 @@ constexpr std::array<std::string_view, 11> kTables{
 
 constexpr std::uint64_t kVersion = 2;
 
-std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
-
 std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
 
 std::optional<gtid::Position> position_of(const db::Rows& rows, std::size_t row, std::string_view column) {
@@ -97,6 +96,45 @@ StreamRow stream_of(const db::Rows& rows, std::size_t row) {
           .source_version = rows.text(row, "source_version"),
           .last_error = rows.text(row, "last_error"),
           .heartbeat = rows.text(row, "heartbeat")};
+}
+
+TableRow table_of(const db::Rows& rows, std::size_t row) {
+  return {.source_schema = rows.text(row, "source_schema"),
+          .source_table = rows.text(row, "source_table"),
+          .target_schema = rows.text(row, "target_schema"),
+          .target_table = rows.text(row, "target_table"),
+          .state = rows.text(row, "state"),
+          .definition_hash = rows.text(row, "definition_hash"),
+          .rows = rows.u64(row, "rows"),
+          .bytes = rows.u64(row, "bytes"),
+          .copy_ms = rows.u64(row, "copy_ms"),
+          .keys_ms = rows.u64(row, "keys_ms")};
+}
+
+ChunkRow chunk_of(const db::Rows& rows, std::size_t row) {
+  return {.number = rows.u64(row, "number"),
+          .lower = rows.text(row, "lower_bound"),
+          .upper = rows.text(row, "upper_bound"),
+          .state = rows.text(row, "state"),
+          .is_planned = rows.u64(row, "is_planned") != 0,
+          .rows = rows.u64(row, "rows"),
+          .bytes = rows.u64(row, "bytes")};
+}
+
+PostCopyRow post_copy_of(const db::Rows& rows, std::size_t row) {
+  return {.id = rows.u64(row, "id"),
+          .kind = rows.text(row, "kind"),
+          .schema_name = rows.text(row, "schema_name"),
+          .object_name = rows.text(row, "object_name"),
+          .sql = rows.text(row, "statement"),
+          .sql_mode = rows.text(row, "sql_mode"),
+          .creates = rows.text(row, "creates"),
+          .state = rows.text(row, "state"),
+          .error = rows.text(row, "error")};
+}
+
+AccountRow account_of(const db::Rows& rows, std::size_t row) {
+  return {.user = rows.text(row, "user_name"), .host = rows.text(row, "host_name"), .is_role = rows.u64(row, "is_role") != 0};
 }
 
 std::string where_key(const StreamKey& key) {
@@ -313,10 +351,7 @@ std::optional<StreamRow> Sidecar::find(const StreamKey& key) {
 }
 
 std::vector<StreamRow> Sidecar::streams() {
-  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} ORDER BY id", name("stream")));
-  std::vector<StreamRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) result.push_back(stream_of(rows, i));
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} ORDER BY id", name("stream"))), stream_of);
 }
 
 void Sidecar::forget(std::uint64_t stream) {
@@ -330,10 +365,7 @@ void Sidecar::forget(std::uint64_t stream) {
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
-  const std::string vdiffs = fmt::format("SELECT id FROM {} WHERE workflow = (SELECT workflow FROM {} WHERE id = {})", name("vdiff"), name("stream"), stream);
-  db_.execute(fmt::format("DELETE FROM {} WHERE table_id IN (SELECT id FROM {} WHERE vdiff IN ({}))", name("vdiff_difference"), name("vdiff_table"), vdiffs));
-  db_.execute(fmt::format("DELETE FROM {} WHERE vdiff IN ({})", name("vdiff_table"), vdiffs));
-  db_.execute(fmt::format("DELETE FROM {} WHERE workflow = (SELECT workflow FROM {} WHERE id = {})", name("vdiff"), name("stream"), stream));
+  forget_vdiffs(db_, fmt::format("workflow = (SELECT workflow FROM {} WHERE id = {})", name("stream"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");
 }
@@ -382,22 +414,7 @@ void Sidecar::set_error(std::uint64_t stream, std::uint64_t epoch, std::string_v
 // --- tables -------------------------------------------------------------------------------------------------------
 
 std::vector<TableRow> Sidecar::tables(std::uint64_t stream) {
-  const db::Rows rows =
-      db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("copy_table"), stream));
-  std::vector<TableRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back({.source_schema = rows.text(i, "source_schema"),
-                      .source_table = rows.text(i, "source_table"),
-                      .target_schema = rows.text(i, "target_schema"),
-                      .target_table = rows.text(i, "target_table"),
-                      .state = rows.text(i, "state"),
-                      .definition_hash = rows.text(i, "definition_hash"),
-                      .rows = rows.u64(i, "rows"),
-                      .bytes = rows.u64(i, "bytes"),
-                      .copy_ms = rows.u64(i, "copy_ms"),
-                      .keys_ms = rows.u64(i, "keys_ms")});
-  }
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("copy_table"), stream)), table_of);
 }
 
 void Sidecar::add_table(std::uint64_t stream, const TableRow& table) {
@@ -441,20 +458,7 @@ bool Sidecar::lock_chunk_is_done(std::uint64_t stream, std::string_view schema, 
 }
 
 std::vector<ChunkRow> Sidecar::chunks(std::uint64_t stream, std::string_view schema, std::string_view table) {
-  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE table_id = {} ORDER BY number",
-                                              name("copy_chunk"),
-                                              table_id(stream, schema, table)));
-  std::vector<ChunkRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back({.number = rows.u64(i, "number"),
-                      .lower = rows.text(i, "lower_bound"),
-                      .upper = rows.text(i, "upper_bound"),
-                      .state = rows.text(i, "state"),
-                      .is_planned = rows.u64(i, "is_planned") != 0,
-                      .rows = rows.u64(i, "rows"),
-                      .bytes = rows.u64(i, "bytes")});
-  }
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE table_id = {} ORDER BY number", name("copy_chunk"), table_id(stream, schema, table))), chunk_of);
 }
 
 void Sidecar::add_chunks(std::uint64_t stream, std::string_view schema, std::string_view table,
@@ -505,21 +509,7 @@ void Sidecar::replace_chunks(std::uint64_t stream, std::string_view schema, std:
 // --- post copy ----------------------------------------------------------------------------------------------------
 
 std::vector<PostCopyRow> Sidecar::post_copy(std::uint64_t stream) {
-  const db::Rows rows =
-      db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("post_copy"), stream));
-  std::vector<PostCopyRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back({.id = rows.u64(i, "id"),
-                      .kind = rows.text(i, "kind"),
-                      .schema_name = rows.text(i, "schema_name"),
-                      .object_name = rows.text(i, "object_name"),
-                      .sql = rows.text(i, "statement"),
-                      .sql_mode = rows.text(i, "sql_mode"),
-                      .creates = rows.text(i, "creates"),
-                      .state = rows.text(i, "state"),
-                      .error = rows.text(i, "error")});
-  }
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("post_copy"), stream)), post_copy_of);
 }
 
 void Sidecar::add_post_copy(std::uint64_t stream, const PostCopyRow& row) {
@@ -548,12 +538,7 @@ void Sidecar::set_post_copy_state(std::uint64_t id, std::string_view state, std:
 // --- accounts -----------------------------------------------------------------------------------------------------
 
 std::vector<AccountRow> Sidecar::accounts(std::uint64_t stream) {
-  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("account"), stream));
-  std::vector<AccountRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back({.user = rows.text(i, "user_name"), .host = rows.text(i, "host_name"), .is_role = rows.u64(i, "is_role") != 0});
-  }
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY id", name("account"), stream)), account_of);
 }
 
 void Sidecar::add_account(std::uint64_t stream, const AccountRow& account) {

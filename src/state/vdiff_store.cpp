@@ -2,20 +2,48 @@
 
 #include <fmt/format.h>
 
-#include "godwit/sql/quote.h"
-#include "godwit/state/sidecar.h"
 #include "godwit/util/text.h"
+#include "sidecar_tables.h"
 
 namespace godwit::state {
 namespace {
 
 using sql::quote_string;
 
-std::string name(std::string_view table) { return sql::quote_table(kSidecarSchema, table); }
-
 std::string text_or_null(const std::string& text) { return text.empty() ? "NULL" : quote_string(text); }
 
+VdiffTableRow table_of(const db::Rows& rows, std::size_t row) {
+  return {.id = rows.u64(row, "id"),
+          .source_schema = rows.text(row, "source_schema"),
+          .source_table = rows.text(row, "source_table"),
+          .target_schema = rows.text(row, "target_schema"),
+          .target_table = rows.text(row, "target_table"),
+          .state = rows.text(row, "state"),
+          .why = rows.text(row, "why"),
+          .done_upto = rows.text(row, "done_upto"),
+          .source_rows = rows.u64(row, "source_rows"),
+          .target_rows = rows.u64(row, "target_rows"),
+          .compare_ms = rows.u64(row, "compare_ms"),
+          .definition_hash = rows.text(row, "definition_hash")};
+}
+
+VdiffDifferenceRow difference_of(const db::Rows& rows, std::size_t row) {
+  return {.id = rows.u64(row, "id"),
+          .table_id = rows.u64(row, "table_id"),
+          .state = rows.text(row, "state"),
+          .kind = rows.text(row, "kind"),
+          .row_key = rows.text(row, "row_key"),
+          .detail = rows.text(row, "detail")};
+}
+
 }  // namespace
+
+void forget_vdiffs(db::Connection& target, const std::string& condition) {
+  const std::string vdiffs = fmt::format("SELECT id FROM {} WHERE {}", name("vdiff"), condition);
+  target.execute(fmt::format("DELETE FROM {} WHERE table_id IN (SELECT id FROM {} WHERE vdiff IN ({}))", name("vdiff_difference"), name("vdiff_table"), vdiffs));
+  target.execute(fmt::format("DELETE FROM {} WHERE vdiff IN ({})", name("vdiff_table"), vdiffs));
+  target.execute(fmt::format("DELETE FROM {} WHERE {}", name("vdiff"), condition));
+}
 
 std::optional<VdiffRow> VdiffStore::newest(std::string_view workflow) {
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE workflow = {} ORDER BY id DESC LIMIT 1", name("vdiff"), quote_string(workflow)));
@@ -26,6 +54,17 @@ std::optional<VdiffRow> VdiffStore::newest(std::string_view workflow) {
                   .position = rows.text(0, "position"),
                   .started = rows.text(0, "started"),
                   .ended = rows.text(0, "ended")};
+}
+
+std::optional<FinishedVdiff> VdiffStore::finished_before(std::uint64_t vdiff, const Like& like) {
+  const db::Rows rows = db_.query(fmt::format(
+      "SELECT id, TIMESTAMPDIFF(SECOND, started, UTC_TIMESTAMP()) AS elapsed FROM {} WHERE workflow = {} AND id < {} AND state IN ('equal', 'different') AND options = {} ORDER BY id DESC LIMIT 1",
+      name("vdiff"),
+      quote_string(like.workflow),
+      vdiff,
+      quote_string(like.options)));
+  if (rows.empty()) return std::nullopt;
+  return FinishedVdiff{.id = rows.u64(0, "id"), .elapsed_s = rows.u64(0, "elapsed")};
 }
 
 std::uint64_t VdiffStore::begin(std::string_view workflow, std::string_view options) {
@@ -49,32 +88,13 @@ void VdiffStore::reopen(std::uint64_t vdiff, std::string_view state) {
 }
 
 void VdiffStore::forget_others(std::string_view workflow, std::uint64_t vdiff) {
-  const std::string others = fmt::format("SELECT id FROM {} WHERE workflow = {} AND id <> {}", name("vdiff"), quote_string(workflow), vdiff);
   db_.execute("START TRANSACTION");
-  db_.execute(fmt::format("DELETE FROM {} WHERE table_id IN (SELECT id FROM {} WHERE vdiff IN ({}))", name("vdiff_difference"), name("vdiff_table"), others));
-  db_.execute(fmt::format("DELETE FROM {} WHERE vdiff IN ({})", name("vdiff_table"), others));
-  db_.execute(fmt::format("DELETE FROM {} WHERE workflow = {} AND id <> {}", name("vdiff"), quote_string(workflow), vdiff));
+  forget_vdiffs(db_, fmt::format("workflow = {} AND id <> {}", quote_string(workflow), vdiff));
   db_.execute("COMMIT");
 }
 
 std::vector<VdiffTableRow> VdiffStore::tables(std::uint64_t vdiff) {
-  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE vdiff = {} ORDER BY id", name("vdiff_table"), vdiff));
-  std::vector<VdiffTableRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back({.id = rows.u64(i, "id"),
-                      .source_schema = rows.text(i, "source_schema"),
-                      .source_table = rows.text(i, "source_table"),
-                      .target_schema = rows.text(i, "target_schema"),
-                      .target_table = rows.text(i, "target_table"),
-                      .state = rows.text(i, "state"),
-                      .why = rows.text(i, "why"),
-                      .done_upto = rows.text(i, "done_upto"),
-                      .source_rows = rows.u64(i, "source_rows"),
-                      .target_rows = rows.u64(i, "target_rows"),
-                      .compare_ms = rows.u64(i, "compare_ms"),
-                      .definition_hash = rows.text(i, "definition_hash")});
-  }
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE vdiff = {} ORDER BY id", name("vdiff_table"), vdiff)), table_of);
 }
 
 void VdiffStore::add_table(std::uint64_t vdiff, const VdiffTableRow& table) {
@@ -115,21 +135,7 @@ void VdiffStore::advance(const VdiffTableRow& table, const std::vector<VdiffDiff
 }
 
 std::vector<VdiffDifferenceRow> VdiffStore::differences(std::uint64_t vdiff, std::string_view state) {
-  const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE state = {} AND table_id IN (SELECT id FROM {} WHERE vdiff = {}) ORDER BY id",
-                                              name("vdiff_difference"),
-                                              quote_string(state),
-                                              name("vdiff_table"),
-                                              vdiff));
-  std::vector<VdiffDifferenceRow> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back({.id = rows.u64(i, "id"),
-                      .table_id = rows.u64(i, "table_id"),
-                      .state = rows.text(i, "state"),
-                      .kind = rows.text(i, "kind"),
-                      .row_key = rows.text(i, "row_key"),
-                      .detail = rows.text(i, "detail")});
-  }
-  return result;
+  return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE state = {} AND table_id IN (SELECT id FROM {} WHERE vdiff = {}) ORDER BY id", name("vdiff_difference"), quote_string(state), name("vdiff_table"), vdiff)), difference_of);
 }
 
 void VdiffStore::count(std::uint64_t table, Counted more) {

@@ -14,13 +14,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "accounts.h"
 #include "bindings.h"
 #include "copy_progress.h"
 #include "godwit/apply/cascades.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
@@ -40,10 +40,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kXaPatience{10'000};
 constexpr milliseconds kXaInterval{100};
-
-milliseconds since(Clock::time_point began) {
-  return std::chrono::duration_cast<milliseconds>(Clock::now() - began);
-}
 
 void refuse_blockers(const std::vector<check::Finding>& findings) {
   std::vector<std::string> blockers;
@@ -490,24 +486,9 @@ CopyReport CopyRun::run() {
   make_tasks();
   state_.set_phase(definition_.name, "copying");
 
-  Stop sampling_ended;
-  std::unique_ptr<db::Endpoint> replica;
-  if (!tuning_.throttle_replica.empty()) {
-    replica = std::make_unique<db::Endpoint>(source_endpoint_);
-    replica->dsn = db::parse_dsn(tuning_.throttle_replica, "--throttle-replica");
-    if (replica->dsn.user.empty()) replica->dsn.user = definition_.source.user;
-    if (replica->dsn.password.empty()) replica->dsn.password = definition_.source.password;
-  }
-  std::thread sampler([&] { throttle_.run(source_endpoint_, target_endpoint_, replica.get(), sampling_ended); });
-  struct JoinSampler {
-    Stop& ended;
-    std::thread& thread;
-    ~JoinSampler() {
-      ended.request();
-      thread.join();
-    }
-  } join_sampler{sampling_ended, sampler};
-
+  copy::SampledServers sampled{.source = source_endpoint_, .target = target_endpoint_, .replica = std::nullopt};
+  if (!tuning_.throttle_replica.empty()) sampled.replica = replica_endpoint(source_endpoint_, tuning_.throttle_replica, "--throttle-replica");
+  const copy::Sampler sampler(throttle_, sampled);
   KeyBuilder keys(target_endpoint_, tuning_, *ledger_, catalog::PostCopyKind::keys);
   add_copied_tables(keys);
   for (const auto& row : statements({catalog::PostCopyKind::keys})) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
@@ -13,12 +14,6 @@ namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// Time left at the present rate; nothing before there is a rate worth the name.
-std::optional<std::chrono::seconds> time_left(std::uint64_t done, std::uint64_t total, double per_s) {
-  if (per_s < 1 || done >= total || done * 100 < total) return std::nullopt;
-  return std::chrono::seconds(static_cast<std::int64_t>(static_cast<double>(total - done) / per_s));
-}
 
 }  // namespace
 
@@ -84,7 +79,7 @@ std::string CopyProgress::line(const Sample& now, double bytes_per_s) {
                                  format_count(now.rows),
                                  now.tables_done,
                                  tasks_.size());
-  if (const auto left = time_left(now.bytes, now.bytes_estimate, bytes_per_s)) {
+  if (const auto left = time_left({.done = now.bytes, .total = now.bytes_estimate, .per_s = bytes_per_s})) {
     text += "  ETA " + format_duration(*left);
   }
   if (const auto building = keys_.at_work(); !building.empty()) text += "  keys: " + join(building, ", ");
@@ -102,7 +97,7 @@ std::string CopyProgress::json(const Sample& now, double bytes_per_s) {
                           {"keys_building", keys_.at_work()},
                           {"throttle", throttle_.reason().value_or("")},
                           {"elapsed_s", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - began_).count()}};
-  if (const auto left = time_left(now.bytes, now.bytes_estimate, bytes_per_s)) document["eta_s"] = left->count();
+  if (const auto left = time_left({.done = now.bytes, .total = now.bytes_estimate, .per_s = bytes_per_s})) document["eta_s"] = left->count();
   return document.dump();
 }
 

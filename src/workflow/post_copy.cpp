@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
@@ -198,7 +199,7 @@ void KeyBuilder::build(db::Connection& connection, const Job& job) {
       pending_.push_back({.kind = row.kind, .object = object, .error = *why});
     }
   }
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  const auto took = since(began);
   ledger_.guarded([&](state::Sidecar& sidecar) {
     for (auto table : tables) {
       if (table.target_schema != job.schema || table.target_table != job.table) continue;

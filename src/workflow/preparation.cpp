@@ -17,6 +17,8 @@ catalog::Selection selection_of(const Definition& definition) {
   return selection;
 }
 
+}  // namespace
+
 catalog::NameMap names_of(const Definition& definition) {
   catalog::NameMap names(definition.map);
   const bool has_both = !definition.source.schema.empty() && !definition.target.schema.empty();
@@ -37,14 +39,20 @@ std::map<std::string, std::string> collation_map_of(const Definition& definition
   return map;
 }
 
-}  // namespace
-
 db::Endpoint source_endpoint(const Definition& definition) {
   return {.side = db::Side::source, .dsn = definition.source};
 }
 
 db::Endpoint target_endpoint(const Definition& definition) {
   return {.side = db::Side::target, .dsn = definition.target};
+}
+
+db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& dsn, std::string_view option) {
+  db::Endpoint endpoint = primary;
+  endpoint.dsn = db::parse_dsn(dsn, option);
+  if (endpoint.dsn.user.empty()) endpoint.dsn.user = primary.dsn.user;
+  if (endpoint.dsn.password.empty()) endpoint.dsn.password = primary.dsn.password;
+  return endpoint;
 }
 
 check::Request check_request(const Definition& definition, const CopyTuning& tuning) {
@@ -87,6 +95,15 @@ void require_same_server(const state::StreamRow& stream, const db::Server& serve
               {.object = fmt::format("workflow {}", stream.key.workflow),
                .cause = fmt::format("it follows source {}, this one is {}", stream.source_identity, server.identity),
                .remedy = "after a fail-over: godwit replicate with --source for the new server and --source-moved"});
+}
+
+bool is_copied(const state::StreamRow& stream) { return (stream.state == "copied" || stream.state == "running") && stream.position; }
+
+void refuse_uncopied(const Definition& definition, const std::optional<state::StreamRow>& stream, std::string_view or_else) {
+  throw Error(Code::stream_not_ready,
+              {.object = fmt::format("workflow {}", definition.name),
+               .cause = stream ? fmt::format("its copy is not finished (the stream is {})", stream->state) : "the target knows no such workflow",
+               .remedy = fmt::format("godwit copy {}: the same command goes on where it stopped{}", definition.name, or_else)});
 }
 
 std::string definition_hash(const catalog::Table& table) {

@@ -1,8 +1,9 @@
-// What both `copy` and its plan find out before anything is changed: catalogs, target definitions, objects. One thread.
+// What a command finds out before anything is changed: servers, catalogs, target definitions, objects, whether there is a copy to go on from. One thread.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "godwit/state/sidecar.h"
@@ -12,6 +13,8 @@ namespace godwit::workflow {
 
 db::Endpoint source_endpoint(const Definition& definition);
 db::Endpoint target_endpoint(const Definition& definition);
+// A replica of it, which `option` names by a DSN; where that has no account, it is the primary's.
+db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& dsn, std::string_view option);
 check::Request check_request(const Definition& definition, const CopyTuning& tuning);
 
 struct Preparation {
@@ -27,6 +30,11 @@ Preparation prepare(const Definition& definition, db::Connection& source, db::Co
 
 // Throws Error(server_changed) when the server is not the one that the stream's position belongs to.
 void require_same_server(const state::StreamRow& stream, const db::Server& server);
+
+// Its tables are on the target, and it can be followed from its position.
+bool is_copied(const state::StreamRow& stream);
+// Throws Error(stream_not_ready). stream: nothing where the target knows no such workflow; or_else: what else can be done.
+[[noreturn]] void refuse_uncopied(const Definition& definition, const std::optional<state::StreamRow>& stream, std::string_view or_else = "");
 
 // Of the source's definition, without the AUTO_INCREMENT counter: what DDL changes and writes do not.
 std::string definition_hash(const catalog::Table& table);

@@ -4,15 +4,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <thread>
 
 #include "bindings.h"
 #include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
-#include "godwit/util/text.h"
 #include "heartbeat.h"
 #include "sidecar_checkpoint.h"
 #include "stream_watch.h"
@@ -63,12 +61,7 @@ void refuse_unready(const Definition& definition, const std::optional<state::Str
     throw Error(Code::stream_not_ready,
                 {.object = fmt::format("workflow {}", definition.name), .cause = "the stream has ended for good: " + row->last_error, .remedy = "godwit cancel, and copy again"});
   }
-  const bool is_ready = row && (row->state == "copied" || row->state == "running") && row->position;
-  if (is_ready) return;
-  throw Error(Code::stream_not_ready,
-              {.object = fmt::format("workflow {}", definition.name),
-               .cause = row ? fmt::format("its copy is not finished (the stream is {})", row->state) : "the target knows no such workflow",
-               .remedy = fmt::format("godwit copy {}: the same command goes on where it stopped", definition.name)});
+  if (!row || !is_copied(*row)) refuse_uncopied(definition, row);
 }
 
 // After a fail-over: the new server must know every transaction that the stream has behind it, or changes would be missed.
@@ -194,17 +187,7 @@ ReplicateReport ReplicateRun::run() {
   std::unique_ptr<Heartbeat> heartbeat;
   if (tuning_.writes_heartbeat) heartbeat = std::make_unique<Heartbeat>(impatient(source_endpoint(definition_)), tuning_.heartbeat_interval);
 
-  Stop sampling_ended;
-  std::thread sampler([&] { throttle_.run(impatient(source_endpoint(definition_)), impatient(target_endpoint(definition_)), nullptr, sampling_ended); });
-  struct JoinSampler {
-    Stop& ended;
-    std::thread& thread;
-    ~JoinSampler() {
-      ended.request();
-      thread.join();
-    }
-  } join_sampler{sampling_ended, sampler};
-
+  const copy::Sampler sampler(throttle_, {.source = impatient(source_endpoint(definition_)), .target = impatient(target_endpoint(definition_)), .replica = std::nullopt});
   ReplicateReport report;
   try {
     StreamWatch watch({.workflow = definition_.name, .source = impatient(source_endpoint(definition_)), .metrics_address = tuning_.metrics_address}, progress_, throttle_, state_);
@@ -218,7 +201,7 @@ ReplicateReport ReplicateRun::run() {
   report.position = position_at_end(report.was_stopped);
   report.transactions = progress_.transactions;
   report.rows = progress_.rows;
-  report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
+  report.duration = since(began);
   state_.add_event(definition_.name, "info", "replicate_ended", report.position);
   return report;
 }

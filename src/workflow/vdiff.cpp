@@ -6,32 +6,30 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
-#include "godwit/util/text.h"
 #include "godwit/vdiff/differ.h"
 #include "preparation.h"
 #include "stream_hold.h"
+#include "vdiff_difference.h"
+#include "vdiff_pair.h"
 #include "vdiff_progress.h"
 #include "vdiff_recheck.h"
+#include "vdiff_report.h"
+#include "vdiff_selection.h"
 
 namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using db::Side;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kSamplesMax = 20;  // differences of one table in the report
 constexpr unsigned kPostponedMax = 2;    // times that a table of too many suspects is not cut yet
 constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
-
-milliseconds since(Clock::time_point began) { return std::chrono::duration_cast<milliseconds>(Clock::now() - began); }
 
 // Steps, each of which can be repeated after a kill. What passes by itself (a server that restarts, a stream that did not stand) is met in one
 // place: all of it is begun again from what the sidecar holds, as another process would do.
@@ -61,23 +59,10 @@ class VdiffRun {
   std::uint64_t settled_so_far() const;
   void find_stream();
   void lock_out_others();
-  void require_selection();
   void begin();
   std::optional<state::VdiffRow> unfinished();
-  void plan_tables();
-  VdiffTarget plan_table(const state::TableRow& names, const Preparation& prepared);
-  bool is_selected(const state::TableRow& table) const;
-  std::string options_text() const;
-  void skip_unchanged();
-  bool is_unchanged(db::Connection& connection, const std::string& schema, const std::string& table, std::uint64_t elapsed_s);
-
-  struct Pair {
-    db::Snapshot source;
-    std::vector<db::Connection> target;
-    gtid::Position position;
-  };
-  Pair open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables);
-  void await_replica(Side side, db::Connection& replica, const gtid::Position& position);
+  void plan_tables(VdiffSelection& selection);
+  SnapshotPair open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables);
   void count_suspected();
   bool is_keyed_pending() const;
   void compare_keyed();
@@ -86,8 +71,7 @@ class VdiffRun {
   void compare_keyless_table(VdiffTarget& table);
   void settle_and_repair();
   VdiffReport report();
-  Verdict verdict(const VdiffReport& report) const;
-  db::Endpoint replica_endpoint(Side side) const;
+  void record_verdict(const VdiffReport& report);
   state::VdiffTableRow& row(std::size_t table) { return tables_[table].row; }
 
   const Definition& definition_;
@@ -117,22 +101,14 @@ class VdiffRun {
   std::chrono::microseconds writes_held_{0};
 };
 
-[[noreturn]] void refuse_unready(const Definition& definition, const std::optional<state::StreamRow>& row) {
-  throw Error(Code::stream_not_ready,
-              {.object = fmt::format("workflow {}", definition.name),
-               .cause = row ? fmt::format("its copy is not finished (the stream is {})", row->state) : "the target knows no such workflow",
-               .remedy = fmt::format("godwit copy {}: the same command goes on where it stopped; or godwit vdiff --wait, which waits for it", definition.name)});
-}
-
 void VdiffRun::find_stream() {
-  const auto is_ready = [](const state::StreamRow& row) { return (row.state == "copied" || row.state == "running") && row.position; };
   while (true) {
     const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find({.workflow = definition_.name}) : std::nullopt;
-    if (found && is_ready(*found)) {
+    if (found && is_copied(*found)) {
       stream_ = *found;
       return;
     }
-    if (!tuning_.does_wait) refuse_unready(definition_, found);
+    if (!tuning_.does_wait) refuse_uncopied(definition_, found, "; or godwit vdiff --wait, which waits for it");
     is_waiting_ = true;
     if (!stop_.sleep_for(std::chrono::seconds(1))) stop_.throw_if_requested();
   }
@@ -154,25 +130,14 @@ void VdiffRun::lock_out_others() {
   }
 }
 
-std::string VdiffRun::options_text() const {
-  return nlohmann::json{{"tables", tuning_.tables}, {"only_keys", tuning_.only_keys}}.dump();
-}
-
 std::optional<state::VdiffRow> VdiffRun::unfinished() {
   auto newest = state::VdiffStore(target_).newest(definition_.name);
   if (!newest || newest->state != "running" || tuning_.does_restart) return std::nullopt;
-  if (newest->options == options_text()) return newest;
+  if (newest->options == selection_text(tuning_)) return newest;
   throw Error(Code::workflow_differs,
               {.object = fmt::format("workflow {}", definition_.name),
                .cause = fmt::format("a comparison with other options is not finished: {}", newest->options),
                .remedy = "give it the same --tables and --only-keys; or --restart, which forgets it"});
-}
-
-// Before anything is recorded: what the last comparison found is not forgotten for one that cannot be.
-void VdiffRun::require_selection() {
-  const auto tables = state::Sidecar(target_).tables(stream_.id);
-  if (std::any_of(tables.begin(), tables.end(), [&](const state::TableRow& table) { return is_selected(table); })) return;
-  throw Error(Code::nothing_selected, {.object = "--tables " + join(tuning_.tables, ","), .cause = "no table of the migration matches", .remedy = "name tables of the source: shop.orders, or orders*"});
 }
 
 void VdiffRun::begin() {
@@ -184,64 +149,19 @@ void VdiffRun::begin() {
     was_resumed_ = true;
     log::info("going on with the comparison begun at {} UTC", before->started);
   } else {
-    vdiff_ = store.begin(definition_.name, options_text());
+    vdiff_ = store.begin(definition_.name, selection_text(tuning_));
     if (!tuning_.does_resume) store.forget_others(definition_.name, vdiff_);
   }
   if (!state_.find_workflow(definition_.name)) state_.record_workflow(definition_.name, to_options(definition_));  // its state file is elsewhere
-  state_.add_event(definition_.name, "info", "vdiff_started", options_text());
+  state_.add_event(definition_.name, "info", "vdiff_started", selection_text(tuning_));
   failpoint(Fp::vdiff_begun);
 }
 
-bool VdiffRun::is_selected(const state::TableRow& table) const {
-  if (tuning_.tables.empty()) return true;
-  return std::any_of(tuning_.tables.begin(), tuning_.tables.end(), [&](const std::string& pattern) { return catalog::matches_table(pattern, table.source_schema, table.source_table); });
-}
-
-// Thirty-two digits of each.
-std::string hash_of_both(const catalog::Table& source, const catalog::Table& target) { return definition_hash(source) + definition_hash(target); }
-
-VdiffTarget VdiffRun::plan_table(const state::TableRow& names, const Preparation& prepared) {
-  const auto source = std::find_if(prepared.source.tables.begin(), prepared.source.tables.end(), [&](const catalog::Table& t) {
-    return t.schema == names.source_schema && t.name == names.source_table;
-  });
-  if (source == prepared.source.tables.end()) {
-    throw Error(Code::no_such_table,
-                {.object = sql::quote_table(names.source_schema, names.source_table), .cause = "it belongs to the migration, and the source has it no more", .remedy = "leave it out: --tables"});
-  }
-  const catalog::Table target = catalog::read_table(target_, names.target_schema, names.target_table);
-  VdiffTarget result;
-  result.plan = vdiff::plan_table(*source, target, source_.server(), target_.server(), {.only_keys = tuning_.only_keys, .never_hash = tuning_.never_hash});
-  result.transfers = catalog::transfers(*source, target, prepared.ddl);
-  result.row = {.source_schema = names.source_schema,
-                .source_table = names.source_table,
-                .target_schema = names.target_schema,
-                .target_table = names.target_table,
-                .state = "pending",
-                .definition_hash = hash_of_both(*source, target)};
-  return result;
-}
-
-void VdiffRun::plan_tables() {
-  const Preparation prepared = prepare(definition_, source_, target_);
-  state::VdiffStore store(target_);
-  tables_.clear();
+void VdiffRun::plan_tables(VdiffSelection& selection) {
+  tables_ = selection.plan(vdiff_);
   counts_.rows = 0;
   counts_.rows_estimate = 0;
-  for (const auto& names : state::Sidecar(target_).tables(stream_.id)) {
-    if (!is_selected(names)) continue;
-    VdiffTarget table = plan_table(names, prepared);
-    store.add_table(vdiff_, table.row);
-    tables_.push_back(std::move(table));
-  }
-  const auto rows = store.tables(vdiff_);
-  for (auto& table : tables_) {
-    const auto own = std::find_if(rows.begin(), rows.end(), [&](const state::VdiffTableRow& r) { return r.source_schema == table.row.source_schema && r.source_table == table.row.source_table; });
-    GODWIT_CHECK(own != rows.end());
-    if (own->definition_hash != table.row.definition_hash) {
-      throw Error(Code::table_changed,
-                  {.object = sql::quote_table(table.row.source_schema, table.row.source_table), .cause = "DDL has changed it since the comparison began", .remedy = "godwit vdiff --restart"});
-    }
-    table.row = *own;
+  for (const auto& table : tables_) {
     counts_.rows_estimate += table.plan.rows_estimate;
     counts_.rows += table.row.source_rows;
   }
@@ -257,118 +177,19 @@ void VdiffRun::count_suspected() {
   }
 }
 
-// --- what has not changed since the comparison before -----------------------------------------------------------------
-
-// InnoDB keeps the time of a table's last commit in memory: where it has one, it is right; where it has none, nothing is known. Ages are compared,
-// each by its server's own clock.
-bool VdiffRun::is_unchanged(db::Connection& connection, const std::string& schema, const std::string& table, std::uint64_t elapsed_s) {
-  const db::Rows rows = connection.query(fmt::format(
-      "SELECT TIMESTAMPDIFF(SECOND, UPDATE_TIME, NOW()) AS age FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND UPDATE_TIME IS NOT NULL AND CREATE_OPTIONS NOT LIKE '%partitioned%'",
-      sql::quote_string(schema),
-      sql::quote_string(table)));
-  constexpr std::uint64_t kMarginSeconds = 2;
-  return !rows.empty() && rows.u64(0, "age") > elapsed_s + kMarginSeconds;
-}
-
-void VdiffRun::skip_unchanged() {
-  const db::Rows before = target_.query(fmt::format(
-      "SELECT id, TIMESTAMPDIFF(SECOND, started, UTC_TIMESTAMP()) AS elapsed FROM {} WHERE workflow = {} AND id < {} AND state IN ('equal', 'different') AND options = {} ORDER BY id DESC LIMIT 1",
-      sql::quote_table(state::kSidecarSchema, "vdiff"),
-      sql::quote_string(definition_.name),
-      vdiff_,
-      sql::quote_string(options_text())));
-  state::VdiffStore store(target_);
-  if (before.empty()) {
-    log::warning("--resume: there is no finished comparison of the same tables to go on from; all of them are compared");
-    return;
-  }
-  const std::uint64_t id = before.u64(0, "id");
-  if (!source_.server().is_mariadb()) source_.execute("SET SESSION information_schema_stats_expiry = 0");
-  if (!target_.server().is_mariadb()) target_.execute("SET SESSION information_schema_stats_expiry = 0");
-  std::map<std::uint64_t, bool> differed;
-  for (const auto& difference : store.differences(id, "confirmed")) differed[difference.table_id] = true;
-  const auto earlier = store.tables(id);
-  for (auto& table : tables_) {
-    const auto own = std::find_if(earlier.begin(), earlier.end(), [&](const state::VdiffTableRow& r) { return r.source_schema == table.row.source_schema && r.source_table == table.row.source_table; });
-    const bool was_equal = own != earlier.end() && (own->state == "compared" || own->state == "unchanged") && own->definition_hash == table.row.definition_hash && !differed.count(own->id);
-    if (table.row.state != "pending" || !was_equal) continue;
-    const std::uint64_t elapsed = before.u64(0, "elapsed");
-    const bool is_same = is_unchanged(source_, table.row.source_schema, table.row.source_table, elapsed) && is_unchanged(target_, table.row.target_schema, table.row.target_table, elapsed);
-    if (!is_same) continue;
-    table.row.state = "unchanged";
-    table.row.source_rows = own->source_rows;
-    table.row.target_rows = own->target_rows;
-    store.advance(table.row, {});
-  }
-}
-
-// --- pairs of snapshots -----------------------------------------------------------------------------------------------
-
-db::Endpoint VdiffRun::replica_endpoint(Side side) const {
-  db::Endpoint endpoint = side == Side::source ? source_endpoint(definition_) : target_endpoint(definition_);
-  const std::string& dsn = side == Side::source ? tuning_.source_replica : tuning_.target_replica;
-  if (dsn.empty()) return endpoint;
-  const db::Dsn primary = endpoint.dsn;
-  endpoint.dsn = db::parse_dsn(dsn, side == Side::source ? "--source-replica" : "--target-replica");
-  if (endpoint.dsn.user.empty()) endpoint.dsn.user = primary.user;
-  if (endpoint.dsn.password.empty()) endpoint.dsn.password = primary.password;
-  return endpoint;
-}
-
-// The order (I2): the stream stands still; the source's views; the stream goes on to where the newest of them may be, and stands there; the
-// target's views; the stream goes on. Rows that changed while the source's views were opened may look different: they are settled one by one.
-// One view whose instant is known needs no settling: on MariaDB that of a single session, on MySQL that of tables which are locked as it begins.
-// Replicas are waited for twice: until they are near, and then, while the stream stands, for the rest.
-VdiffRun::Pair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
-  db::SnapshotSessions source = db::connect_snapshot(replica_endpoint(Side::source), sessions);
-  Pair pair;
-  for (std::size_t i = 0; i < sessions; ++i) {
-    pair.target.push_back(db::Connection::open(replica_endpoint(Side::target), db::Encoding::bytes));
-    db::prepare_snapshot(pair.target.back());
-  }
-  db::Connection target_replica = db::Connection::open(replica_endpoint(Side::target));
-  const gtid::Position near = db::end_of_binlog(source_);
-  if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, near);
-  hold_->reach(near);
-  if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));
-
-  StreamHold::Standing standing(*hold_);
-  if (!tuning_.source_replica.empty()) await_replica(Side::source, source.watcher, standing.position());
-  const bool is_exact_by_itself = source.watcher.server().is_mariadb() && sessions == 1;
-  const bool is_exact = is_exact_by_itself || !exact_tables.empty();
-  // A lock that is not granted at once is not waited for while the stream stands.
-  pair.source = db::open_snapshot(std::move(source), {.readers = sessions, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)}, stop_);
-  pair.position = is_exact ? pair.source.low : pair.source.high;
-  standing.advance(pair.position);
-  if (!tuning_.target_replica.empty()) await_replica(Side::target, target_replica, db::end_of_binlog(target_));
-  for (auto& session : pair.target) db::begin_snapshot(session);
-  const auto held = standing.release();
-  held_max_ = std::max(held_max_, held);
+SnapshotPair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
+  SnapshotPair pair = PairOpener(definition_, tuning_, source_, target_, *hold_, stop_).open(sessions, exact_tables);
+  held_max_ = std::max(held_max_, pair.held);
   writes_held_ = std::max(writes_held_, pair.source.writes_held);
   ++pairs_;
   position_ = pair.position;
   state::VdiffStore(target_).set_position(vdiff_, position_.text);
-  log::info("snapshots of both sides at {}; the stream stood still for {:.1f} ms", position_.text, static_cast<double>(held.count()) / 1000);
+  log::info("snapshots of both sides at {}; the stream stood still for {:.1f} ms", position_.text, static_cast<double>(pair.held.count()) / 1000);
   failpoint(Fp::vdiff_paired);
   return pair;
 }
 
-void VdiffRun::await_replica(Side side, db::Connection& replica, const gtid::Position& position) {
-  constexpr int kPatienceSeconds = 2;  // the stream may be standing meanwhile
-  const std::string option = side == Side::source ? "--source-replica" : "--target-replica";
-  const std::string name = fmt::format("{} {}", option, db::address(replica.endpoint().dsn));
-  const bool is_mariadb = replica.server().is_mariadb();
-  // Its snapshots have their positions in its own binlog.
-  if (is_mariadb && side == Side::source && replica.scalar("SELECT @@GLOBAL.log_bin AND @@GLOBAL.log_slave_updates") != "1") {
-    throw Error(Code::position_unavailable, {.object = name, .cause = "its own binlog does not hold what it replicates", .remedy = "log_bin and log_slave_updates must be on there; or compare on the source itself"});
-  }
-  const std::string answer = replica.scalar(fmt::format("SELECT {}({}, {})", is_mariadb ? "MASTER_GTID_WAIT" : "WAIT_FOR_EXECUTED_GTID_SET", sql::quote_string(position.text), kPatienceSeconds));
-  if (answer == "0") return;
-  throw Error(Code::replica_behind,
-              {.object = name,
-               .cause = fmt::format("it does not reach {} within {} s", position.text, kPatienceSeconds),
-               .remedy = "let it catch up, or leave the option out"});
-}
+// --- tables with a key ------------------------------------------------------------------------------------------------
 
 // Too many suspects need not be too many differences: one large transaction between the source's views makes as many. So a table is left where
 // it is once or twice, what is recorded of it is settled, and it goes on from another pair, before it is cut.
@@ -421,7 +242,7 @@ void VdiffRun::compare_keyed() {
                       .done_upto = table.row.done_upto.empty() ? std::nullopt : std::optional(vdiff::bound_from_text(table.row.done_upto)),
                       .is_done = table.row.state != "pending" || table.plan.key.empty()});
     }
-    Pair pair = open_pair(tuning_.lanes, {});
+    SnapshotPair pair = open_pair(tuning_.lanes, {});
     opened = pair.source.opened;
     const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
     vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(pair.source.readers, pair.target);
@@ -444,7 +265,7 @@ void VdiffRun::compare_keyless_tables() {
 // the table is locked for the milliseconds in which it begins.
 void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   const auto began = Clock::now();
-  Pair pair = open_pair(1, {sql::quote_table(table.plan.source_schema, table.plan.source_table)});
+  SnapshotPair pair = open_pair(1, {sql::quote_table(table.plan.source_schema, table.plan.source_table)});
   const auto on_block = [&] {
     stop_.throw_if_requested();
     throttle_.wait(stop_);
@@ -454,23 +275,7 @@ void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   table.row.target_rows = result.target_rows;
   table.row.state = "compared";
   table.row.compare_ms = static_cast<std::uint64_t>(since(began).count());
-  std::vector<state::VdiffDifferenceRow> confirmed;
-  std::uint64_t missing = result.missing;
-  std::uint64_t extra = result.extra;
-  const auto add = [&](std::string_view kind, std::uint64_t count, const vdiff::RowPair::Values* values) {
-    nlohmann::json detail{{"key", ""}, {"count", count}, {"values", nlohmann::json::array()}};
-    for (std::size_t i = 0; values != nullptr && i < values->size(); ++i) {
-      detail["values"].push_back({{"column", table.plan.columns[i].name}, {kind == "missing" ? "source" : "target", shown_value((*values)[i])}});
-    }
-    confirmed.push_back({.state = "confirmed", .kind = std::string(kind), .row_key = "[]", .detail = detail.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
-  };
-  for (const auto& sample : result.samples) {
-    add(to_string(sample.kind), sample.count, &sample.row);
-    (sample.kind == vdiff::Kind::missing ? missing : extra) -= sample.count;
-  }
-  if (missing > 0) add("missing", missing, nullptr);
-  if (extra > 0) add("extra", extra, nullptr);
-  state::VdiffStore(target_).advance(table.row, confirmed);
+  state::VdiffStore(target_).advance(table.row, keyless_differences(table.plan, result));
   counts_.rows += result.source_rows;
 }
 
@@ -494,71 +299,33 @@ void VdiffRun::settle_and_repair() {
   }
 }
 
-std::uint64_t json_u64(const nlohmann::json& document, const char* name, std::uint64_t otherwise) { return document.contains(name) ? document[name].get<std::uint64_t>() : otherwise; }
-
-VdiffDifference difference_of(const state::VdiffDifferenceRow& row) {
-  const auto detail = nlohmann::json::parse(row.detail, nullptr, false);
-  VdiffDifference result{.kind = row.kind, .key = "", .count = 1, .values = {}, .is_repaired = row.state == "repaired"};
-  if (!detail.is_object()) return result;
-  result.key = detail.value("key", "");
-  result.count = json_u64(detail, "count", 1);
-  for (const auto& value : detail.value("values", nlohmann::json::array())) {
-    result.values.push_back({.column = value.value("column", ""), .source = value.value("source", ""), .target = value.value("target", "")});
-  }
-  return result;
-}
-
 VdiffReport VdiffRun::report() {
-  state::VdiffStore store(target_);
   VdiffReport report{.position = position_.text, .tables = {}, .pairs = pairs_, .held_max = held_max_, .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
+  state::VdiffStore store(target_);
   const auto counted = store.tables(vdiff_);  // what was settled has changed the numbers of rows
   for (auto& table : tables_) {
     for (const auto& row : counted) {
       if (row.id == table.row.id) table.row = row;
     }
-    report.tables.push_back({.source = sql::quote_table(table.plan.source_schema, table.plan.source_table),
-                             .target = sql::quote_table(table.plan.target_schema, table.plan.target_table),
-                             .state = table.row.state,
-                             .why = table.row.why,
-                             .manner = table.plan.key.empty() ? "multiset" : table.plan.is_hashed ? "hash" : table.plan.why_streamed.empty() ? "rows" : "rows: " + table.plan.why_streamed,
-                             .source_rows = table.row.source_rows,
-                             .target_rows = table.row.target_rows,
-                             .duration = milliseconds(table.row.compare_ms),
-                             .left_out = table.plan.left_out});
   }
-  for (const char* state : {"confirmed", "repaired", "suspected"}) {
-    for (const auto& row : store.differences(vdiff_, state)) {
-      const auto at = std::find_if(tables_.begin(), tables_.end(), [&](const VdiffTarget& t) { return t.row.id == row.table_id; });
-      if (at == tables_.end()) continue;
-      VdiffTable& table = report.tables[static_cast<std::size_t>(at - tables_.begin())];
-      const VdiffDifference difference = difference_of(row);
-      if (row.state == "suspected") {
-        ++table.unsettled;
-        continue;
-      }
-      if (row.state == "repaired") {
-        ++table.repaired;
-      } else {
-        (row.kind == "missing" ? table.missing : row.kind == "extra" ? table.extra : table.different) += difference.count;
-      }
-      if (table.samples.size() < kSamplesMax) table.samples.push_back(difference);
-    }
-  }
-  report.verdict = verdict(report);
+  report.tables = report_tables(store, vdiff_, tables_);
+  report.verdict = verdict_on(report.tables);
   return report;
 }
 
-// Identical only when every range of every table was compared (I10).
-Verdict VdiffRun::verdict(const VdiffReport& report) const {
-  bool is_whole = true;
-  bool is_equal = true;
-  for (const auto& table : report.tables) {
-    is_whole = is_whole && (table.state == "compared" || table.state == "unchanged") && table.unsettled == 0;
-    is_equal = is_equal && table.missing == 0 && table.extra == 0 && table.different == 0;
-  }
-  if (!is_equal) return Verdict::different;
-  return is_whole ? Verdict::identical : Verdict::partial;
+void VdiffRun::record_verdict(const VdiffReport& report) {
+  constexpr const char* kStates[] = {"equal", "different", "partial"};
+  const char* state = kStates[static_cast<int>(report.verdict)];
+  state::VdiffStore store(target_);
+  store.end(vdiff_, state);
+  state_.add_event(definition_.name, report.verdict == Verdict::identical ? "info" : "warning", "vdiff_ended", fmt::format("{} at {}", state, report.position));
+  const auto stored = store.newest(definition_.name);
+  state_.set_progress(definition_.name,
+                      "vdiff",
+                      nlohmann::json{{"verdict", state}, {"position", report.position}, {"tables", report.tables.size()}, {"rows", counts_.rows.load()}, {"ended", stored ? stored->ended : ""}}.dump());
 }
+
+// --- attempts ---------------------------------------------------------------------------------------------------------
 
 void VdiffRun::connect() {
   source_ = db::Connection::open(source_endpoint(definition_));
@@ -576,36 +343,20 @@ VdiffReport VdiffRun::attempt() {
   lock_out_others();
   state::Sidecar(target_).create();  // one of an earlier version is brought up to date
   require_same_server(stream_, source_.server());
-  require_selection();
+  VdiffSelection selection(definition_, tuning_, source_, target_, stream_.id);
+  selection.require_any();  // before anything is recorded: what the last comparison found is not forgotten for one that cannot be
   begin();
-  plan_tables();
-  if (tuning_.does_resume && !is_begun_anew_) skip_unchanged();
+  plan_tables(selection);
+  if (tuning_.does_resume && !is_begun_anew_) selection.leave_out_unchanged(vdiff_, tables_);
   hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
   recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, held_max_, stop_);
 
-  Stop sampling_ended;
-  std::thread sampler([&] { throttle_.run(replica_endpoint(Side::source), replica_endpoint(Side::target), nullptr, sampling_ended); });
-  struct JoinSampler {
-    Stop& ended;
-    std::thread& thread;
-    ~JoinSampler() {
-      ended.request();
-      thread.join();
-    }
-  } join_sampler{sampling_ended, sampler};
-
+  const copy::Sampler sampler(throttle_, {.source = scanned_endpoint(definition_, tuning_, db::Side::source), .target = scanned_endpoint(definition_, tuning_, db::Side::target), .replica = std::nullopt});
   compare_keyed();
   compare_keyless_tables();
   settle_and_repair();
   VdiffReport result = report();
-  constexpr const char* kStates[] = {"equal", "different", "partial"};
-  const char* state = kStates[static_cast<int>(result.verdict)];
-  state::VdiffStore(target_).end(vdiff_, state);
-  state_.add_event(definition_.name, result.verdict == Verdict::identical ? "info" : "warning", "vdiff_ended", fmt::format("{} at {}", state, result.position));
-  const auto stored = state::VdiffStore(target_).newest(definition_.name);
-  state_.set_progress(definition_.name,
-                      "vdiff",
-                      nlohmann::json{{"verdict", state}, {"position", result.position}, {"tables", result.tables.size()}, {"rows", counts_.rows.load()}, {"ended", stored ? stored->ended : ""}}.dump());
+  record_verdict(result);
   return result;
 }
 
@@ -637,8 +388,6 @@ VdiffReport VdiffRun::run() {
 }
 
 }  // namespace
-
-std::uint64_t VdiffTable::equal() const { return source_rows - std::min(source_rows, missing + different + unsettled); }
 
 VdiffReport run_vdiff(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop) {
   return VdiffRun(definition, tuning, state, stop).run();

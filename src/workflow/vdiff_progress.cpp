@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
@@ -13,11 +14,6 @@ namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::optional<std::chrono::seconds> time_left(std::uint64_t rows, std::uint64_t estimate, double rows_per_s) {
-  if (rows_per_s < 1 || rows >= estimate || rows * 100 < estimate) return std::nullopt;
-  return std::chrono::seconds(static_cast<std::int64_t>(static_cast<double>(estimate - rows) / rows_per_s));
-}
 
 }  // namespace
 
@@ -55,7 +51,7 @@ std::string VdiffProgress::line(std::uint64_t rows, double rows_per_s) const {
   const double share = counts_.rows_estimate == 0 ? 0 : 100.0 * static_cast<double>(rows) / static_cast<double>(counts_.rows_estimate);
   std::string text = fmt::format("vdiff {:.0f} %  {} / ~{} rows  {}/s", std::min(share, 100.0), format_count(rows), format_count(counts_.rows_estimate), format_count(static_cast<std::uint64_t>(rows_per_s)));
   if (counts_.suspected != 0) text += fmt::format("  {} suspected", format_count(counts_.suspected));
-  if (const auto left = time_left(rows, counts_.rows_estimate, rows_per_s)) text += "  ETA " + format_duration(*left);
+  if (const auto left = time_left({.done = rows, .total = counts_.rows_estimate, .per_s = rows_per_s})) text += "  ETA " + format_duration(*left);
   if (const auto reason = throttle_.reason()) text += "  throttled: " + *reason;
   return text;
 }
@@ -68,7 +64,7 @@ std::string VdiffProgress::json(std::uint64_t rows, double rows_per_s) const {
                           {"suspected", counts_.suspected.load()},
                           {"tables", counts_.tables},
                           {"throttle", throttle_.reason().value_or("")}};
-  if (const auto left = time_left(rows, counts_.rows_estimate, rows_per_s)) document["eta_s"] = left->count();
+  if (const auto left = time_left({.done = rows, .total = counts_.rows_estimate, .per_s = rows_per_s})) document["eta_s"] = left->count();
   return document.dump();
 }
 

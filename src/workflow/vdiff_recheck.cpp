@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
@@ -13,54 +12,18 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "preparation.h"
+#include "vdiff_difference.h"
 
 namespace godwit::workflow {
 namespace {
 
 using db::Side;
 using std::chrono::milliseconds;
-using vdiff::RowPair;
 
 constexpr std::size_t kBatch = 100;     // rows looked at while the stream stands still once
 constexpr std::size_t kRepairBatch = 50;  // rows rewritten meanwhile
 constexpr unsigned kRounds = 40;        // for rows that are locked, or a stream that did not stand
 constexpr milliseconds kRoundPause{100};
-constexpr std::size_t kShownMax = 48;   // bytes of a value in a report
-
-// UTF-8 without control characters.
-bool is_printable(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xc2) || c > 0xf4) return false;
-    const std::size_t size = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    if (i + size > text.size()) return false;
-    for (std::size_t k = 1; k < size; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0U) != 0x80U) return false;
-    }
-    i += size;
-  }
-  return true;
-}
-
-// Where two long values part.
-std::size_t first_difference(const std::optional<std::string>& a, const std::optional<std::string>& b) {
-  if (!a || !b) return 0;
-  const auto at = std::mismatch(a->begin(), a->end(), b->begin(), b->end()).first - a->begin();
-  return static_cast<std::size_t>(at) < kShownMax / 2 ? 0 : static_cast<std::size_t>(at);
-}
-
-nlohmann::json values_json(const vdiff::TablePlan& plan, const RowPair::Values* source, const RowPair::Values* target) {
-  nlohmann::json result = nlohmann::json::array();
-  for (std::size_t i = 0; i < plan.columns.size(); ++i) {
-    if (source != nullptr && target != nullptr && (*source)[i] == (*target)[i]) continue;
-    const std::size_t from = source != nullptr && target != nullptr ? first_difference((*source)[i], (*target)[i]) : 0;
-    nlohmann::json value{{"column", plan.columns[i].name}};
-    if (source != nullptr) value["source"] = shown_value((*source)[i], from);
-    if (target != nullptr) value["target"] = shown_value((*target)[i], from);
-    result.push_back(std::move(value));
-  }
-  return result;
-}
 
 // A scan counts a missing row on the source, an extra one on the target, a different one on both. A row that has come or gone since is counted
 // as it is now, so that the sides of a table which is identical have one number of rows.
@@ -70,24 +33,6 @@ state::VdiffStore::Counted uncounted(const state::VdiffDifferenceRow& row, std::
 }
 
 }  // namespace
-
-std::string shown_value(const std::optional<std::string>& value, std::size_t from) {
-  if (!value) return "NULL";
-  const std::string_view part = std::string_view(*value).substr(from, kShownMax);
-  std::string text = is_printable(part) ? "'" + std::string(part) + "'" : "X'" + hex(part) + "'";
-  if (from != 0) text = fmt::format("…[{}]{}", from, text);
-  if (from + part.size() < value->size()) text += fmt::format("… ({} bytes)", value->size());
-  return text;
-}
-
-std::string shown_key(const vdiff::TablePlan& plan, const vdiff::Bound& key) {
-  std::vector<std::string> parts;
-  for (std::size_t i = 0; i < plan.key.size() && i < key.size(); ++i) {
-    const bool is_number = plan.key[i].literal == vdiff::Literal::number || plan.key[i].literal == vdiff::Literal::ordinal;
-    parts.push_back(fmt::format("{} = {}", plan.columns[plan.key[i].column].name, is_number ? key[i] : shown_value(key[i])));
-  }
-  return join(parts, ", ");
-}
 
 const VdiffTarget& Recheck::table_of(const state::VdiffDifferenceRow& row) const {
   const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const VdiffTarget& t) { return t.row.id == row.table_id; });
@@ -167,12 +112,10 @@ void Recheck::conclude(const state::VdiffDifferenceRow& suspected, const Seen& s
     return;
   }
   state::VdiffDifferenceRow row = suspected;
-  const vdiff::TablePlan& plan = table_of(row).plan;
-  const auto* source = seen.source.empty() ? nullptr : &seen.source[0];
-  const auto* target = seen.target.empty() ? nullptr : &seen.target[0];
+  const RowSides sides{.source = seen.source.empty() ? nullptr : &seen.source[0], .target = seen.target.empty() ? nullptr : &seen.target[0]};
   const bool is_extra = seen.target.size() > seen.source.size();
   row.kind = seen.source.size() == seen.target.size() ? "different" : is_extra ? "extra" : "missing";
-  row.detail = nlohmann::json{{"key", shown_key(plan, vdiff::bound_from_text(row.row_key))}, {"values", values_json(plan, source, target)}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  row.detail = describe(table_of(row).plan, vdiff::bound_from_text(row.row_key), sides);
   store.confirm(row, more);
 }
 

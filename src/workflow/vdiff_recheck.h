@@ -10,16 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "godwit/catalog/ddl.h"
 #include "stream_hold.h"
+#include "vdiff_selection.h"
 
 namespace godwit::workflow {
-
-struct VdiffTarget {  // one table
-  vdiff::TablePlan plan;
-  std::vector<catalog::Transfer> transfers;  // for repair: how the row travels
-  state::VdiffTableRow row;
-};
 
 class Recheck {
  public:
@@ -72,9 +66,5 @@ class Recheck {
   std::chrono::microseconds& held_max_;
   const Stop& stop_;
 };
-
-// For people and reports.
-std::string shown_key(const vdiff::TablePlan& plan, const vdiff::Bound& key);
-std::string shown_value(const std::optional<std::string>& value, std::size_t from = 0);
 
 }  // namespace godwit::workflow

@@ -10,6 +10,7 @@
 #include "godwit/binlog/rows.h"
 #include "godwit/binlog/value.h"
 #include "godwit/util/error.h"
+#include "input.h"
 
 namespace godwit::fuzz {
 
@@ -73,30 +74,6 @@ inline void decode_all(binlog::Decoder& decoder, const std::string& event) {
   } catch (const Error&) {
   }
 }
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size)
-      : rest_(reinterpret_cast<const char*>(data), size) {}
-  bool is_at_end() const { return rest_.empty(); }
-  std::uint8_t u8() {
-    const auto byte = take(1);
-    return byte.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(byte.front());
-  }
-  std::string_view take(std::size_t size) {
-    const auto taken = rest_.substr(0, size);
-    rest_.remove_prefix(taken.size());
-    return taken;
-  }
-  std::string_view sized() {
-    const std::size_t low = u8();
-    return take(low + 256U * u8());
-  }
-  std::string_view rest() { return take(rest_.size()); }
-
- private:
-  std::string_view rest_;
-};
 
 inline binlog::Decoder small_decoder() {
   return binlog::Decoder(

@@ -15,6 +15,7 @@
 #include "live/support/compare.h"
 #include "live/support/history.h"
 #include "live/support/process.h"
+#include "live/support/seed.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -46,7 +47,7 @@ class Stage {
   }
 
   Outcome copy(const std::string& failpoints = "") {
-    return migration_.run("copy", kOptions, failpoints.empty() ? std::map<std::string, std::string>{} : std::map<std::string, std::string>{{"GODWIT_FAILPOINTS", failpoints}});
+    return migration_.run("copy", kOptions, armed(failpoints));
   }
 
   // What is on the target after a run was stopped: none of it may be copied again.
@@ -98,16 +99,6 @@ class Stage {
   std::unique_ptr<Writers> writers_;
 };
 
-std::vector<std::string> failpoints_of_copy(const Migration& migration) {
-  const json document = json::parse(migration.run_plain({"inspect", "failpoints", "--json"}).out);
-  std::vector<std::string> names;
-  for (const auto& point : document["failpoints"]) {
-    const std::string name = point["name"];
-    if (name.rfind("copy.", 0) == 0) names.push_back(name);
-  }
-  return names;
-}
-
 bool was_hit(const Outcome& outcome, const std::string& point, const std::string& action) {
   if (action == "kill") return outcome.status == 128 + SIGKILL;
   return outcome.err.find(point) != std::string::npos;  // its error, logged: the run may have gone on
@@ -123,17 +114,17 @@ const std::set<std::string> kHitAgain{"copy.table_created", "copy.chunks_planned
                                       "copy.chunk_committed", "copy.table_copied", "copy.table_proved", "copy.keys_building", "copy.keys_built"};
 
 void walk(Stage& stage, const Walk& plan) {
-  const auto points = failpoints_of_copy(stage.migration());
+  const auto points = stage.migration().failpoints("copy.");
   REQUIRE(points.size() >= 20);
   std::set<std::string> hit_again;
   for (const auto& point : points) {
     for (const auto& action : plan.actions) {
       for (const unsigned hit : plan.hits) {
         if (hit > 1 && kHitAgain.count(point) == 0) continue;
-        const std::string armed = point + "=" + action + "@" + std::to_string(hit);
+        const std::string failpoint = point + "=" + action + "@" + std::to_string(hit);
         stage.forget_target();
-        const Outcome stopped = stage.copy(armed);
-        INFO(armed << ": " << stopped.status << "\n" << stopped.out << stopped.err);
+        const Outcome stopped = stage.copy(failpoint);
+        INFO(failpoint << ": " << stopped.status << "\n" << stopped.out << stopped.err);
         const bool is_hit = was_hit(stopped, point, action);
         if (hit == 1) REQUIRE(is_hit);
         if (hit == 1 || is_hit) CHECK(stopped.status != 2);
@@ -145,11 +136,6 @@ void walk(Stage& stage, const Walk& plan) {
     }
   }
   if (plan.hits.size() > 1) CHECK(hit_again == kHitAgain);
-}
-
-std::uint64_t seed_of_this_run() {
-  const char* given = std::getenv("GODWIT_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
 }
 
 // Stops the copy again and again at random moments until it ends by itself.
@@ -208,7 +194,7 @@ TEST_CASE("killed at each failpoint, copy goes on and loses nothing: MySQL", "[c
 
 TEST_CASE("killed at each failpoint, cancel leaves nothing behind", "[crash]") {
   Stage stage("a", "b");
-  for (const auto& point : failpoints_of_copy(stage.migration())) {
+  for (const auto& point : stage.migration().failpoints("copy.")) {
     // Keys are built in one place, objects too: the ninth time it is a view or a routine.
     const bool is_repeated = point.rfind("copy.keys_", 0) == 0;
     for (const unsigned hit : is_repeated ? std::vector<unsigned>{1, 7, 9} : std::vector<unsigned>{1}) {

@@ -1,6 +1,7 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11
 // The memory of a copy is bounded by named limits: it does not grow with the table, nor with the width of its rows.
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 
 #include "catch.h"
@@ -40,6 +41,24 @@ long rss_of_copying(unsigned mib) {
   return outcome.rss_kib_max;
 }
 
+// So many rows of one column, four bytes `repeats` times; LOAD DATA doubles each of them by escaping.
+void check_copying_blobs(const std::string& what, int rows, const std::function<std::string(int)>& repeats) {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "bulk");
+  migration.clean();
+  Client client = source.client();
+  client.execute("CREATE DATABASE bulk");
+  client.execute("CREATE TABLE bulk.blobs (id INT PRIMARY KEY, v LONGBLOB)");
+  for (int id = 0; id < rows; ++id) client.execute("INSERT INTO bulk.blobs VALUES (" + std::to_string(id) + ", REPEAT(UNHEX('00095C0A'), " + repeats(id) + "))");
+  const Outcome outcome = copy(migration);
+  std::cout << what << ": " << outcome.rss_kib_max / 1024 << " MiB resident\n";
+  CHECK(outcome.rss_kib_max < kRssKibMax);
+  const std::string sum = "SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs";
+  CHECK(client.scalar(sum) == target.client().scalar(sum));
+  migration.clean();
+}
+
 }  // namespace
 
 TEST_CASE("a table thirty times larger takes no more memory", "[memory]") {
@@ -52,36 +71,9 @@ TEST_CASE("a table thirty times larger takes no more memory", "[memory]") {
 
 // The longest that are sent whole, between others that go in slices.
 TEST_CASE("rows of 4 and 16 MiB in turn are copied within the bound", "[memory]") {
-  const Server source("a");
-  const Server target("b");
-  const Migration migration(source, target, "bulk");
-  migration.clean();
-  Client client = source.client();
-  client.execute("CREATE DATABASE bulk");
-  client.execute("CREATE TABLE bulk.blobs (id INT PRIMARY KEY, v LONGBLOB)");
-  for (int id = 0; id < 40; ++id) client.execute("INSERT INTO bulk.blobs VALUES (" + std::to_string(id) + ", REPEAT(UNHEX('00095C0A'), 1024 * 1024 * " + (id % 5 == 4 ? "4" : "1") + " - 10))");
-  const Outcome outcome = copy(migration);
-  std::cout << "rows of 4 and 16 MiB: " << outcome.rss_kib_max / 1024 << " MiB resident\n";
-  CHECK(outcome.rss_kib_max < kRssKibMax);
-  CHECK(client.scalar("SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs") ==
-        target.client().scalar("SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs"));
-  migration.clean();
+  check_copying_blobs("rows of 4 and 16 MiB", 40, [](int id) { return std::string("1024 * 1024 * ") + (id % 5 == 4 ? "4" : "1") + " - 10"; });
 }
 
 TEST_CASE("rows of 16 MiB are copied within the bound", "[memory]") {
-  const Server source("a");
-  const Server target("b");
-  const Migration migration(source, target, "bulk");
-  migration.clean();
-  Client client = source.client();
-  client.execute("CREATE DATABASE bulk");
-  client.execute("CREATE TABLE bulk.blobs (id INT PRIMARY KEY, v LONGBLOB)");
-  // Every byte that LOAD DATA escapes doubles.
-  for (int id = 0; id < 8; ++id) client.execute("INSERT INTO bulk.blobs VALUES (" + std::to_string(id) + ", REPEAT(UNHEX('00095C0A'), 4 * 1024 * 1024 - " + std::to_string(id) + "))");
-  const Outcome outcome = copy(migration);
-  std::cout << "8 rows of 16 MiB: " << outcome.rss_kib_max / 1024 << " MiB resident\n";
-  CHECK(outcome.rss_kib_max < kRssKibMax);
-  CHECK(client.scalar("SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs") ==
-        target.client().scalar("SELECT SHA2(GROUP_CONCAT(SHA2(v, 256) ORDER BY id), 256) FROM bulk.blobs"));
-  migration.clean();
+  check_copying_blobs("8 rows of 16 MiB", 8, [](int id) { return "4 * 1024 * 1024 - " + std::to_string(id); });
 }

@@ -18,6 +18,8 @@
 #include "live/support/process.h"
 #include "live/support/relay.h"
 #include "live/support/replica.h"
+#include "live/support/seed.h"
+#include "live/support/waiting.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -25,19 +27,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 namespace {
-
-bool holds_within(seconds limit, const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return true;
-}
-
-bool has_logged(const Process& process, const std::string& words, seconds limit = seconds(20)) {
-  return holds_within(limit, [&] { return process.log().find(words) != std::string::npos; });
-}
 
 // How often the stream was lost, and taken up again.
 unsigned beginnings(const Process& process) {
@@ -77,7 +66,7 @@ class Stage {
   }
   Process replicate(std::vector<std::string> more = {}, const std::string& failpoints = "") const {
     more.emplace_back("--json");
-    return migration.start("replicate", more, failpoints.empty() ? std::map<std::string, std::string>{} : std::map<std::string, std::string>{{"GODWIT_FAILPOINTS", failpoints}});
+    return migration.start("replicate", more, armed(failpoints));
   }
   // With the writer at rest, another run brings the target to where the source is.
   std::string fault_after_resuming(const std::vector<std::string>& options = {}) {
@@ -96,10 +85,7 @@ class Stage {
     writer->go_on();
     return fault;
   }
-  bool is_moving() const {
-    const std::string before = position();
-    return holds_within(seconds(15), [&] { return position() != before; });
-  }
+  bool is_moving() const { return changes_within(seconds(15), [&] { return position(); }); }
   std::string position() const { return target.client().scalar("SELECT position FROM _godwit.stream"); }
   std::string epoch() const { return target.client().scalar("SELECT epoch FROM _godwit.stream"); }
 
@@ -121,16 +107,6 @@ void check_clean_end(Process& process) {
   CHECK(took < seconds(2));
 }
 
-std::vector<std::string> failpoints_of_apply(const Migration& migration) {
-  const json document = json::parse(migration.run_plain({"inspect", "failpoints", "--json"}).out);
-  std::vector<std::string> names;
-  for (const auto& point : document["failpoints"]) {
-    const std::string name = point["name"];
-    if (name.rfind("apply.", 0) == 0) names.push_back(name);
-  }
-  return names;
-}
-
 // One statement after the other, so that the point is hit twice.
 void run_ddl(const Stage& stage, Process& process) {
   static int columns = 0;
@@ -146,12 +122,12 @@ void run_ddl(const Stage& stage, Process& process) {
 
 void walk(Stage& stage, const std::vector<std::string>& actions) {
   const std::vector<std::string> options{"--workers", "4", "--on-ddl", "exec"};
-  const auto points = failpoints_of_apply(stage.migration);
+  const auto points = stage.migration.failpoints("apply.");
   REQUIRE(points.size() >= 8);
   for (const auto& point : points) {
     for (const auto& action : actions) {
-      const std::string armed = point + "=" + action;
-      Process process = stage.replicate(options, armed);
+      const std::string failpoint = point + "=" + action;
+      Process process = stage.replicate(options, failpoint);
       if (point == "apply.statement_run") run_ddl(stage, process);
       const bool is_kill = action.rfind("kill", 0) == 0;
       const bool is_hit = is_kill ? holds_within(seconds(20), [&] { return !process.is_running(); }) : has_logged(process, point);
@@ -161,17 +137,12 @@ void walk(Stage& stage, const std::vector<std::string>& actions) {
       }
       const std::string so_far = process.is_running() ? process.log() : "";
       const Outcome stopped = process.is_running() ? Outcome{} : process.wait();
-      INFO(armed << ": " << stopped.status << "\n" << so_far << stopped.err);
+      INFO(failpoint << ": " << stopped.status << "\n" << so_far << stopped.err);
       REQUIRE(is_hit);
       if (is_kill) CHECK(stopped.status == 128 + SIGKILL);
       CHECK(stage.fault_after_resuming(options) == "");
     }
   }
-}
-
-std::uint64_t seed_of_this_run() {
-  const char* given = std::getenv("GODWIT_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
 }
 
 void kill_at_random(Stage& stage, unsigned kills) {

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -25,6 +24,7 @@
 #include "live/support/relay.h"
 #include "live/support/replica.h"
 #include "live/support/row_images.h"
+#include "live/support/waiting.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -35,27 +35,9 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-bool holds_within(seconds limit, const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return true;
-}
-
-bool has_logged(const Process& process, const std::string& words, seconds limit = seconds(20)) {
-  return holds_within(limit, [&] { return process.log().find(words) != std::string::npos; });
-}
-
 Strings joined(Strings a, const Strings& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
-}
-
-std::map<std::string, std::string> armed(const std::string& failpoints) {
-  if (failpoints.empty()) return {};
-  return {{"GODWIT_FAILPOINTS", failpoints}};
 }
 
 // --- a schema with something of everything, and writers that leave some of it alone ------------------------------------
@@ -198,10 +180,7 @@ class Stage {
   std::string holds() const { return target.client().scalar("SELECT COUNT(*) FROM _godwit.stream_hold WHERE state IN ('asked', 'held')"); }
   std::string position() const { return target.client().scalar("SELECT position FROM _godwit.stream"); }
   std::string epoch() const { return target.client().scalar("SELECT epoch FROM _godwit.stream"); }
-  bool is_moving() const {
-    const std::string before = position();
-    return holds_within(seconds(15), [&] { return position() != before; });
-  }
+  bool is_moving() const { return changes_within(seconds(15), [&] { return position(); }); }
   // With the writer at rest: by the servers' own rendering.
   std::string difference_at_rest(int limit_s = 20) {
     rest();
@@ -315,16 +294,6 @@ void check_with_random_writers(const std::string& source, const std::string& tar
 
 // --- 4: failpoints ----------------------------------------------------------------------------------------------------
 
-Strings failpoints_of_vdiff(const Migration& migration) {
-  const json document = json::parse(migration.run_plain({"inspect", "failpoints", "--json"}).out);
-  Strings names;
-  for (const auto& point : document["failpoints"]) {
-    const std::string name = point["name"];
-    if (name.rfind("vdiff.", 0) == 0) names.push_back(name);
-  }
-  return names;
-}
-
 // Rows that differ, and that nobody writes to.
 void plant(Client& there) {
   there.execute("UPDATE still SET word = 'wrong' WHERE id = 17");
@@ -389,7 +358,7 @@ TEST_CASE("what differs on the target is found at every run while writers are at
 TEST_CASE("killed at each failpoint, vdiff goes on to the right verdict, and the stream is not left standing", "[vdiff]") {
   Stage stage("a", "c");
   stage.copied().followed().busy();
-  const auto points = failpoints_of_vdiff(stage.migration);
+  const auto points = stage.migration.failpoints("vdiff.");
   REQUIRE(points.size() >= 8);
   const Strings options{"--chunk-rows", "150", "--repair"};
   Client there = stage.there();
@@ -421,7 +390,7 @@ TEST_CASE("failing once at each failpoint, vdiff goes on by itself", "[vdiff]") 
   stage.copied().followed().busy();
   const Strings options{"--chunk-rows", "150", "--repair"};
   Client there = stage.there();
-  for (const auto& point : failpoints_of_vdiff(stage.migration)) {
+  for (const auto& point : stage.migration.failpoints("vdiff.")) {
     plant(there);
     const Outcome outcome = stage.vdiff(options, point + "=error");
     INFO(point << ": " << outcome.status << "\n" << outcome.out << outcome.err);

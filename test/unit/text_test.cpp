@@ -8,6 +8,7 @@
 
 #include "godwit/db/dsn.h"
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 
 #include <set>
@@ -31,6 +32,15 @@ TEST_CASE("figures for people carry unit and scale", "[text]") {
   CHECK(format_count(12) == "12");
   CHECK(format_duration(std::chrono::milliseconds(850)) == "850 ms");
   CHECK(format_duration(std::chrono::seconds(125)) == "2 m 05 s");
+}
+
+TEST_CASE("the time left is told from a hundredth on, and until the estimate is reached", "[text]") {
+  CHECK(time_left({.done = 250, .total = 1000, .per_s = 10}) == std::chrono::seconds(75));
+  CHECK(time_left({.done = 10, .total = 1000, .per_s = 10}) == std::chrono::seconds(99));
+  CHECK_FALSE(time_left({.done = 9, .total = 1000, .per_s = 10}));
+  CHECK_FALSE(time_left({.done = 250, .total = 1000, .per_s = 0.5}));
+  CHECK_FALSE(time_left({.done = 1001, .total = 1000, .per_s = 10}));
+  CHECK_FALSE(time_left({}));
 }
 
 TEST_CASE("identifiers and literals are quoted whatever they hold", "[sql]") {

@@ -1,5 +1,5 @@
 // Keeps the copy within what the servers can bear: named reasons, the first one shown; and a rate in bytes.
-// One thread samples (run), any thread waits.
+// One thread samples (Sampler), any thread waits.
 #pragma once
 
 #include <chrono>
@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "godwit/db/connection.h"
 #include "godwit/util/stop.h"
@@ -33,12 +34,18 @@ struct Load {  // what was seen at the last sample
 // The first reason to hold back, in a fixed order; nothing when there is none. Pure.
 std::optional<std::string> throttle_reason(const Load& load, const ThrottleLimits& limits);
 
+struct SampledServers {
+  db::Endpoint source;
+  db::Endpoint target;
+  std::optional<db::Endpoint> replica;
+};
+
 class Throttle {
  public:
   explicit Throttle(ThrottleLimits limits) : limits_(limits) {}
 
-  // Samples once a second until a stop is requested on `ended`. replica may be null.
-  void run(const db::Endpoint& source, const db::Endpoint& target, const db::Endpoint* replica, const Stop& ended);
+  // Samples once a second until a stop is requested on `ended`.
+  void sample(const SampledServers& servers, const Stop& ended);
   void note_commit(std::chrono::milliseconds latency);
 
   // Before a chunk: waits while there is a reason. Throws when stopped.
@@ -55,6 +62,19 @@ class Throttle {
   mutable std::mutex mutex_;
   Load load_;
   std::chrono::steady_clock::time_point next_free_{};  // when the bytes so far are paid for
+};
+
+// Samples in a thread of its own from construction to destruction.
+class Sampler {
+ public:
+  Sampler(Throttle& throttle, SampledServers servers);
+  ~Sampler();
+
+ private:
+  Throttle& throttle_;
+  const SampledServers servers_;
+  Stop ended_;
+  std::thread thread_;
 };
 
 }  // namespace godwit::copy

@@ -22,6 +22,11 @@ struct VdiffRow {
   std::string ended;     // "" while it runs
 };
 
+struct FinishedVdiff {
+  std::uint64_t id = 0;
+  std::uint64_t elapsed_s = 0;  // since it began
+};
+
 struct VdiffTableRow {
   std::uint64_t id = 0;
   std::string source_schema;
@@ -51,6 +56,12 @@ class VdiffStore {
   explicit VdiffStore(db::Connection& target) : db_(target) {}
 
   std::optional<VdiffRow> newest(std::string_view workflow);
+  // The last one before it that ended with a verdict: "equal" or "different".
+  struct Like {
+    std::string_view workflow;
+    std::string_view options;
+  };
+  std::optional<FinishedVdiff> finished_before(std::uint64_t vdiff, const Like& like);
   std::uint64_t begin(std::string_view workflow, std::string_view options);
   void set_position(std::uint64_t vdiff, std::string_view position);
   void end(std::uint64_t vdiff, std::string_view state);

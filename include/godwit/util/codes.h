@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog, 08 streams, 09 vdiff.
+// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -94,7 +94,17 @@
   X(0903, hold_lost, retryable, "the stream did not stand still for the snapshots")                \
   X(0904, replica_behind, retryable, "the replica does not reach the position in time")            \
   X(0905, key_order_wrong, corrupt, "a side gave rows in another order than it was asked for")     \
-  X(0906, repair_refused, precondition, "a difference cannot be repaired")
+  X(0906, repair_refused, precondition, "a difference cannot be repaired")                         \
+  X(1001, peer_misbehaved, retryable, "a client or server sent what the protocol does not allow")  \
+  X(1002, cannot_listen, precondition, "the address cannot be listened on")                        \
+  X(1003, session_immovable, precondition, "a session cannot be moved to the other side")          \
+  X(1004, gate_refused, precondition, "the gate is not in the state that the command needs")       \
+  X(1005, drain_timed_out, retryable, "sessions did not come to a safe point in time")             \
+  X(1006, login_unprovable, precondition, "no secret is known to log the account in on the other side") \
+  X(1020, tls_files_unusable, usage, "a certificate, key or authority cannot be used")             \
+  X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")       \
+  X(1022, accounts_file_unusable, usage, "the file of passwords cannot be used")                   \
+  X(1023, delegation_refused, precondition, "the account cannot be given a second credential")
 
 namespace godwit {
 

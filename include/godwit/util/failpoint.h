@@ -54,7 +54,11 @@ struct Failpoint {
   X(vdiff_chunk_recorded, "vdiff.chunk_recorded", "a chunk's result is recorded")                          \
   X(vdiff_rechecking, "vdiff.rechecking", "suspected rows are about to be read again")                      \
   X(vdiff_repairing, "vdiff.repairing", "rows are about to be rewritten; their repair is journaled")          \
-  X(vdiff_repaired, "vdiff.repaired", "rows are rewritten, and marked so; nobody has looked at them again")
+  X(vdiff_repaired, "vdiff.repaired", "rows are rewritten, and marked so; nobody has looked at them again") \
+  X(proxy_credential_recorded, "proxy.credential_recorded", "a delegated credential is recorded; the account does not have it") \
+  X(proxy_credential_first, "proxy.credential_first", "a delegated credential is the account's first password, its own the second") \
+  X(proxy_credential_given, "proxy.credential_given", "an account has its delegated credential; nobody has heard of it yet") \
+  X(proxy_credential_taken, "proxy.credential_taken", "a delegated credential is taken back; its record is there still")
 
 #define GODWIT_FAILPOINT_ENUM(identifier, name, where) identifier,
 enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };

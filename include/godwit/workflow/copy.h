@@ -34,6 +34,8 @@ struct Definition {
 };
 std::map<std::string, std::string> to_options(const Definition& definition);
 Definition definition_from(const state::Workflow& workflow);
+catalog::NameMap names_of(const Definition& definition);  // of the source's schemas and tables on the target
+std::map<std::string, std::string> collation_map_of(const Definition& definition);
 
 // How this run goes about it: may differ from run to run.
 struct CopyTuning {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -43,6 +44,11 @@ void redirect(const std::string& path, int descriptor) {
 }
 
 }  // namespace
+
+std::map<std::string, std::string> armed(const std::string& failpoints) {
+  if (failpoints.empty()) return {};
+  return {{"GODWIT_FAILPOINTS", failpoints}};
+}
 
 Process::Process(std::vector<std::string> arguments, const std::map<std::string, std::string>& environment)
     : out_path_(temporary_file()), err_path_(temporary_file()) {
@@ -135,6 +141,16 @@ Outcome Migration::run_plain(const std::vector<std::string>& command_and_options
   std::vector<std::string> all{godwit_binary()};
   all.insert(all.end(), command_and_options.begin(), command_and_options.end());
   return Process(all, {}).wait();
+}
+
+std::vector<std::string> Migration::failpoints(const std::string& prefix) const {
+  const auto document = nlohmann::json::parse(run_plain({"inspect", "failpoints", "--json"}).out);
+  std::vector<std::string> names;
+  for (const auto& point : document["failpoints"]) {
+    const std::string name_of_point = point["name"];
+    if (name_of_point.rfind(prefix, 0) == 0) names.push_back(name_of_point);
+  }
+  return names;
 }
 
 void Migration::clean() const {

@@ -19,6 +19,9 @@ struct Outcome {
   long rss_kib_max = 0;
 };
 
+// The environment that arms failpoints; none for "".
+std::map<std::string, std::string> armed(const std::string& failpoints);
+
 class Process {
  public:
   Process(std::vector<std::string> arguments, const std::map<std::string, std::string>& environment);
@@ -50,6 +53,8 @@ class Migration {
               const std::map<std::string, std::string>& environment = {}) const;
   // A command that is about no migration: its arguments are all there is.
   Outcome run_plain(const std::vector<std::string>& command_and_options) const;
+  // Those whose names begin so, by godwit's own list: a new one is walked through without anybody adding it to a test.
+  std::vector<std::string> failpoints(const std::string& prefix) const;
   // Cancels and drops both schemas, whatever is there.
   void clean() const;
 

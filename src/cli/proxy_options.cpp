@@ -1,0 +1,84 @@
+#include "proxy_options.h"
+
+#include <cstdlib>
+
+#include "godwit/util/error.h"
+#include "godwit/util/text.h"
+
+namespace godwit::cli {
+namespace {
+
+std::chrono::milliseconds duration_of(const std::string& text, const std::string& flag) {
+  const auto duration = parse_duration(text);
+  if (!duration) throw Error(Code::bad_usage, {.object = flag + " " + text, .cause = "it is no duration", .remedy = flag + " 10s (ms, s, m, h)"});
+  return *duration;
+}
+
+}  // namespace
+
+void add_proxy(CLI::App& app, ProxyArguments& a) {
+  app.add_option("--listen", a.listen, "Where clients connect: ADDR:PORT, repeatable")->delimiter(',')->required();
+  app.add_option("--serving", a.serving, "The side that serves now")->check(CLI::IsMember({"source", "target"}))->capture_default_str();
+  app.add_option("--admin-user", a.admin_user, "The account that may say SHOW SESSIONS, PAUSE, MOVE …; its password is in $GODWIT_ADMIN_PASSWORD");
+  app.add_option("--threads", a.threads, "Event loops; 0: one a core")->check(CLI::Range(0, 256))->capture_default_str();
+  app.add_option("--tls-cert", a.tls_cert, "Certificate shown to clients (PEM); without one TLS is not offered");
+  app.add_option("--tls-key", a.tls_key, "Its key (PEM)");
+  app.add_option("--tls-ca", a.tls_ca, "Authority that must vouch for clients' certificates (PEM)");
+  app.add_option("--accounts", a.accounts, "File of user:password lines, mode 0600: secrets for the other side");
+  app.add_flag("--delegate-auth", a.delegate_auth, "Give accounts a second credential on the other side, where nothing else will do; complete and cancel take it away");
+  app.add_option("--proxy-protocol-from", a.proxy_protocol_from, "Networks whose connections begin with a PROXY header")->delimiter(',');
+  app.add_flag("--send-proxy-protocol", a.send_proxy_protocol, "Begin connections to the servers with a PROXY header (v2)");
+  app.add_option("--on-straggler", a.on_straggler, "A session that comes to no safe point in time: give up, or end it")->check(CLI::IsMember({"abort", "kill"}))->capture_default_str();
+  app.add_option("--drain-timeout", a.drain_timeout, "How long PAUSE waits for sessions to come to a safe point")->capture_default_str();
+  app.add_option("--lease", a.lease, "A hold without a word ends after this; 0s: never")->capture_default_str();
+  app.add_option("--handshake-timeout", a.handshake_timeout, "From connecting to being logged in")->capture_default_str();
+  app.add_option("--stalled-timeout", a.stalled_timeout, "A client that does not read, or does not finish a request, is dropped")->capture_default_str();
+  app.add_option("--shutdown-timeout", a.shutdown_timeout, "On SIGTERM: how long sessions have to come to a safe point")->capture_default_str();
+  app.add_option("--clients-max", a.clients_max, "Client connections at a time")->capture_default_str();
+  app.add_option("--clients-per-account-max", a.clients_per_account_max, "The same of one user name; 0: no limit of its own")->capture_default_str();
+  app.add_option("--login-failures-max", a.login_failures_max, "Failed logins a minute of one address, before it is turned away")->capture_default_str();
+  app.add_option("--metrics", a.metrics, "Serve Prometheus text at this ADDR:PORT");
+  app.add_option("--access-log", a.access_log, "A line for each session that ends, into this file");
+  app.add_option("--slow-hold", a.slow_hold, "Log sessions that were held for longer than this");
+  app.add_flag("--move-always", a.move_always, "Move each session to the other side at each safe point: for tests, with both sides the same server");
+}
+
+proxy::ProxyOptions proxy_options_of(const workflow::Definition& definition, const ProxyArguments& a) {
+  proxy::ProxyOptions options;
+  options.name = definition.name;
+  options.source = definition.source;
+  options.target = definition.target;
+  options.names = workflow::names_of(definition);
+  options.collation_map = workflow::collation_map_of(definition);
+  options.listen = a.listen;
+  options.serving = a.serving == "target" ? db::Side::target : db::Side::source;
+  options.admin_user = a.admin_user;
+  if (const char* password = std::getenv("GODWIT_ADMIN_PASSWORD")) options.admin_password = password;
+  if (!a.admin_user.empty() && options.admin_password.empty()) {
+    throw Error(Code::bad_usage, {.object = "--admin-user " + a.admin_user, .cause = "it has no password", .remedy = "set GODWIT_ADMIN_PASSWORD"});
+  }
+  options.threads = a.threads;
+  options.tls_cert = a.tls_cert;
+  options.tls_key = a.tls_key;
+  options.tls_ca = a.tls_ca;
+  options.accounts_file = a.accounts;
+  options.delegates_auth = a.delegate_auth;
+  options.proxy_protocol_from = a.proxy_protocol_from;
+  options.sends_proxy_protocol = a.send_proxy_protocol;
+  options.on_straggler = a.on_straggler == "kill" ? proxy::Straggler::kill : proxy::Straggler::abort;
+  options.limits.drain = duration_of(a.drain_timeout, "--drain-timeout");
+  options.limits.lease = duration_of(a.lease, "--lease");
+  options.limits.handshake = duration_of(a.handshake_timeout, "--handshake-timeout");
+  options.limits.stalled_client = duration_of(a.stalled_timeout, "--stalled-timeout");
+  options.limits.shutdown = duration_of(a.shutdown_timeout, "--shutdown-timeout");
+  options.limits.clients = a.clients_max;
+  options.limits.clients_per_account = a.clients_per_account_max;
+  options.limits.login_failures_per_minute = a.login_failures_max;
+  options.metrics_address = a.metrics;
+  options.access_log = a.access_log;
+  if (!a.slow_hold.empty()) options.slow_hold = duration_of(a.slow_hold, "--slow-hold");
+  options.moves_always = a.move_always;
+  return options;
+}
+
+}  // namespace godwit::cli

@@ -1,0 +1,226 @@
+#include "admin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <asio/co_spawn.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cctype>
+
+#include "coordinator.h"
+#include "godwit/util/error.h"
+#include "godwit/util/text.h"
+#include "godwit/wire/bytes.h"
+#include "godwit/wire/ok.h"
+#include "text_result.h"
+
+namespace godwit::proxy {
+namespace {
+
+constexpr std::size_t kCommandBytesMax = 65536;
+constexpr Deadline kForever = Deadline::max();
+
+using Words = std::vector<std::string>;
+
+// In upper case, without the semicolon at the end.
+Words words_of(std::string_view sql) {
+  Words words;
+  std::string word;
+  for (const char c : sql) {
+    if (std::isspace(static_cast<unsigned char>(c)) != 0 || c == ';') {
+      if (!word.empty()) words.push_back(std::move(word));
+      word.clear();
+    } else {
+      word += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    }
+  }
+  if (!word.empty()) words.push_back(std::move(word));
+  return words;
+}
+
+Error unknown(const std::string& sql) {
+  return Error(Code::bad_usage, {.object = sql,
+                                 .cause = "the proxy knows no such command",
+                                 .remedy = "SHOW SESSIONS | ROUTE | STATS | ACCOUNTS; WARM TO side; PAUSE [WITH LEASE seconds] [DRAIN seconds]; MOVE TO source|target; RESUME; KILL session"});
+}
+
+struct Answer {
+  db::Rows rows;
+  std::vector<bool> is_number;
+};
+
+std::string ms(std::chrono::microseconds us) { return fmt::format("{:.3f}", static_cast<double>(us.count()) / 1000); }
+
+class Desk {
+ public:
+  explicit Desk(Proxy& proxy) : proxy_(proxy), context_(proxy.context()) {}
+
+  // In the coordinator's thread. No columns: OK alone.
+  asio::awaitable<Answer> answer(std::string sql) {
+    const Words words = words_of(sql);
+    const auto is = [&](std::initializer_list<const char*> wanted) { return std::equal(wanted.begin(), wanted.end(), words.begin(), words.end(), [](const char* a, const std::string& b) { return b == a; }); };
+    if (is({"SHOW", "SESSIONS"}) || is({"SHOW", "PROCESSLIST"})) co_return co_await show_sessions();
+    if (is({"SHOW", "ROUTE"})) co_return show_route();
+    if (is({"SHOW", "STATS"})) co_return show_stats();
+    if (is({"SHOW", "ACCOUNTS"})) co_return show_accounts();
+    if (is({"SHOW", "WARNINGS"})) co_return Answer{{{"Level", "Code", "Message"}, {}}, {}};
+    if (is({"RESUME"})) {
+      const auto released = co_await proxy_.resume();
+      co_return Answer{{{"released"}, {{std::to_string(released)}}}, {true}};
+    }
+    if (words.size() == 3 && words[0] == "MOVE" && words[1] == "TO") co_return moved(co_await proxy_.move(side_of(words[2])), "moved");
+    if (words.size() == 3 && words[0] == "WARM" && words[1] == "TO") co_return moved(co_await proxy_.warm(side_of(words[2])), "warm");
+    if (!words.empty() && words[0] == "PAUSE") co_return co_await pause(words);
+    if (words.size() >= 2 && words[0] == "KILL") co_return co_await kill(words.back());
+    // What clients say of themselves at the start.
+    if (!words.empty() && (words[0] == "SET" || words[0] == "USE" || words[0] == "ROLLBACK" || words[0] == "COMMIT")) co_return Answer{};
+    if (words.size() >= 2 && words[0] == "SELECT" && words[1].rfind("@@", 0) == 0) co_return Answer{{{sql.substr(7)}, {{"godwit proxy"}}}, {}};
+    if (words.size() == 2 && words[0] == "SELECT" && words[1] == "1") co_return Answer{{{"1"}, {{"1"}}}, {true}};
+    throw unknown(sql);
+  }
+
+ private:
+  static db::Side side_of(const std::string& word) {
+    if (word == "SOURCE") return db::Side::source;
+    if (word == "TARGET") return db::Side::target;
+    throw unknown(word);
+  }
+
+  static Answer moved(const MoveReport& report, const char* what) {
+    return {{{"side", what, "ms"}, {{std::string(db::to_string(report.side)), std::to_string(report.sessions), ms(report.took)}}}, {false, true, false}};
+  }
+
+  static std::chrono::milliseconds seconds(const std::string& word) {
+    char* end = nullptr;
+    const double value = std::strtod(word.c_str(), &end);
+    if (end == word.c_str() || *end != '\0' || value < 0 || value > 86400) throw unknown(word);
+    return std::chrono::milliseconds(static_cast<std::int64_t>(value * 1000));
+  }
+
+  asio::awaitable<Answer> pause(const Words& words) {
+    PauseRequest request{.lease = context_.options.limits.lease, .drain = context_.options.limits.drain};
+    for (std::size_t i = 1; i < words.size();) {
+      if (i + 2 < words.size() && words[i] == "WITH" && words[i + 1] == "LEASE") {
+        request.lease = seconds(words[i + 2]);
+        i += 3;
+      } else if (i + 1 < words.size() && words[i] == "DRAIN") {
+        request.drain = seconds(words[i + 1]);
+        i += 2;
+      } else {
+        throw unknown(words[i]);
+      }
+    }
+    const auto report = co_await proxy_.pause(request);
+    co_return Answer{{{"hold", "held", "killed", "ms"}, {{std::to_string(report.hold), std::to_string(report.held), std::to_string(report.killed), ms(report.took)}}}, {true, true, true, false}};
+  }
+
+  asio::awaitable<Answer> kill(const std::string& word) {
+    const auto id = parse_u64(word);
+    if (!id || *id > 0xFFFFFFFF) throw unknown(word);
+    const bool was_there = co_await proxy_.end_session(static_cast<std::uint32_t>(*id));
+    if (!was_there) {
+      throw Error(Code::bad_usage, {.object = word, .cause = "no session has this id", .remedy = "SHOW SESSIONS"});
+    }
+    co_return Answer{};
+  }
+
+  asio::awaitable<Answer> show_sessions() {
+    Answer answer{{{"id", "server_id", "account", "client", "side", "state", "in", "statements", "prepared", "moves", "immovable"}, {}}, {true, true, false, false, false, false, false, true, true, true, false}};
+    for (const auto& row : co_await proxy_.sessions()) {
+      answer.rows.rows.push_back({std::to_string(row.id), std::to_string(row.server_id), row.account, row.client, row.side, row.state, row.what_it_is_in, std::to_string(row.statements),
+                                  std::to_string(row.prepared), std::to_string(row.moves), row.immovable});
+    }
+    co_return answer;
+  }
+
+  Answer show_route() {
+    Answer answer{{{"side", "address", "serving", "gate", "hold", "version"}, {}}, {false, false, false, false, true, false}};
+    for (const auto side : {db::Side::source, db::Side::target}) {
+      const auto facts = context_.upstream(side).facts.get();
+      const bool is_serving = context_.gate.serving() == side;
+      answer.rows.rows.push_back({std::string(db::to_string(side)), db::address(context_.upstream(side).dsn), is_serving ? "yes" : "no", context_.gate.is_closed() ? "closed" : "open",
+                                  std::to_string(context_.gate.hold()),
+                                  facts ? fmt::format("{} {}.{}.{}", gtid::to_string(facts->flavour), facts->version.major, facts->version.minor, facts->version.patch) : "unknown"});
+    }
+    return answer;
+  }
+
+  Answer show_stats() {
+    Answer answer{{{"name", "value"}, {}}, {false, true}};
+    const auto& s = context_.stats;
+    const auto add = [&](const char* name, const std::atomic<std::uint64_t>& value) { answer.rows.rows.push_back({name, std::to_string(value.load())}); };
+    add("sessions", s.sessions);
+    add("connections", s.connections);
+    add("sessions_total", s.sessions_total);
+    add("logins_failed", s.logins_failed);
+    add("refused", s.refused);
+    add("stalled", s.stalled);
+    add("statements", s.statements);
+    add("moves", s.moves);
+    add("moves_failed", s.moves_failed);
+    add("holds", s.holds);
+    add("hold_us_last", s.hold_us_last);
+    add("session_hold_us_max", s.hold_us_max);
+    return answer;
+  }
+
+  Answer show_accounts() {
+    Answer answer{{{"account", "secret", "proved_on", "sessions", "note"}, {}}, {false, false, false, true, false}};
+    for (const auto& row : context_.vault.rows()) {
+      answer.rows.rows.push_back({row.account, std::string(to_string(row.origin)), row.proved_on, std::to_string(row.sessions), row.note});
+    }
+    return answer;
+  }
+
+  Proxy& proxy_;
+  Context& context_;
+};
+
+std::string text_of(std::string_view payload, wire::Capabilities capabilities) {
+  wire::Input in(payload.substr(1));
+  if ((capabilities & wire::cap::query_attributes) != 0) {
+    in.lenenc();
+    in.lenenc();
+  }
+  return std::string(in.rest());
+}
+
+}  // namespace
+
+asio::awaitable<void> run_admin(Channel& client, wire::Capabilities capabilities, Proxy& proxy) {
+  const bool has_track = (capabilities & wire::cap::session_track) != 0;
+  const auto ok = wire::write_ok({.status = wire::status::autocommit}, has_track);
+  while (true) {
+    const std::string payload = co_await client.packet(kForever, kCommandBytesMax);
+    if (payload.empty()) co_return;
+    const auto command = static_cast<wire::Command>(payload[0]);
+    if (command == wire::Command::quit) co_return;
+    client.set_sequence(1);
+    if (command == wire::Command::ping || command == wire::Command::init_db || command == wire::Command::reset_connection || command == wire::Command::set_option) {
+      client.send_packet(ok);
+      continue;
+    }
+    if (command != wire::Command::query) {
+      client.send_packet(wire::write_error({.number = 1047, .state = "08S01", .text = "Unknown command"}));
+      continue;
+    }
+    std::string out;
+    try {
+      Desk desk(proxy);
+      const std::string sql = text_of(payload, capabilities);
+      const auto ask = [&desk, &sql] { return desk.answer(sql); };
+      const auto answer = co_await asio::co_spawn(proxy.loop(), ask, asio::use_awaitable);
+      if (answer.rows.columns.empty()) {
+        wire::put_packet(out, 1, ok);
+      } else {
+        append_text_result(out, answer.rows, {.capabilities = capabilities, .is_number = answer.is_number});
+      }
+    } catch (const Error& error) {
+      out.clear();
+      wire::put_packet(out, 1, wire::write_error({.number = 1105, .state = "HY000", .text = error.what()}));
+    }
+    client.write(out);
+  }
+}
+
+}  // namespace godwit::proxy

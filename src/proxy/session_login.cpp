@@ -1,0 +1,570 @@
+// From the first byte to service. The client talks to its server through the proxy: it is greeted with the server's own salt, so that its reply is good
+// there, and what the two say to each other is passed on whatever the plugin. What makes the account able to log in on the other side is picked up on the
+// way: a native reply together with the stored hash, or the password itself where it is said. docs/proxy.md, "Accounts".
+#include <fmt/format.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "admin.h"
+#include "godwit/auth/native.h"
+#include "godwit/layer/proxy_header.h"
+#include "godwit/util/error.h"
+#include "godwit/util/log.h"
+#include "session.h"
+#include "worker.h"
+
+namespace godwit::proxy {
+namespace {
+
+constexpr std::size_t kLoginBytesMax = 65536;
+constexpr int kLoginPacketsMax = 32;  // of a server, until it says OK
+constexpr std::chrono::seconds kLeave{2};
+constexpr std::size_t kGreetingId = 1;  // shown by a proxy that has no server to ask for one
+constexpr std::string_view kUnknownPlugin = "godwit_asks_anew";  // no server has it: it answers with a switch to the account's own, and a salt of its own
+constexpr std::string_view kSha2 = "caching_sha2_password";
+constexpr std::string_view kNative = "mysql_native_password";
+constexpr std::string_view kClear = "mysql_clear_password";
+
+struct Refused {  // the client was told
+};
+
+std::string error_packet(std::uint16_t number, std::string_view state, std::string_view text) {
+  return wire::write_error({.number = number, .state = std::string(state), .text = std::string(text)});
+}
+
+std::shared_ptr<Credential> credential_of(std::string_view password) {
+  auto credential = std::make_shared<Credential>();
+  credential->password = auth::Secret(password);
+  credential->has_password = true;
+  return credential;
+}
+
+// A password as a packet has it, with its zero.
+std::string_view without_zero(std::string_view bytes) {
+  if (!bytes.empty() && bytes.back() == '\0') bytes.remove_suffix(1);
+  return bytes;
+}
+
+}  // namespace
+
+Session::Session(Worker& worker, std::shared_ptr<Channel> client, ClientAddress address)
+    : worker_(worker), context_(worker.context()), client_(std::move(client)), address_(std::move(address)), began_(std::chrono::steady_clock::now()) {}
+
+Session::~Session() = default;
+
+void Session::start() {
+  client_->start();
+  asio::co_spawn(
+      client_->executor(),
+      [self = shared_from_this()]() -> asio::awaitable<void> {
+        try {
+          co_await self->log_in();
+        } catch (const Refused&) {
+          self->end("refused");
+        } catch (const std::exception& error) {
+          if (!self->has_ended_) self->fail_login(error);
+        }
+      },
+      asio::detached);
+}
+
+// A server that cannot be reached, or a client that does not keep to the protocol.
+void Session::fail_login(const std::exception& error) {
+  ++context_.stats.logins_failed;
+  log::debug("login from {}: {}", address_.host, error.what());
+  if (!client_->has_ended()) client_->send_packet(error_packet(1105, "HY000", fmt::format("godwit proxy: {}", error.what())));
+  end(error.what());
+}
+
+asio::awaitable<void> Session::log_in() {
+  const Deadline deadline = std::chrono::steady_clock::now() + context_.options.limits.handshake;
+  co_await read_proxy_header(deadline);
+  if (!worker_.may_log_in(address_.host)) {
+    ++context_.stats.refused;
+    client_->send_packet(error_packet(1129, "HY000", fmt::format("Host '{}' is blocked because of many failed logins; try again in a minute", address_.host)));
+    throw Refused();
+  }
+  co_await greet(deadline);
+  wire::Login login = co_await read_login(deadline);
+  if (!context_.options.admin_user.empty() && login.user == context_.options.admin_user) {
+    co_await serve_admin(std::move(login), deadline);
+    co_return;
+  }
+  if (!server_) {
+    client_->send_packet(error_packet(2003, "HY000", fmt::format("godwit proxy: {} cannot be reached", context_.upstream(context_.gate.serving()).name())));
+    throw Refused();
+  }
+  if (!context_.vault.enter(login.user, context_.options.limits.clients_per_account)) {
+    ++context_.stats.refused;
+    client_->send_packet(error_packet(1226, "42000", fmt::format("User '{}' has exceeded the 'clients_per_account' resource of the proxy", login.user)));
+    throw Refused();
+  }
+  user_ = login.user;
+  // Nobody is logged in on a side that may not be the serving one in a moment.
+  co_await worker_.until_open(*this);
+  if (has_ended_) co_return;
+  if (server_->side() != context_.gate.serving() || server_->channel().has_ended()) {
+    dismiss_server();
+    server_ = co_await Backend::connect(client_->executor(), context_.upstream(context_.gate.serving()), address_, std::chrono::steady_clock::now() + context_.options.limits.handshake);
+  }
+  co_await authenticate(std::move(login), std::chrono::steady_clock::now() + context_.options.limits.handshake);
+}
+
+// A load balancer before the proxy says who its client is.
+asio::awaitable<void> Session::read_proxy_header(Deadline deadline) {
+  if (!context_.trusts_header_of(address_.host)) co_return;
+  while (true) {
+    const auto header = layer::read_proxy_header(client_->input().view());
+    using Kind = layer::ProxyHeader::Kind;
+    if (header.kind == Kind::needs_more) {
+      co_await client_->more(deadline);
+      continue;
+    }
+    if (header.kind == Kind::malformed) throw Error(Code::peer_misbehaved, {.object = address_.host, .cause = "a PROXY header that is none", .remedy = "see --proxy-protocol-from"});
+    if (header.kind == Kind::client) {
+      address_.host = header.source.address;
+      address_.port = header.source.port;
+      address_.proxy_header = layer::make_proxy_header(header.source, header.destination);
+    }
+    client_->input().consume(header.bytes);
+    co_return;
+  }
+}
+
+// The serving side's greeting, less what the other side or the proxy does not do. While that server is out of reach the proxy greets by itself: the
+// admin must get in.
+asio::awaitable<void> Session::greet(Deadline deadline) {
+  const auto& upstream = context_.upstream(context_.gate.serving());
+  wire::Greeting greeting;
+  try {
+    server_ = co_await Backend::connect(client_->executor(), upstream, address_, deadline);
+    greeting = server_->greeting();
+  } catch (const Error& error) {
+    worker_.note_unreachable(error);
+    greeting = context_.last_greeting(upstream.side);
+    greeting.connection_id = kGreetingId;
+    greeting.salt = auth::make_salt();
+  }
+  client_salt_ = greeting.salt;
+  if (server_) {
+    client_id_ = context_.registry.add(greeting.connection_id);
+    greeting.connection_id = client_id_;
+  }
+  greeting.capabilities = context_.offered_to_clients();
+  client_->set_sequence(0);
+  client_->send_packet(wire::write_greeting(greeting));
+}
+
+asio::awaitable<wire::Login> Session::read_login(Deadline deadline) {
+  std::string payload = co_await client_->packet(deadline, kLoginBytesMax);
+  if (wire::is_tls_request(payload)) {
+    if (!context_.client_tls) throw Error(Code::peer_misbehaved, {.object = address_.host, .cause = "it asks for TLS, which was not offered", .remedy = "--tls-cert, --tls-key"});
+    co_await client_->start_tls(*context_.client_tls, "", deadline);
+    payload = co_await client_->packet(deadline, kLoginBytesMax);
+  }
+  auto login = wire::read_login(payload);
+  if (!login) {
+    client_->send_packet(error_packet(1043, "08S01", "Bad handshake"));
+    throw Refused();
+  }
+  if ((login->capabilities & wire::cap::mysql) != 0) login->capabilities &= 0xFFFFFFFF;
+  login->capabilities &= context_.offered_to_clients() | wire::cap::connect_with_db;
+  // Of the two the client's first choice; the servers' side has its own.
+  if ((login->capabilities & wire::cap::zstd) != 0) {
+    compression_ = layer::Compression::zstd;
+  } else if ((login->capabilities & wire::cap::compress) != 0) {
+    compression_ = layer::Compression::zlib;
+  }
+  compression_level_ = login->zstd_level;
+  login->capabilities &= ~(wire::cap::zstd | wire::cap::compress | wire::cap::ssl);
+  client_capabilities_ = login->capabilities;
+  has_multi_statements_ = (client_capabilities_ & wire::cap::multi_statements) != 0;
+  if ((client_capabilities_ & wire::cap::connect_attrs) != 0) {
+    wire::put_attribute(login->attributes, "_proxy", "godwit");
+    wire::put_attribute(login->attributes, "_client_host", address_.host);
+  }
+  co_return std::move(*login);
+}
+
+wire::Login with_session_track(wire::Login login, const Backend& backend) {
+  login.capabilities |= backend.greeting().capabilities & wire::cap::session_track;
+  return login;
+}
+
+asio::awaitable<void> Session::authenticate(wire::Login login, Deadline deadline) {
+  login_ = login;
+  login_.auth.clear();
+  const bool has_its_salt = server_->greeting().salt == client_salt_;
+  std::string plugin = login.plugin.empty() ? std::string(kNative) : login.plugin;
+  if (!has_its_salt) {
+    login.plugin = kUnknownPlugin;
+    login.auth.clear();
+  } else if (plugin == kSha2 && client_->is_tls() && !login.auth.empty() && !context_.vault.find(vault_key(login.user))) {
+    // Where the client's side is safe the password itself is asked for: with it the account can be logged in anywhere.
+    const auth::Secret password = co_await ask_sha2_password(client_salt_, deadline);
+    heard_ = credential_of(password.view());
+    login.auth = auth::sha2_reply(password.view(), client_salt_);
+  } else if (plugin == kNative) {
+    note_native_reply(login.auth, client_salt_);
+  }
+  has_begun_login_ = true;
+  co_await server_->send_login(with_session_track(login, *server_), deadline);
+  if (!has_its_salt) plugin.clear();
+  std::string ok = co_await relay_auth(plugin, client_salt_, deadline);
+  co_await begin_service(std::move(ok), deadline);
+}
+
+void Session::note_native_reply(std::string_view reply, std::string_view salt) {
+  if (reply.empty()) {
+    heard_ = credential_of("");  // if the server lets it in, that is its password
+  } else if (reply.size() == auth::kNativeBytes) {
+    native_reply_ = {std::string(reply), std::string(salt)};
+  }
+}
+
+// What server and client say to each other until the server says OK, which it gives; an ERR is passed on, and ends the session.
+asio::awaitable<std::string> Session::relay_auth(std::string plugin, std::string salt, Deadline deadline) {
+  for (int packets = 0; packets < kLoginPacketsMax; ++packets) {
+    owes_reply_ = false;
+    const std::string payload = co_await server_->channel().packet(deadline, kLoginBytesMax);
+    owes_reply_ = true;
+    const std::uint8_t first = payload.empty() ? 0xFF : static_cast<std::uint8_t>(payload[0]);
+    if (first == 0x00) co_return payload;
+    if (first == 0xFF) {
+      ++context_.stats.logins_failed;
+      worker_.note_failed_login(address_.host);
+      client_->send_packet(payload);
+      throw Refused();
+    }
+    if (first == 0xFE) {
+      const auto request = wire::read_auth_switch(payload);
+      if (request) {
+        plugin = request->plugin;
+        salt = request->salt.substr(0, auth::kNativeBytes);  // without its zero
+      }
+      client_->send_packet(payload);
+      std::string reply = co_await client_->packet(deadline, kLoginBytesMax);
+      if (plugin == kNative) note_native_reply(reply, salt);
+      if (plugin == kSha2 && reply.empty()) note_native_reply(reply, salt);
+      if (plugin == kClear) heard_ = credential_of(without_zero(reply));
+      server_->channel().send_packet(reply);
+      auth::wipe(reply);
+      continue;
+    }
+    const std::string_view more = std::string_view(payload).substr(1);
+    if (plugin == kSha2 && more == auth::kSha2AskPassword) {
+      if (heard_ && heard_->has_password && !heard_->password.is_empty()) {  // it was asked for already
+        co_await server_->send_sha2_password(heard_->password, salt, deadline);
+        continue;
+      }
+      const auth::Secret password = co_await ask_sha2_password(salt, deadline);
+      heard_ = credential_of(password.view());
+      co_await server_->send_sha2_password(password, salt, deadline);
+      continue;
+    }
+    if (plugin == kSha2 && more == auth::kSha2FastOk) {
+      if (!heard_) client_->send_packet(payload);
+      continue;
+    }
+    client_->send_packet(payload);
+    std::string reply = co_await client_->packet(deadline, kLoginBytesMax);
+    server_->channel().send_packet(reply);
+    auth::wipe(reply);
+  }
+  throw Error(Code::peer_misbehaved, {.object = context_.upstream(server_->side()).name(), .cause = "its part of a login has no end", .remedy = "is it a MySQL or MariaDB server?"});
+}
+
+// caching_sha2_password's full authentication, with the proxy in the server's place: over TLS the client says its password, else it is encrypted with the
+// proxy's key.
+asio::awaitable<auth::Secret> Session::ask_sha2_password(const std::string& salt, Deadline deadline) {
+  client_->send_packet(std::string("\x01") + std::string(auth::kSha2AskPassword));
+  std::string reply = co_await client_->packet(deadline, kLoginBytesMax);
+  if (!client_->is_tls() && !client_->is_local()) {
+    if (reply == auth::kSha2AskKey) {
+      client_->send_packet("\x01" + context_.rsa->public_pem());
+      reply = co_await client_->packet(deadline, kLoginBytesMax);
+    }
+    auto password = context_.rsa->decrypt(reply, salt);
+    if (!password) {
+      client_->send_packet(error_packet(1045, "28000", "Access denied: the password was not encrypted with the proxy's key"));
+      throw Refused();
+    }
+    co_return std::move(*password);
+  }
+  auth::Secret password(without_zero(reply));
+  auth::wipe(reply);
+  co_return password;
+}
+
+// The server has let the client in; the client hears of it when its session is ready.
+asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) {
+  responses_.set_capabilities(server_->capabilities());
+  co_await server_->set_trackers(deadline);
+  co_await harvest(deadline);
+  if (has_ended_) co_return;
+  const bool has_track = (server_->capabilities() & wire::cap::session_track) != 0;
+  const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
+  const auto read = wire::read_ok(ok, has_track);
+  if (read) status_ = read->status;
+  client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
+  if (compression_) {
+    client_->start_compression(*compression_, compression_level_, worker_.compressor());
+    requests_.renumber();
+  }
+  context_.registry.move(client_id_, server_->id());
+  serve();
+}
+
+// Which account the server took the client for, and what is known by now to log it in elsewhere.
+asio::awaitable<void> Session::harvest(Deadline deadline) {
+  account_ = worker_.known_account(login_.user, address_.host);
+  if (account_.empty()) {
+    const std::string question = "SELECT CURRENT_USER()";
+    const auto results = co_await server_->run({&question, 1}, deadline);
+    if (!results[0].is_error() && results[0].rows.size() == 1) account_ = results[0].rows.scalar();
+    worker_.know_account(login_.user, address_.host, account_);
+  }
+  context_.vault.note_login(account_);
+  credential_ = context_.vault.find(account_);
+  if (heard_) {
+    if (!credential_ || !credential_->has_password || credential_->password.view() != heard_->password.view()) {
+      context_.vault.put(account_, Origin::password_heard, heard_);
+      credential_ = heard_;
+    }
+  } else if (!credential_ && native_reply_) {
+    const auto stage2 = co_await worker_.steward().native_stage2(server_->side(), account_);
+    if (stage2) {
+      if (auto stage1 = auth::recover_stage1(native_reply_->first, native_reply_->second, *stage2)) {
+        auto credential = std::make_shared<Credential>();
+        credential->stage1 = std::move(*stage1);
+        context_.vault.put(account_, Origin::native_hash, credential);
+        credential_ = credential;
+      }
+    }
+  }
+  native_reply_.reset();
+  heard_.reset();
+}
+
+std::string Session::vault_key(const std::string& user) const { return worker_.known_account(user, address_.host); }
+
+void Session::serve() {
+  client_->on_input = [this] { attempt(&Session::on_client_input); };
+  client_->on_end = [this] { attempt(&Session::on_client_end); };
+  client_->on_drained = [this] { attempt(&Session::settle_flow); };
+  attach();
+  is_served_ = true;
+  worker_.on_served(*this);
+  hand_back();
+  if (context_.gate.is_closed()) hold();
+}
+
+// Another login on the same connection: all of the session is new.
+void Session::begin_change_user(std::string request) {
+  in_own_hands([this, request = std::move(request)]() -> asio::awaitable<void> {
+    const Deadline deadline = std::chrono::steady_clock::now() + context_.options.limits.handshake;
+    ++requests_seen_;
+    auto change = wire::read_change_user(request, client_capabilities_);
+    if (!change) {
+      client_->set_sequence(1);
+      client_->send_packet(error_packet(1047, "08S01", "Unknown command"));
+      end("a malformed change of user");
+      co_return;
+    }
+    if (!may_become(change->user)) co_return;
+    std::string plugin = change->plugin.value_or(std::string(kNative));
+    const std::string salt = client_salt_;
+    const bool has_its_salt = server_->greeting().salt == client_salt_;
+    wire::ChangeUser sent = *change;
+    if (!has_its_salt) {
+      sent.plugin = std::string(kUnknownPlugin);
+      sent.auth.clear();
+      if (!sent.charset) sent.charset = login_.charset;
+    } else if (plugin == kNative) {
+      note_native_reply(change->auth, salt);
+    }
+    server_->channel().set_sequence(0);
+    server_->channel().send_packet(wire::write_change_user(sent, client_capabilities_));
+    client_->set_sequence(1);
+    // Some clients go on replying to the salt that they logged in with, whatever they are told: such a reply is no good to a server that has another.
+    std::string ok;
+    Credential own;
+    if (!has_its_salt && plugin == kNative) own = co_await secret_behind(change->user, change->auth, salt);
+    if (own.has_password || !own.stage1.is_empty()) {
+      ok = co_await server_->prove(change->user, own, deadline);
+    } else {
+      ok = co_await relay_auth(plugin, salt, deadline);
+    }
+    login_.user = change->user;
+    login_.schema = change->schema;
+    if (change->charset) login_.charset = static_cast<std::uint8_t>(*change->charset);
+    forget_state();
+    co_await server_->set_trackers(deadline);
+    co_await harvest(deadline);
+    const bool has_track = (server_->capabilities() & wire::cap::session_track) != 0;
+    const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
+    const auto read = wire::read_ok(ok, has_track);
+    if (read) status_ = read->status;
+    is_status_known_ = read.has_value();
+    client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
+    hand_back();
+  });
+}
+
+// The limits of a login; where they are met the client counts as one of that name from now on, and its session ends if it proves to be none.
+bool Session::may_become(const std::string& user) {
+  if (!worker_.may_log_in(address_.host)) {
+    ++context_.stats.refused;
+    refuse(1129, "HY000", fmt::format("Host '{}' is blocked because of many failed logins; try again in a minute", address_.host));
+    return false;
+  }
+  if (user == user_) return true;
+  if (!context_.vault.enter(user, context_.options.limits.clients_per_account)) {
+    ++context_.stats.refused;
+    refuse(1226, "42000", fmt::format("User '{}' has exceeded the 'clients_per_account' resource of the proxy", user));
+    return false;
+  }
+  context_.vault.leave(user_);
+  user_ = user;
+  return true;
+}
+
+// Nothing where no account of that name has this password.
+asio::awaitable<Credential> Session::secret_behind(std::string user, std::string reply, std::string salt) {
+  Credential credential;
+  credential.has_password = reply.empty();
+  if (reply.empty()) co_return credential;
+  const auto hashes = co_await worker_.steward().native_stage2s(server_->side(), user);
+  for (const auto& stage2 : hashes) {
+    if (auto stage1 = auth::recover_stage1(reply, salt, stage2)) credential.stage1 = std::move(*stage1);
+  }
+  co_return credential;
+}
+
+asio::awaitable<void> Session::serve_admin(wire::Login login, Deadline deadline) {
+  dismiss_server();
+  const bool is_admin = co_await is_admin_password(login, deadline);
+  if (!is_admin) {
+    ++context_.stats.logins_failed;
+    worker_.note_failed_login(address_.host);
+    client_->send_packet(error_packet(1045, "28000", fmt::format("Access denied for user '{}'", login.user)));
+    throw Refused();
+  }
+  client_->send_packet(wire::write_ok({.status = wire::status::autocommit}, (client_capabilities_ & wire::cap::session_track) != 0));
+  if (compression_) client_->start_compression(*compression_, compression_level_, worker_.compressor());
+  co_await run_admin(*client_, client_capabilities_, worker_.proxy());
+  end("the admin has left");
+}
+
+asio::awaitable<bool> Session::is_admin_password(const wire::Login& login, Deadline deadline) {
+  const std::string& password = context_.options.admin_password;
+  if (login.plugin == kNative) co_return auth::native_matches(login.auth, client_salt_, password);
+  std::string reply = login.auth;
+  std::string salt = client_salt_;
+  if (login.plugin != kSha2) {
+    salt = auth::make_salt();
+    client_->send_packet(wire::write_auth_switch({.plugin = std::string(kNative), .salt = salt + '\0'}));
+    reply = co_await client_->packet(deadline, kLoginBytesMax);
+    co_return auth::native_matches(reply, salt, password);
+  }
+  if (!auth::sha2_matches(reply, salt, password)) co_return false;
+  client_->send_packet(std::string("\x01") + std::string(auth::kSha2FastOk));
+  co_return true;
+}
+
+// --- its end -------------------------------------------------------------------------------------------------------
+
+void Session::refuse(std::uint16_t number, std::string_view state, std::string_view text) {
+  client_->set_sequence(1);
+  // In the middle of a packet it would be taken for a part of it.
+  if (responses_.is_between_packets()) client_->send_packet(error_packet(number, state, text));
+  end(text);
+}
+
+// A server counts a greeting that nobody answers against the host it was sent to, and shuts that out after so many (max_connect_errors): here it is the
+// proxy's, and all its clients'. So it is answered, by a login of nobody's; and a login that the client has left in the middle, by an empty packet.
+void Session::dismiss_server() {
+  if (!server_ || server_->channel().has_ended() || (has_begun_login_ && !owes_reply_)) return;
+  asio::co_spawn(
+      client_->executor(),
+      [backend = std::exchange(server_, nullptr), has_begun = has_begun_login_]() -> asio::awaitable<void> {
+        try {
+          co_await backend->take_leave(has_begun, std::chrono::steady_clock::now() + kLeave);
+        } catch (const std::exception&) {  // it is refused, or the server is gone
+        }
+        backend->channel().close();
+      },
+      asio::detached);
+}
+
+void Session::end(std::string_view reason) {
+  if (has_ended_) return;
+  const auto self = shared_from_this();
+  has_ended_ = true;
+  log::debug("session {} of {} has ended: {}", client_id_, address_.host, reason);
+  client_->close_when_sent();
+  if (!is_served_) dismiss_server();
+  for (const auto* backend : {&server_, &standby_, &previous_}) {
+    if (*backend) (*backend)->channel().close();
+  }
+  if (client_id_ != 0) context_.registry.remove(client_id_);
+  if (!user_.empty()) context_.vault.leave(user_);
+  context_.stats.statements += requests_seen_;
+  worker_.on_ended(*this);
+}
+
+// What it has begun does not go on, and nothing but its own bytes is missing.
+bool Session::is_client_at_fault() const {
+  if (!is_served_ || is_exclusive_ || client_->is_reading_paused() || server_->channel().unsent_bytes() > 0) return false;
+  return requests_.is_in_file() || requests_.is_inside_request() || reframing_ || (may_begin() && responses_.is_empty());
+}
+
+void Session::look_after(Deadline now) {
+  const auto& limits = context_.options.limits;
+  if (client_->unsent_bytes() > 0 && now - client_->unsent_since() > limits.stalled_client) {
+    ++context_.stats.stalled;
+    return end("the client does not read");
+  }
+  if (partial_since_ != Deadline{} && !is_client_at_fault()) partial_since_ = now;
+  if (partial_since_ != Deadline{} && now - partial_since_ > limits.stalled_client) {
+    ++context_.stats.stalled;
+    return end("the client does not finish its request");
+  }
+  if (!is_served_ || is_exclusive_) return;
+  client_->shrink();
+  server_->channel().shrink();
+}
+
+db::Side Session::side() const { return server_ ? server_->side() : context_.gate.serving(); }
+
+SessionRow Session::row() const {
+  SessionRow row;
+  row.id = client_id_;
+  row.server_id = server_ ? server_->id() : 0;
+  row.account = account_;
+  row.client = fmt::format("{}:{}", address_.host, address_.port);
+  row.side = db::to_string(side());
+  row.state = !is_served_ ? "login" : hold_ != Hold::none ? std::string(to_string(hold_)) : !responses_.is_empty() ? "statement" : must_go_on() ? "open" : "idle";
+  row.statements = requests_seen_;
+  row.moves = moves_;
+  row.prepared = statements_.size();
+  row.what_it_is_in = must_go_on() ? what_it_is_in() : "";
+  for (const auto& refusal : refusals_) {
+    if (!row.immovable.empty()) row.immovable += "; ";
+    row.immovable += fmt::format("{}{}{}{}{}", refusal.reason, refusal.object.empty() ? "" : " ", refusal.object, refusal.detail.empty() ? "" : ": ", refusal.detail);
+  }
+  return row;
+}
+
+// Why it is at no safe point.
+std::string Session::what_it_is_in() const {
+  if ((status_ & wire::status::in_transaction) != 0 || has_savepoint_) return wire_.transaction_characteristics.rfind("XA", 0) == 0 ? "xa" : "transaction";
+  if (wire_.has_table_locks) return "table_lock";
+  if (statements_.has_open_cursor()) return "open_cursor";
+  if (statements_.has_long_data()) return "long_data";
+  return "";
+}
+
+}  // namespace godwit::proxy

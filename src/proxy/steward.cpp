@@ -1,0 +1,139 @@
+#include "steward.h"
+
+#include <fmt/format.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "context.h"
+#include "godwit/auth/native.h"
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+
+namespace godwit::proxy {
+namespace {
+
+constexpr std::chrono::seconds kAnswer{10};
+
+db::Endpoint endpoint_of(const Context& context, db::Side side) {
+  db::Endpoint endpoint{.side = side, .dsn = side == db::Side::source ? context.options.source : context.options.target};
+  endpoint.dsn.schema.clear();
+  endpoint.read_timeout = kAnswer;
+  return endpoint;
+}
+
+routing::Result asked(db::Connection& connection, const std::string& statement) {
+  routing::Result result;
+  try {
+    result.rows = connection.query(statement);
+  } catch (const Error& error) {
+    if (error.is_retryable()) throw;
+    result.server_errno = connection.last_errno();
+    result.error = error.cause();
+  }
+  return result;
+}
+
+}  // namespace
+
+Steward::Steward(Context& context) : context_(context) {}
+Steward::~Steward() { threads_.join(); }
+
+// By the side's connection, made again where it was lost.
+template <typename Deed>
+auto Steward::with(db::Side side, Deed deed) {
+  Desk& it = desk(side);
+  const std::lock_guard lock(it.mutex);
+  for (int attempt = 0;; ++attempt) {
+    const bool is_new = !it.connection;
+    if (is_new) it.connection = db::Connection::open(endpoint_of(context_, side));
+    try {
+      return deed(*it.connection);
+    } catch (const Error& error) {
+      it.connection.reset();
+      if (is_new || attempt > 0 || !error.is_retryable()) throw;
+    }
+  }
+}
+
+template <typename Deed>
+auto Steward::ask(db::Side side, Deed deed) -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> {
+  auto asking = [this, side, &deed]() -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> { co_return with(side, deed); };
+  co_return co_await asio::co_spawn(threads_.get_executor(), asking, asio::use_awaitable);
+}
+
+void Steward::read_facts(db::Side side) {
+  with(side, [&](db::Connection& connection) {
+    const auto& server = connection.server();
+    std::vector<routing::Result> results;
+    for (const auto& statement : routing::facts_statements(server.flavour)) results.push_back(asked(connection, statement));
+    context_.upstream(side).facts.set(routing::read_facts(server.flavour, server.version, results));
+    return 0;
+  });
+}
+
+asio::awaitable<void> Steward::renew_facts(db::Side side) {
+  co_await asio::co_spawn(
+      threads_.get_executor(),
+      [this, side]() -> asio::awaitable<void> {
+        read_facts(side);
+        co_return;
+      },
+      asio::use_awaitable);
+}
+
+asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
+  const auto facts = context_.upstream(side).facts.get();
+  const auto take = [&facts](db::Connection& connection) -> std::shared_ptr<const Census> {
+    auto census = std::make_shared<Census>();
+    const auto read = [&](const std::optional<std::string>& statement, auto into) {
+      if (!statement) return;
+      const auto result = asked(connection, *statement);
+      if (result.is_error()) throw Error(Code::privilege_missing, {.object = db::describe(connection.endpoint()), .cause = result.error, .remedy = "GRANT SELECT ON performance_schema.* to the proxy's account"});
+      into(result);
+    };
+    read(routing::locks_statement(*facts), [&](const routing::Result& result) { census->locks = routing::read_locks(*facts, result); });
+    read(routing::user_variables_statement(*facts), [&](const routing::Result& result) { census->user_variables = routing::read_user_variables(result); });
+    read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });
+    read(routing::named_statements_statement(*facts), [&](const routing::Result& result) { census->named_statements = routing::read_named_statements(result); });
+    return census;
+  };
+  co_return co_await ask(side, take);
+}
+
+asio::awaitable<std::optional<std::string>> Steward::native_stage2(db::Side side, std::string account) {
+  Desk& it = desk(side);
+  const auto find = [&it, &account](db::Connection& connection) -> std::optional<std::string> {
+    const auto known = it.stage2.find(account);
+    if (known != it.stage2.end()) return known->second;
+    const auto rows = connection.query("SELECT CONCAT(user, '@', host), authentication_string FROM mysql.user");
+    for (const auto& row : rows.rows) {
+      if (const auto stage2 = auth::stage2_of(row[1].value_or(""))) it.stage2[row[0].value_or("")] = *stage2;
+    }
+    const auto found = it.stage2.find(account);
+    return found == it.stage2.end() ? std::nullopt : std::optional(found->second);
+  };
+  co_return co_await ask(side, find);
+}
+
+asio::awaitable<std::vector<std::string>> Steward::native_stage2s(db::Side side, std::string user) {
+  const auto find = [&user](db::Connection& connection) {
+    std::vector<std::string> found;
+    const auto rows = connection.query("SELECT authentication_string FROM mysql.user WHERE user = " + sql::quote_string(user));
+    for (const auto& row : rows.rows) {
+      if (auto stage2 = auth::stage2_of(row[0].value_or(""))) found.push_back(std::move(*stage2));
+    }
+    return found;
+  };
+  co_return co_await ask(side, find);
+}
+
+asio::awaitable<void> Steward::kill(db::Side side, std::uint64_t id) {
+  const auto end = [id](db::Connection& connection) {
+    connection.execute(fmt::format("KILL {}", id));
+    return 0;
+  };
+  co_await ask(side, end);
+}
+
+}  // namespace godwit::proxy

@@ -1,0 +1,62 @@
+// What an admin's session reads of a server: facts, accounts, and of all sessions at once who holds what. Connections of its own, in threads of its own,
+// since db::Connection waits; event loops await it.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/thread_pool.hpp>
+#include <array>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "godwit/db/connection.h"
+#include "godwit/routing/census.h"
+
+namespace godwit::proxy {
+
+struct Context;
+
+struct Census {
+  std::map<std::uint64_t, std::vector<routing::HeldLock>> locks;
+  std::map<std::uint64_t, std::vector<std::string>> user_variables;
+  std::map<std::uint64_t, std::uint64_t> temporary_tables;
+  std::map<std::uint64_t, std::vector<routing::NamedStatement>> named_statements;
+};
+
+class Steward {
+ public:
+  explicit Steward(Context& context);
+  ~Steward();
+
+  // Throws what connecting throws. In the caller's thread: before the event loops run.
+  void read_facts(db::Side side);
+  asio::awaitable<void> renew_facts(db::Side side);
+  asio::awaitable<std::shared_ptr<const Census>> census(db::Side side);
+  // SHA1(SHA1(password)) as the server stores it of an account, where it does.
+  asio::awaitable<std::optional<std::string>> native_stage2(db::Side side, std::string account);
+  // The same of all accounts of that name, whatever their host.
+  asio::awaitable<std::vector<std::string>> native_stage2s(db::Side side, std::string user);
+  // Ends the statement that a session has under way.
+  asio::awaitable<void> kill(db::Side side, std::uint64_t id);
+
+ private:
+  struct Desk {
+    std::mutex mutex;
+    std::optional<db::Connection> connection;
+    std::map<std::string, std::string> stage2;
+  };
+  Desk& desk(db::Side side) { return desks_[side == db::Side::source ? 0 : 1]; }
+  template <typename Deed>
+  auto with(db::Side side, Deed deed);
+  template <typename Deed>
+  auto ask(db::Side side, Deed deed) -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))>;
+
+  Context& context_;
+  std::array<Desk, 2> desks_;
+  asio::thread_pool threads_{2};
+};
+
+}  // namespace godwit::proxy

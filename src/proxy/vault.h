@@ -1,0 +1,52 @@
+// The secrets by which accounts are logged in on the other side, and why an account has none. In locked memory, never written anywhere. Any thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend.h"
+
+namespace godwit::proxy {
+
+// How a secret came to be known. docs/proxy.md, "Accounts".
+enum class Origin { none, native_hash, password_heard, delegated, accounts_file };
+std::string_view to_string(Origin origin);
+
+struct AccountRow {  // for SHOW ACCOUNTS
+  std::string account;
+  std::string source_plugin;
+  std::string target_plugin;
+  Origin origin = Origin::none;
+  std::string proved_on;  // sides on which a login with the secret has succeeded
+  std::string note;
+  std::uint64_t sessions = 0;
+};
+
+class Vault {
+ public:
+  std::shared_ptr<const Credential> find(const std::string& account) const;
+  void put(const std::string& account, Origin origin, std::shared_ptr<const Credential> credential);
+  // A login by it has failed: it is not to be tried again.
+  void forget(const std::string& account, const std::shared_ptr<const Credential>& credential);
+  void note_login(const std::string& account);
+  void note_proof(const std::string& account, db::Side side);
+  void note(const std::string& account, std::string why);
+  std::vector<AccountRow> rows() const;
+  std::uint64_t sessions_of(const std::string& user) const;
+  bool enter(const std::string& user, std::uint64_t limit);  // false: there are as many already
+  void leave(const std::string& user);
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Credential> credential;
+    AccountRow row;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, std::uint64_t> users_;
+};
+
+}  // namespace godwit::proxy

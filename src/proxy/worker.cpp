@@ -1,0 +1,316 @@
+#include "worker.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "coordinator.h"
+#include "godwit/util/error.h"
+#include "godwit/util/log.h"
+#include "godwit/wire/handshake.h"
+
+namespace godwit::proxy {
+namespace {
+
+constexpr std::chrono::seconds kSweep{1};
+constexpr std::size_t kAtOnce = 64;           // sessions of one worker that are moved, or released, before the loop turns
+constexpr std::size_t kAccountsMax = 100'000;  // remembered, by address
+
+}  // namespace
+
+Worker::Worker(Proxy& proxy, Context& context, Steward& steward, std::size_t index) : proxy_(proxy), context_(context), steward_(steward), index_(index), sweep_(loop_) {}
+
+Worker::~Worker() = default;
+
+// Each worker has a socket of its own for the address: the system spreads the clients, and a newer proxy can listen beside an older one.
+void Worker::listen(const asio::ip::tcp::endpoint& endpoint) {
+  std::error_code error;
+  auto& acceptor = acceptors_.emplace_back(loop_);
+  acceptor.open(endpoint.protocol(), error);
+  const int on = 1;
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error && ::setsockopt(acceptor.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) error = std::error_code(errno, std::generic_category());
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    throw Error(Code::cannot_listen, {.object = fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port()), .cause = error.message(), .remedy = "--listen another address"});
+  }
+}
+
+void Worker::start() {
+  for (auto& acceptor : acceptors_) asio::co_spawn(loop_, accept(acceptor), asio::detached);
+  asio::co_spawn(loop_, look_after_sessions(), asio::detached);
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+asio::awaitable<void> Worker::accept(asio::ip::tcp::acceptor& acceptor) {
+  while (acceptor.is_open()) {
+    std::error_code error;
+    asio::ip::tcp::socket socket(loop_);
+    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
+    if (error) {  // no file descriptor is left, say: the next attempt is no better at once
+      log::warning("a client is not accepted: {}", error.message());
+      sweep_.expires_after(std::chrono::milliseconds(100));
+      asio::steady_timer pause(loop_, std::chrono::milliseconds(100));
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      continue;
+    }
+    const bool is_v6 = acceptor.local_endpoint().address().is_v6();
+    proxy_.least_loaded(*this).adopt(socket.release(), is_v6);
+  }
+}
+
+void Worker::adopt(int socket, bool is_v6) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  asio::dispatch(loop_, [this, socket, is_v6] {
+    asio::ip::tcp::socket tcp(loop_, is_v6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), socket);
+    std::error_code error;
+    const auto peer = tcp.remote_endpoint(error);
+    if (error) {
+      load_.fetch_sub(1, std::memory_order_relaxed);
+      return;
+    }
+    auto address = peer.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    ClientAddress client{.host = address.to_string(), .port = peer.port(), .proxy_header = context_.proxy_header_of(address.to_string(), peer.port())};
+    auto channel = std::make_shared<Channel>(Socket(std::move(tcp)), fmt::format("client {}:{}", client.host, client.port));
+    if (context_.stats.connections.fetch_add(1) >= context_.options.limits.clients || is_stopping_) {
+      ++context_.stats.refused;
+      --context_.stats.connections;
+      load_.fetch_sub(1, std::memory_order_relaxed);
+      channel->send_packet(wire::write_error({.number = 1040, .state = "08004", .text = "Too many connections to the proxy"}));
+      return channel->close_when_sent();
+    }
+    auto session = std::make_shared<Session>(*this, std::move(channel), std::move(client));
+    sessions_.insert(session);
+    session->start();
+  });
+}
+
+asio::awaitable<void> Worker::look_after_sessions() {
+  while (!is_stopping_) {
+    sweep_.expires_after(kSweep);
+    std::error_code error;
+    co_await sweep_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    const auto now = std::chrono::steady_clock::now();
+    const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
+    for (const auto& session : sessions) session->look_after(now);
+  }
+}
+
+// --- the gate ------------------------------------------------------------------------------------------------------
+
+void Worker::close_gate() {
+  const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
+  for (const auto& session : sessions) session->hold();
+}
+
+Worker::Standing Worker::standing() const {
+  Standing standing;
+  for (const auto& session : sessions_) {
+    if (!session->is_served() || session->has_ended()) continue;
+    switch (session->hold_state()) {
+      case Hold::held:
+        ++standing.held;
+        break;
+      case Hold::refused:
+        ++standing.refused;
+        break;
+      case Hold::none:
+      case Hold::settling:
+        ++standing.open;
+        break;
+    }
+  }
+  return standing;
+}
+
+// So many at a time, each as a coroutine of its own.
+asio::awaitable<Worker::Moved> Worker::for_each_held(Deadline deadline, const std::function<asio::awaitable<void>(Session&)>& deed) {
+  Moved moved;
+  std::vector<std::shared_ptr<Session>> left;
+  for (const auto& session : sessions_) {
+    if (session->is_served() && !session->has_ended()) left.push_back(session);
+  }
+  std::size_t under_way = 0;
+  std::size_t next = 0;
+  asio::steady_timer turn(loop_, Deadline::max());
+  while (next < left.size() || under_way > 0) {
+    for (; next < left.size() && under_way < kAtOnce; ++next, ++under_way) {
+      asio::co_spawn(
+          loop_,
+          [&, session = left[next]]() -> asio::awaitable<void> {
+            try {
+              co_await deed(*session);
+              ++moved.sessions;
+            } catch (const std::exception& error) {
+              if (!session->has_ended() && moved.first_failure.empty()) moved.first_failure = fmt::format("session {}: {}", session->client_id(), error.what());
+            }
+            --under_way;
+            turn.cancel();
+          },
+          asio::detached);
+    }
+    std::error_code ignored;
+    if (under_way > 0) co_await turn.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  static_cast<void>(deadline);
+  co_return moved;
+}
+
+asio::awaitable<void> Worker::pull_all(std::shared_ptr<const Census> census, Deadline deadline) {
+  const std::function<asio::awaitable<void>(Session&)> deed = [&census, deadline](Session& session) -> asio::awaitable<void> {
+    if (session.hold_state() != Hold::held) co_return;
+    co_await session.pull(*census, deadline);
+    if (!session.is_movable()) session.let_go_on();
+  };
+  co_await for_each_held(deadline, deed);
+}
+
+asio::awaitable<Worker::Moved> Worker::move_all(db::Side side, Deadline deadline) {
+  const std::function<asio::awaitable<void>(Session&)> deed = [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.move(side, deadline); };
+  co_return co_await for_each_held(deadline, deed);
+}
+
+asio::awaitable<Worker::Moved> Worker::warm_all(db::Side side, Deadline deadline) {
+  const std::function<asio::awaitable<void>(Session&)> deed = [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.warm(side, deadline); };
+  co_return co_await for_each_held(deadline, deed);
+}
+
+void Worker::move_all_back() {
+  for (const auto& session : sessions_) session->move_back();
+}
+
+// Not all in one breath: the server is not met by all of them at once, and other sessions get their turn.
+asio::awaitable<void> Worker::release_all() {
+  for (auto* waiting : waiting_for_gate_) waiting->cancel();
+  const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
+  std::size_t released = 0;
+  for (const auto& session : sessions) {
+    session->release();
+    if (++released % kAtOnce == 0) co_await asio::post(loop_, asio::use_awaitable);
+  }
+}
+
+std::vector<SessionRow> Worker::rows() const {
+  std::vector<SessionRow> rows;
+  for (const auto& session : sessions_) rows.push_back(session->row());
+  return rows;
+}
+
+std::vector<SessionRow> Worker::stragglers() const {
+  std::vector<SessionRow> rows;
+  for (const auto& session : sessions_) {
+    if (session->is_served() && !session->has_ended() && session->hold_state() != Hold::held) rows.push_back(session->row());
+  }
+  return rows;
+}
+
+std::size_t Worker::end_stragglers() {
+  const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
+  std::size_t ended = 0;
+  for (const auto& session : sessions) {
+    if (!session->is_served() || session->has_ended() || session->hold_state() == Hold::held) continue;
+    session->refuse(1927, "70100", "Connection was killed: it did not come to a safe point before the switch");
+    ++ended;
+  }
+  return ended;
+}
+
+bool Worker::end_session(std::uint32_t client_id, std::string_view why) {
+  for (const auto& session : sessions_) {
+    if (session->client_id() != client_id || !session->is_served()) continue;
+    const auto kept = session;
+    kept->refuse(1927, "70100", why);
+    return true;
+  }
+  return false;
+}
+
+std::size_t Worker::end_sessions(bool is_forced) {
+  const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
+  for (const auto& session : sessions) {
+    if (is_forced || session->is_at_safe_point() || !session->is_served()) session->refuse(1053, "08S01", "Server shutdown in progress");
+  }
+  return sessions_.size();
+}
+
+void Worker::stop_listening() {
+  std::error_code ignored;
+  for (auto& acceptor : acceptors_) acceptor.close(ignored);
+}
+
+void Worker::stop() {
+  is_stopping_ = true;
+  sweep_.cancel();
+  loop_.stop();
+}
+
+// --- what sessions tell --------------------------------------------------------------------------------------------
+
+asio::awaitable<void> Worker::until_open(Session& session) {
+  while (context_.gate.is_closed() && !session.has_ended()) {
+    asio::steady_timer timer(loop_, Deadline::max());
+    const auto place = waiting_for_gate_.insert(waiting_for_gate_.end(), &timer);
+    std::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    waiting_for_gate_.erase(place);
+  }
+}
+
+void Worker::on_served(Session&) {
+  ++context_.stats.sessions;
+  ++context_.stats.sessions_total;
+}
+
+void Worker::on_settled() { proxy_.wake(); }
+
+void Worker::on_ended(Session& session) {
+  load_.fetch_sub(1, std::memory_order_relaxed);
+  --context_.stats.connections;
+  if (session.is_served()) --context_.stats.sessions;
+  proxy_.log_access(session);
+  sessions_.erase(session.shared_from_this());
+  proxy_.wake();
+}
+
+void Worker::note_hold(const Session& session, std::chrono::steady_clock::duration held) {
+  const auto us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(held).count());
+  auto most = context_.stats.hold_us_max.load();
+  while (us > most && !context_.stats.hold_us_max.compare_exchange_weak(most, us)) {
+  }
+  const auto& slow = context_.options.slow_hold;
+  if (slow.count() > 0 && held > slow) log::warning("session {} of {} was held for {:.1f} ms", session.client_id(), session.account(), static_cast<double>(us) / 1000);
+}
+
+void Worker::note_unreachable(const Error& error) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - unreachable_logged_ < std::chrono::seconds(5)) return;
+  unreachable_logged_ = now;
+  log::warning("clients are turned away: {}", error.what());
+}
+
+bool Worker::may_log_in(const std::string& host) { return context_.failures.count(host) < context_.options.limits.login_failures_per_minute; }
+void Worker::note_failed_login(const std::string& host) { context_.failures.add(host); }
+
+std::string Worker::known_account(const std::string& user, const std::string& host) const {
+  const auto found = accounts_.find(user + '@' + host);
+  return found == accounts_.end() ? "" : found->second;
+}
+
+void Worker::know_account(const std::string& user, const std::string& host, const std::string& account) {
+  if (accounts_.size() >= kAccountsMax) accounts_.clear();
+  accounts_[user + '@' + host] = account;
+}
+
+}  // namespace godwit::proxy

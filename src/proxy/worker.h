@@ -1,0 +1,104 @@
+// One event loop in one thread, with the sessions that are pinned to it. What is not marked otherwise is called in that thread.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "context.h"
+#include "godwit/util/error.h"
+#include "session.h"
+#include "steward.h"
+
+namespace godwit::proxy {
+
+class Proxy;
+
+class Worker {
+ public:
+  Worker(Proxy& proxy, Context& context, Steward& steward, std::size_t index);
+  ~Worker();
+
+  // Before the thread runs.
+  void listen(const asio::ip::tcp::endpoint& endpoint);
+  void start();
+  void join();
+  // Any thread.
+  asio::io_context& loop() { return loop_; }
+  std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+  void adopt(int socket, bool is_v6);
+
+  Context& context() { return context_; }
+  Steward& steward() { return steward_; }
+  Proxy& proxy() { return proxy_; }
+  layer::Compressor& compressor() { return compressor_; }
+
+  // The gate, for all sessions here.
+  void close_gate();
+  struct Standing {
+    std::size_t held = 0;
+    std::size_t open = 0;     // not at a safe point yet
+    std::size_t refused = 0;  // it is, and cannot be moved
+    auto operator<=>(const Standing&) const = default;
+  };
+  Standing standing() const;
+  asio::awaitable<void> pull_all(std::shared_ptr<const Census> census, Deadline deadline);
+  struct Moved {
+    std::size_t sessions = 0;
+    std::string first_failure;
+  };
+  asio::awaitable<Moved> move_all(db::Side side, Deadline deadline);
+  asio::awaitable<Moved> warm_all(db::Side side, Deadline deadline);
+  void move_all_back();
+  asio::awaitable<void> release_all();
+  std::vector<SessionRow> rows() const;
+  std::vector<SessionRow> stragglers() const;
+  std::size_t end_stragglers();
+  bool end_session(std::uint32_t client_id, std::string_view why);
+  // Ends those at a safe point, or all of them. What is left.
+  std::size_t end_sessions(bool is_forced);
+  void stop_listening();
+  void stop();
+
+  // What sessions tell.
+  asio::awaitable<void> until_open(Session& session);
+  void on_served(Session& session);
+  void on_settled();
+  void on_ended(Session& session);
+  void note_hold(const Session& session, std::chrono::steady_clock::duration held);
+  void note_unreachable(const Error& error);
+  bool may_log_in(const std::string& host);
+  void note_failed_login(const std::string& host);
+  std::string known_account(const std::string& user, const std::string& host) const;
+  void know_account(const std::string& user, const std::string& host, const std::string& account);
+
+ private:
+  asio::awaitable<void> accept(asio::ip::tcp::acceptor& acceptor);
+  asio::awaitable<void> look_after_sessions();
+  asio::awaitable<Moved> for_each_held(Deadline deadline, const std::function<asio::awaitable<void>(Session&)>& deed);
+
+  Proxy& proxy_;
+  Context& context_;
+  Steward& steward_;
+  const std::size_t index_;
+  asio::io_context loop_{1};
+  std::list<asio::ip::tcp::acceptor> acceptors_;
+  std::unordered_set<std::shared_ptr<Session>> sessions_;
+  std::list<asio::steady_timer*> waiting_for_gate_;
+  std::unordered_map<std::string, std::string> accounts_;  // "user@address" → account
+  asio::steady_timer sweep_;
+  layer::Compressor compressor_;
+  std::atomic<std::size_t> load_{0};
+  Deadline unreachable_logged_{};
+  bool is_stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace godwit::proxy

@@ -1,0 +1,27 @@
+// How one row that differs is described in the sidecar (docs/sidecar.md, vdiff_difference.detail: JSON), for people and reports. Values are
+// shortened, and hexadecimal where they are no text. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "godwit/state/vdiff_store.h"
+#include "godwit/vdiff/compare.h"
+#include "godwit/workflow/vdiff.h"
+
+namespace godwit::workflow {
+
+struct RowSides {  // null: that side has no such row
+  const vdiff::RowPair::Values* source = nullptr;
+  const vdiff::RowPair::Values* target = nullptr;
+};
+
+// A row that its key names: the columns that differ, all of them where one side alone has it.
+std::string describe(const vdiff::TablePlan& plan, const vdiff::Bound& key, const RowSides& sides);
+// What one pass over a table without a key found, confirmed: the rows that were sampled, and how many there are besides.
+std::vector<state::VdiffDifferenceRow> keyless_differences(const vdiff::TablePlan& plan, const vdiff::KeylessResult& result);
+
+// As it goes into the report.
+VdiffDifference difference_of(const state::VdiffDifferenceRow& row);
+
+}  // namespace godwit::workflow

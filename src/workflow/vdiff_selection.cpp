@@ -1,0 +1,126 @@
+#include "vdiff_selection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "godwit/sql/quote.h"
+#include "godwit/util/error.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+
+namespace godwit::workflow {
+namespace {
+
+// Thirty-two digits of each.
+std::string hash_of_both(const catalog::Table& source, const catalog::Table& target) { return definition_hash(source) + definition_hash(target); }
+
+const state::VdiffTableRow* find(const std::vector<state::VdiffTableRow>& rows, const state::VdiffTableRow& table) {
+  const auto is_same = [&](const state::VdiffTableRow& row) { return row.source_schema == table.source_schema && row.source_table == table.source_table; };
+  const auto found = std::find_if(rows.begin(), rows.end(), is_same);
+  return found == rows.end() ? nullptr : &*found;
+}
+
+// InnoDB keeps the time of a table's last commit in memory: where it has one, it is right; where it has none, nothing is known. Ages are compared,
+// each by its server's own clock.
+bool is_untouched(db::Connection& connection, const std::string& schema, const std::string& table, std::uint64_t elapsed_s) {
+  const db::Rows rows = connection.query(fmt::format(
+      "SELECT TIMESTAMPDIFF(SECOND, UPDATE_TIME, NOW()) AS age FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND UPDATE_TIME IS NOT NULL AND CREATE_OPTIONS NOT LIKE '%partitioned%'",
+      sql::quote_string(schema),
+      sql::quote_string(table)));
+  constexpr std::uint64_t kMarginSeconds = 2;
+  return !rows.empty() && rows.u64(0, "age") > elapsed_s + kMarginSeconds;
+}
+
+void read_fresh_update_times(db::Connection& connection) {
+  if (!connection.server().is_mariadb()) connection.execute("SET SESSION information_schema_stats_expiry = 0");
+}
+
+}  // namespace
+
+std::string selection_text(const VdiffTuning& tuning) { return nlohmann::json{{"tables", tuning.tables}, {"only_keys", tuning.only_keys}}.dump(); }
+
+bool VdiffSelection::is_selected(const state::TableRow& table) const {
+  const auto matches = [&](const std::string& pattern) { return catalog::matches_table(pattern, table.source_schema, table.source_table); };
+  return tuning_.tables.empty() || std::any_of(tuning_.tables.begin(), tuning_.tables.end(), matches);
+}
+
+void VdiffSelection::require_any() {
+  const auto tables = state::Sidecar(target_).tables(stream_);
+  if (std::any_of(tables.begin(), tables.end(), [&](const state::TableRow& table) { return is_selected(table); })) return;
+  throw Error(Code::nothing_selected, {.object = "--tables " + join(tuning_.tables, ","), .cause = "no table of the migration matches", .remedy = "name tables of the source: shop.orders, or orders*"});
+}
+
+VdiffTarget VdiffSelection::plan_table(const state::TableRow& names, const Preparation& prepared) {
+  const auto source = std::find_if(prepared.source.tables.begin(), prepared.source.tables.end(), [&](const catalog::Table& t) {
+    return t.schema == names.source_schema && t.name == names.source_table;
+  });
+  if (source == prepared.source.tables.end()) {
+    throw Error(Code::no_such_table,
+                {.object = sql::quote_table(names.source_schema, names.source_table), .cause = "it belongs to the migration, and the source has it no more", .remedy = "leave it out: --tables"});
+  }
+  const catalog::Table target = catalog::read_table(target_, names.target_schema, names.target_table);
+  VdiffTarget result;
+  result.plan = vdiff::plan_table(*source, target, source_.server(), target_.server(), {.only_keys = tuning_.only_keys, .never_hash = tuning_.never_hash});
+  result.transfers = catalog::transfers(*source, target, prepared.ddl);
+  result.row = {.source_schema = names.source_schema,
+                .source_table = names.source_table,
+                .target_schema = names.target_schema,
+                .target_table = names.target_table,
+                .state = "pending",
+                .definition_hash = hash_of_both(*source, target)};
+  return result;
+}
+
+std::vector<VdiffTarget> VdiffSelection::plan(std::uint64_t vdiff) {
+  const Preparation prepared = prepare(definition_, source_, target_);
+  state::VdiffStore store(target_);
+  std::vector<VdiffTarget> tables;
+  for (const auto& names : state::Sidecar(target_).tables(stream_)) {
+    if (!is_selected(names)) continue;
+    tables.push_back(plan_table(names, prepared));
+    store.add_table(vdiff, tables.back().row);
+  }
+  const auto rows = store.tables(vdiff);
+  for (auto& table : tables) {
+    const auto* own = find(rows, table.row);
+    GODWIT_CHECK(own != nullptr);
+    if (own->definition_hash != table.row.definition_hash) {
+      throw Error(Code::table_changed,
+                  {.object = sql::quote_table(table.row.source_schema, table.row.source_table), .cause = "DDL has changed it since the comparison began", .remedy = "godwit vdiff --restart"});
+    }
+    table.row = *own;
+  }
+  return tables;
+}
+
+bool VdiffSelection::is_unchanged(const state::VdiffTableRow& table, std::uint64_t elapsed_s) {
+  return is_untouched(source_, table.source_schema, table.source_table, elapsed_s) && is_untouched(target_, table.target_schema, table.target_table, elapsed_s);
+}
+
+void VdiffSelection::leave_out_unchanged(std::uint64_t vdiff, std::vector<VdiffTarget>& tables) {
+  state::VdiffStore store(target_);
+  const auto before = store.finished_before(vdiff, {.workflow = definition_.name, .options = selection_text(tuning_)});
+  if (!before) {
+    log::warning("--resume: there is no finished comparison of the same tables to go on from; all of them are compared");
+    return;
+  }
+  read_fresh_update_times(source_);
+  read_fresh_update_times(target_);
+  std::set<std::uint64_t> differed;
+  for (const auto& difference : store.differences(before->id, "confirmed")) differed.insert(difference.table_id);
+  const auto earlier = store.tables(before->id);
+  for (auto& table : tables) {
+    const auto* own = find(earlier, table.row);
+    const bool was_equal = own != nullptr && (own->state == "compared" || own->state == "unchanged") && own->definition_hash == table.row.definition_hash && differed.count(own->id) == 0;
+    if (table.row.state != "pending" || !was_equal || !is_unchanged(table.row, before->elapsed_s)) continue;
+    table.row.state = "unchanged";
+    table.row.source_rows = own->source_rows;
+    table.row.target_rows = own->target_rows;
+    store.advance(table.row, {});
+  }
+}
+
+}  // namespace godwit::workflow
