@@ -193,7 +193,7 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
     const auto followed = co_await server_->run(more, deadline);
     routing::read_follow_up(facts, followed, state);
   }
-  state_ = options.is_light ? routing::merge(*state_, std::move(state)) : std::move(state);
+  state_ = options.is_light ? routing::merge(facts, *state_, std::move(state)) : std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
   state_->diagnostics = *diagnostics_;
