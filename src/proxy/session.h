@@ -98,6 +98,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> harvest(Deadline deadline);
   asio::awaitable<Credential> secret_behind(std::string user, std::string reply, std::string salt);
   asio::awaitable<void> harvest_native();
+  asio::awaitable<std::string> proof_of_certificate();
   asio::awaitable<std::shared_ptr<const Credential>> credential_on(db::Side side);
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
@@ -200,6 +201,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<layer::Compression> compression_;
   int compression_level_ = 0;
   std::string client_salt_;
+  std::string native_salt_;  // of the last switch to mysql_native_password
   std::string account_;  // as the server calls it: "app@10.%"
   std::optional<std::pair<std::string, std::string>> native_reply_;  // and the salt: what a stored hash makes a secret of
   std::shared_ptr<const Credential> heard_;                          // the password itself went by

@@ -10,6 +10,7 @@
 #include "admin.h"
 #include "godwit/accounts/method.h"
 #include "godwit/auth/native.h"
+#include "godwit/auth/tls_proof.h"
 #include "godwit/layer/proxy_header.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
@@ -252,7 +253,10 @@ asio::awaitable<std::string> Session::relay_auth(std::string plugin, std::string
       }
       client_->send_packet(payload);
       std::string reply = co_await client_->packet(deadline, kLoginBytesMax);
-      if (plugin == kNative) note_native_reply(reply, salt);
+      if (plugin == kNative) {
+        native_salt_ = salt;
+        note_native_reply(reply, salt);
+      }
       if (plugin == kSha2 && reply.empty()) note_native_reply(reply, salt);
       if (plugin == kClear) heard_ = credential_of(without_zero(reply));
       server_->channel().send_packet(reply);
@@ -314,13 +318,31 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
-  client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
+  if (read && client_->is_tls() && (client_capabilities_ & wire::cap::mysql) == 0) {
+    const std::string proof = co_await proof_of_certificate();
+    wire::Ok told = *read;
+    told.info = proof;
+    client_->send_packet(wire::write_ok(told, is_tracking_client));
+  } else {
+    client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
+  }
   if (compression_) {
     client_->start_compression(*compression_, compression_level_, worker_.compressor());
     requests_.renumber();
   }
   context_.registry.move(client_id_, server_->id());
   serve();
+}
+
+// By which clients of MariaDB from 11.4 on trust a certificate that no authority vouches for. Nothing where the account's stored form gives none.
+asio::awaitable<std::string> Session::proof_of_certificate() {
+  const auto facts = co_await worker_.steward().account(server_->side(), account_);
+  std::string proof;
+  if (!facts || context_.client_tls->fingerprint().empty()) co_return proof;
+  for (const auto& method : facts->methods) {
+    if (!method.stage2.empty()) proof = auth::tls_proof(method.stage2, native_salt_.empty() ? client_salt_ : native_salt_, context_.client_tls->fingerprint());
+  }
+  co_return proof;
 }
 
 // Which account the server took the client for, and what is known by now to log it in elsewhere.
@@ -372,8 +394,9 @@ asio::awaitable<std::shared_ptr<const Credential>> Session::credential_on(db::Si
   const auto there = co_await steward.account(side, account_);
   const auto at = account_.rfind('@');
   const auth::Secret* given = context_.passwords.find(account_.substr(0, at), at == std::string::npos ? "" : account_.substr(at + 1));
-  const accounts::MethodOptions options{.client_has_tls = client_->is_tls() || client_->is_local(),
-                                        .client_fetches_key = true,
+  // Asked for its password is only a client that uses caching_sha2_password by itself: others may not have the plugin.
+  const accounts::MethodOptions options{.client_has_tls = (client_->is_tls() || client_->is_local()) && login_.plugin == kSha2,
+                                        .client_fetches_key = false,
                                         .other_has_tls = context_.upstream(side).tls != nullptr || !context_.upstream(side).dsn.socket.empty(),
                                         .may_delegate = context_.options.delegates_auth,
                                         .has_password = given != nullptr};
