@@ -249,6 +249,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<routing::SessionState> state_;
   std::optional<routing::Diagnostics> diagnostics_;  // of the statement before the move
   std::vector<routing::Refusal> refusals_;
+  bool is_refused_there_ = false;  // by what the other side lacks: it may be mended by the next MOVE
 
   Hold hold_ = Hold::none;
   bool is_exclusive_ = true;

@@ -173,6 +173,7 @@ void Session::let_go_on() {
 // --- what it is made of --------------------------------------------------------------------------------------------
 
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
+  is_refused_there_ = false;
   const auto& facts = server_->facts();
   if (state_ && !was_changed_) {  // what a MOVE met with on the other side may be mended by now
     refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);
@@ -402,6 +403,7 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
 
 asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
   const auto self = shared_from_this();
+  if (std::exchange(is_refused_there_, false)) refusals_.clear();
   if (!refusals_.empty()) throw immovable(account_, refusals_.front());
   if (!state_) throw Error(Code::gate_refused, {.object = account_, .cause = "its state was not read", .remedy = "PAUSE, then MOVE"});
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -413,6 +415,7 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
       backend->quit();
       continue;
     } catch (const std::exception&) {
+      is_refused_there_ = true;
       backend->quit();
       throw;
     }

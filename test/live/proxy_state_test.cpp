@@ -111,7 +111,7 @@ const std::vector<Item>& items() {
       {"div_precision_increment", {"SET div_precision_increment = 8"}, {"SELECT 1 / 3"}},
       {"lc_time_names", {"SET lc_time_names = 'de_DE'"}, {"SELECT MONTHNAME('2024-03-01')"}},
       {"default_week_format", {"SET default_week_format = 3"}, {"SELECT WEEK('2023-01-01')"}},
-      {"sort_buffer_size, join_buffer_size", {"SET sort_buffer_size = 262144, join_buffer_size = 262144"}, {"SELECT @@sort_buffer_size, @@join_buffer_size"}},
+      {"sort_buffer_size, join_buffer_size", {"SET sort_buffer_size = 524288, join_buffer_size = 786432"}, {"SELECT @@sort_buffer_size, @@join_buffer_size"}},
       {"optimizer_switch", {"SET optimizer_switch = 'index_merge=off'"}, {"SELECT @@optimizer_switch LIKE '%index_merge=off%'"}},
       {"lock_wait_timeout", {"SET lock_wait_timeout = 17, innodb_lock_wait_timeout = 9"}, {"SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout"}},
       {"wait_timeout, net timeouts", {"SET wait_timeout = 1234, net_read_timeout = 77"}, {"SELECT @@wait_timeout, @@net_read_timeout"}},
@@ -131,11 +131,11 @@ const std::vector<Item>& items() {
       {"current schema", {"USE test"}, {"SELECT DATABASE()"}},
       {"current schema with a name that is not ASCII", {"USE `moving über`"}, {"SELECT HEX(DATABASE())"}},
       {"current schema under latin1", {"SET NAMES latin1", "USE test"}, {"SELECT DATABASE()", kCharsets}},
-      {"user variables", {"SET @i = -5, @u = 18446744073709551615, @d = 1.50, @r = 1.5e300, @s = 'it''s \\\\ \"q\"', @n = NULL, @`odd name` = 'o'"}, {"SELECT @i, @u, @d, @r, @s, @n, @`odd name`", "SELECT @i + 1, @u - 1, @d * 2, @r / 1e300"}},
+      {"user variables", {"SET @i = -5, @u = 18446744073709551615, @d = 1.50, @r = 1.5e300, @s = 'it''s \\\\ \"q\"', @n = NULL, @`odd name` = 'o'"}, {"SELECT @i, @u, @d, @r, @s, @n, @`odd name`", "SELECT @i + 1, @u - 1, CAST(@d * 2 AS DECIMAL(5,2)), @r / 1e300"}},
       {"user variables set within a SELECT", {"SELECT @z := 5", "SELECT 7 INTO @y", "SELECT v INTO @v FROM t WHERE id = 2"}, {"SELECT @z, @y, @v"}},
       {"user variables in other character sets", {"SET @l = _latin1 0xE9, @b = _binary 0x00FF27, @c = _utf8mb4 'ß' COLLATE utf8mb4_bin"}, {"SELECT HEX(@l), CHARSET(@l), HEX(@b), CHARSET(@b), COLLATION(@c), @c = 'SS'"}},
       {"a user variable whose name is not ASCII", {"SET @`größe` = 12"}, {"SELECT @`größe`"}},
-      {"a long user variable", {"SET @long = REPEAT('godwit ', 20000)"}, {"SELECT LENGTH(@long), MD5(@long)"}},
+      {"a long user variable", {"SET @long = REPEAT('godwit ', 20000)"}, {"SELECT LENGTH(@long), CRC32(@long)"}},
       {"text PREPARE", {"PREPARE p FROM 'SELECT v, ? FROM t WHERE id = ?'", "SET @a = 9, @b = 2"}, {"EXECUTE p USING @a, @b", "DEALLOCATE PREPARE p", "EXECUTE p USING @a, @b"}},
       {"text PREPARE under another sql_mode", {"SET sql_mode = 'ANSI_QUOTES'", "PREPARE p FROM 'SELECT \"id\" FROM t LIMIT 1'", "SET sql_mode = ''"}, {"EXECUTE p", "SELECT \"id\""}},
       {"text PREPARE in another schema", {"PREPARE p FROM 'SELECT COUNT(*) FROM other'", "USE test"}, {"EXECUTE p", "SELECT DATABASE()"}},
@@ -175,9 +175,9 @@ std::string shown(AppClient& client, const Item& item) {
   return text;
 }
 
-// What MariaDB and MySQL call differently.
+// What MariaDB and MySQL call differently. A digit too many of a second is rounded by one and cut by the other: the mode that says so travels.
 std::string in_common_words(std::string text) {
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{"utf8mb4_0900_ai_ci", "<usual>"}, {"utf8mb4_general_ci", "<usual>"}, {"utf8mb4_uca1400_ai_ci", "<usual>"}, {"`moving_role`@`%`", "moving_role"}}) {
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{"utf8mb4_0900_ai_ci", "<usual>"}, {"utf8mb4_general_ci", "<usual>"}, {"utf8mb4_uca1400_ai_ci", "<usual>"}, {"`moving_role`@`%`", "moving_role"}, {"TIME_TRUNCATE_FRACTIONAL", ""}}) {
     for (auto at = text.find(from); at != std::string::npos; at = text.find(from)) text.replace(at, from.size(), to);
   }
   return text;
