@@ -319,7 +319,8 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
   const bool wants_proof = read && client_->is_tls() && (client_capabilities_ & wire::cap::mysql) == 0;
-  const std::string proof = wants_proof ? co_await proof_of_certificate() : std::string();
+  std::string proof;
+  if (wants_proof) proof = co_await proof_of_certificate();
   co_await follow_gate();
   if (has_ended_) co_return;
   if (wants_proof) {

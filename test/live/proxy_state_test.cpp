@@ -413,6 +413,10 @@ TEST_CASE("proxy_state: what cannot be moved is refused by its name, goes on as 
 TEST_CASE("proxy_state: where a routine may take locks that MariaDB does not show, every session is refused by that name until it is gone", "[proxy_state]") {
   Stage stage(kPairs[0]);
   stage.from.client(kSchema).execute("CREATE PROCEDURE lock_it() DO GET_LOCK('from procedure', 1)");
+  struct Gone {  // other cases use the server
+    const Server& server;
+    ~Gone() { server.client().execute("DROP PROCEDURE IF EXISTS moving.lock_it"); }
+  } const gone{stage.from};
   AppClient client = stage.client();
   client.run({"CALL lock_it()"});
   CHECK_THAT(stage.proxy->command("PAUSE DRAIN 0.3").message, Catch::Contains("user_lock_unseen"));
