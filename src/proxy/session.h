@@ -148,6 +148,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string_view text_of(std::string_view payload) const;
   routing::Hints hints_of(std::string_view sql) const;
   void note_hints(const routing::Hints& hints, std::string_view sql);
+  void note_user_locks(std::string_view sql);
   void note_xa(std::string_view sql);
   void note_temporary_table(const std::string& name, ContextId context);
   void note_tracking(std::string_view sql);
@@ -220,6 +221,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::vector<routing::PrepareContext> contexts_;  // that a statement was prepared in
   ContextId context_id_ = 0;                        // of these, the one now, where it is known
   bool is_context_known_ = false;
+  bool has_prepared_ = false;  // ever
   routing::TextStatements text_statements_;
   routing::UserLocks user_locks_;
   std::optional<std::string> temporary_table_;  // that the statement under way makes; its answer is the next

@@ -18,6 +18,7 @@ namespace godwit::proxy {
 namespace {
 
 constexpr std::size_t kPipelineMax = 256;        // requests under way before the client is made to wait
+constexpr std::size_t kLockSniffBytes = 16384;  // the same for GET_LOCK, where the server does not show who holds a lock
 constexpr std::uint32_t kSniffBytes = 1024;        // of a text that are looked at
 constexpr std::size_t kHeadBytesMax = 1 << 18;   // of an execution whose types must be found
 constexpr std::size_t kKeptTextMax = 1 << 20;    // of one statement that is prepared
@@ -25,6 +26,14 @@ constexpr std::size_t kAnsweredBytesMax = 65536;  // of a request that is not se
 constexpr std::size_t kStatementAt = wire::kHeaderBytes + 1;
 
 constexpr std::uint64_t kProgressBytes = 16384;  // of an unfinished request within the time that a client may stall
+
+// In what lies behind the part that is looked at for hints, as far as it has come.
+bool calls_get_lock(std::string_view sql) {
+  for (auto at = sql.find('_'); at != std::string_view::npos; at = sql.find('_', at + 1)) {
+    if (at >= 3 && equals_ignoring_case(sql.substr(at - 3, 8), "GET_LOCK")) return true;
+  }
+  return false;
+}
 
 std::uint32_t number_at(const char* at) { return wire::Input({at, 4}).u32(); }
 
@@ -231,11 +240,7 @@ routing::Hints Session::hints_of(std::string_view sql) const {
 void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
   if (hints.bits == 0) return;
   if (hints.has(routing::Hint::mentions_session_track)) note_tracking(sql);
-  if (hints.has(routing::Hint::may_take_user_lock)) {
-    user_locks_.saw(sql, (status_ & wire::status::no_backslash_escapes) == 0);
-    wire_.user_lock_names = user_locks_.names();
-    wire_.may_hold_user_lock = user_locks_.has_unknown();
-  }
+  if (hints.has(routing::Hint::may_take_user_lock)) note_user_locks(sql);
   if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
   if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
   if (!tells_of_transactions_) {
@@ -249,6 +254,12 @@ void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
   constexpr std::uint16_t kSeen = wire::status::autocommit | wire::status::in_transaction;
   if (hints.has(routing::Hint::savepoint) && (status_ & kSeen) == 0) has_savepoint_ = true;
   if (hints.has(routing::Hint::ends_transaction)) has_savepoint_ = false;
+}
+
+void Session::note_user_locks(std::string_view sql) {
+  user_locks_.saw(sql, (status_ & wire::status::no_backslash_escapes) == 0);
+  wire_.user_lock_names = user_locks_.names();
+  wire_.may_hold_user_lock = user_locks_.has_unknown();
 }
 
 void Session::note_xa(std::string_view sql) {
@@ -280,7 +291,7 @@ void Session::note_tracking(std::string_view sql) {
 
 Session::Begin Session::begin_query(const Request& request) {
   const std::string_view payload = seen(request);
-  const std::size_t needed = std::min<std::size_t>(request.length, kSniffBytes);
+  const std::size_t needed = std::min<std::size_t>(request.length, server_->facts().sees_locks() ? kSniffBytes : kLockSniffBytes);
   if (payload.size() < needed) {
     client_->want(wire::kHeaderBytes + needed);
     return Begin::waits;
@@ -289,8 +300,11 @@ Session::Begin Session::begin_query(const Request& request) {
   if (diagnostics_ && is_whole(request)) {
     if (const auto asked = routing::asks_for_diagnostics(sql)) return answer_diagnostic(request, *asked);
   }
+  // Asked when it comes to a PREPARE, it would cost the client its ROW_COUNT() and FOUND_ROWS(); this statement makes new ones anyhow.
+  if (!is_context_known_ && has_prepared_ && !routing::may_read_diagnostics(sql)) return begin_context();
   const auto hints = hints_of(sql);
   if (hints.bits != 0) {
+    if (hints.has(routing::Hint::is_cut) && !server_->facts().sees_locks() && calls_get_lock(sql)) note_user_locks(sql);
     if (hints.has(routing::Hint::kills) && is_whole(request) && hints.kill.id <= 0xFFFFFFFF) {
       const auto server_id = context_.registry.server_id(static_cast<std::uint32_t>(hints.kill.id));
       if (server_id && *server_id != hints.kill.id) {
@@ -342,6 +356,7 @@ Session::Begin Session::begin_prepare(const Request& request) {
     client_->want(wire::kHeaderBytes + request.length);
     return Begin::waits;
   }
+  has_prepared_ = true;
   if (!is_context_known_) return begin_context();
   const std::string_view sql = seen(request).substr(1);
   note_hints(hints_of(sql), sql);

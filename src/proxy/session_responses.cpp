@@ -111,10 +111,10 @@ void Session::see_ok(const Response& step) {
     wire_.warnings = eof->warnings;
     wire_.row_count = -1;
     // MariaDB loses what it would have told with it: another context, or that a one-shot SET TRANSACTION is used up now.
-    if ((eof->status & wire::status::session_state_changed) != 0) {
-      is_context_known_ = false;
-      has_changed_variables_ = true;
-    }
+    const bool is_changed = (eof->status & wire::status::session_state_changed) != 0;
+    if (is_changed) is_context_known_ = false;
+    // MySQL's has not even the flag: what a function has set is found only by looking.
+    if (is_changed || !server_->facts().is_mariadb()) has_changed_variables_ = true;
     if (!wire_.transaction_characteristics.empty() && (eof->status & wire::status::in_transaction) == 0) is_one_shot_unknown_ = true;
     return;
   }

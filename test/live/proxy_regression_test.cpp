@@ -588,8 +588,13 @@ TEST_CASE("proxy_regression: KILL QUERY by old id", "[proxy_regression]") {
     }
     stage.proxy.switch_to("target");
     raw_killer.send("\x0c" + raw::number(sleeper.id(), 4));
-    raw_killer.read_answer();
-    CHECK(sleeper.ask("SELECT 1").error != 0);
+    const auto killed = raw_killer.read_answer();
+    if (stage.from.is_mariadb()) {
+      CHECK(sleeper.ask("SELECT 1").error != 0);
+    } else {  // the command is gone from MySQL
+      CHECK(killed.error == 1047);
+      CHECK(sleeper.ask("SELECT 1").is_ok());
+    }
     // A number that nobody has is nobody's.
     CHECK(killer.ask("KILL QUERY 4000000000").error == 1094);
   });
