@@ -171,7 +171,7 @@ void add_command_scenes(std::vector<Scene>& scenes) {
                     }});
   scenes.push_back({"leaves in the middle of a large result", [](RudeClient& c, Random& r, const std::string& marker) {
                       if (!is_in(c)) return;
-                      c.query("SELECT REPEAT('" + marker + "', 2000) FROM seq_1_to_2000");
+                      c.query("SELECT REPEAT('" + marker + "', 2000) FROM test.seq_1_to_2000");
                       for (std::size_t i = 0; i < 1 + below(r, 20); ++i) c.packet(milliseconds(500));
                       if (below(r, 2) == 0) c.send(random_bytes(r, 100));
                     }});
@@ -279,7 +279,7 @@ std::vector<Scene> server_scenes() {
   });
   add("asks for much", [=](RudeClient& c, Random&, const std::string& marker) {
     if (!c.log_in("rude")) return;
-    c.send(query("SELECT REPEAT('" + marker + "', 500) FROM seq_1_to_300; SELECT '" + marker + "'"));
+    c.send(query("SELECT REPEAT('" + marker + "', 500) FROM test.seq_1_to_300; SELECT '" + marker + "'"));
     c.listen(kSilence);
   });
   add("prepares and executes", [=](RudeClient& c, Random&, const std::string& marker) {
