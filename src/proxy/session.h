@@ -97,6 +97,9 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> begin_service(std::string ok, Deadline deadline);
   asio::awaitable<void> harvest(Deadline deadline);
   asio::awaitable<Credential> secret_behind(std::string user, std::string reply, std::string salt);
+  asio::awaitable<void> harvest_native();
+  asio::awaitable<std::string> proof_of_certificate();
+  asio::awaitable<std::shared_ptr<const Credential>> credential_on(db::Side side);
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
   asio::awaitable<void> change_user(std::string request);
@@ -198,8 +201,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<layer::Compression> compression_;
   int compression_level_ = 0;
   std::string client_salt_;
+  std::string native_salt_;  // of the last switch to mysql_native_password
   std::string account_;  // as the server calls it: "app@10.%"
-  std::shared_ptr<const Credential> credential_;
   std::optional<std::pair<std::string, std::string>> native_reply_;  // and the salt: what a stored hash makes a secret of
   std::shared_ptr<const Credential> heard_;                          // the password itself went by
   std::uint32_t client_id_ = 0;
@@ -237,6 +240,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool owns_state_change_ = false;
   bool owns_transaction_info_ = false;
   bool has_multi_statements_ = false;
+  bool tells_of_transactions_ = false;  // the server does
   bool has_savepoint_ = false;        // outside of a transaction, as far as the server tells: it does so while autocommit is off
   bool is_one_shot_unknown_ = false;  // a SET TRANSACTION for the next transaction alone, and whether that has been
   bool adds_metadata_flag_ = false;   // its server does not leave definitions out, and the client expects to be told
@@ -245,6 +249,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<routing::SessionState> state_;
   std::optional<routing::Diagnostics> diagnostics_;  // of the statement before the move
   std::vector<routing::Refusal> refusals_;
+  bool is_refused_there_ = false;  // by what the other side lacks: it may be mended by the next MOVE
 
   Hold hold_ = Hold::none;
   bool is_exclusive_ = true;

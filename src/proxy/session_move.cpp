@@ -122,6 +122,7 @@ void Session::begin_reset() {
 
 void Session::hold() {
   if (hold_ == Hold::held || hold_ == Hold::settling || !is_at_safe_point()) return;
+  if (hold_ == Hold::refused && !was_changed_) return;  // asked again, it would say the same
   hold_ = Hold::settling;
   in_own_hands([this]() -> asio::awaitable<void> {
     // After an error nobody has said whether a transaction is open.
@@ -172,9 +173,10 @@ void Session::let_go_on() {
 // --- what it is made of --------------------------------------------------------------------------------------------
 
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
+  is_refused_there_ = false;
   const auto& facts = server_->facts();
   if (state_ && !was_changed_) {  // what a MOVE met with on the other side may be mended by now
-    refusals_ = routing::refusals(facts, *state_);
+    refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);
     add_refusals(census);
     co_return;
   }
@@ -188,17 +190,18 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto statements = routing::pull_statements(facts, options);
   const auto results = co_await server_->run(statements, deadline);
   auto state = routing::read_state(facts, options, wire_, results);
+  if (options.is_light) state = routing::merge(facts, *state_, std::move(state));
   const auto more = routing::follow_up_statements(facts, state);
   if (!more.empty()) {
     const auto followed = co_await server_->run(more, deadline);
     routing::read_follow_up(facts, followed, state);
   }
-  state_ = options.is_light ? routing::merge(facts, *state_, std::move(state)) : std::move(state);
+  state_ = std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
   state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
-  refusals_ = routing::refusals(facts, *state_);
+  refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);  // as it is now: a routine may be newer than the session
   add_refusals(census);
 }
 
@@ -217,8 +220,7 @@ void Session::add_refusals(const Census& census) {
     add("temporary_table", "", fmt::format("{} of them", found->second));
   }
   if (const auto found = census.named_statements.find(id); found != census.named_statements.end()) text_statements_.complete(found->second);
-  if (!credential_) credential_ = context_.vault.find(account_);
-  if (!credential_) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
+  if (!context_.vault.find(account_, other(server_->side()))) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
 }
 
 // --- the other side ------------------------------------------------------------------------------------------------
@@ -234,15 +236,17 @@ wire::Login Session::login_for(db::Side side) const {
 }
 
 asio::awaitable<std::shared_ptr<Backend>> Session::open_standby(db::Side side, Deadline deadline) {
-  if (!credential_) credential_ = context_.vault.find(account_);
-  if (!credential_) {
+  auto credential = context_.vault.find(account_, side);
+  if (!credential) credential = co_await credential_on(side);
+  if (!credential) {
     throw Error(Code::login_unprovable, {.object = account_, .cause = "no secret of the account is known", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
   }
   auto backend = co_await Backend::connect(client_->executor(), context_.upstream(side), address_, deadline);
   try {
-    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential_, deadline);
+    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential, deadline);
   } catch (const Error& error) {
     if (error.code() == Code::access_denied) context_.vault.note(account_, error.cause());
+    backend->channel().close();
     throw;
   }
   context_.vault.note_proof(account_, side);
@@ -399,6 +403,7 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
 
 asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
   const auto self = shared_from_this();
+  if (std::exchange(is_refused_there_, false)) refusals_.clear();
   if (!refusals_.empty()) throw immovable(account_, refusals_.front());
   if (!state_) throw Error(Code::gate_refused, {.object = account_, .cause = "its state was not read", .remedy = "PAUSE, then MOVE"});
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -410,6 +415,7 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
       backend->quit();
       continue;
     } catch (const std::exception&) {
+      is_refused_there_ = true;
       backend->quit();
       throw;
     }
@@ -449,6 +455,7 @@ void Session::move_back() {
 void Session::attach() {
   responses_.reset();
   responses_.set_capabilities(server_->capabilities());
+  tells_of_transactions_ = server_->tells_of_transactions();
   adds_metadata_flag_ = (client_capabilities_ & wire::cap::cache_metadata) != 0 && (server_->capabilities() & wire::cap::cache_metadata) == 0;
   Channel& channel = server_->channel();
   channel.on_input = [this] { attempt(&Session::on_server_input); };

@@ -237,6 +237,11 @@ void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
   }
   if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
   if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
+  if (!tells_of_transactions_) {
+    if (hints.has(routing::Hint::locks_tables)) wire_.has_table_locks = true;
+    if (hints.has(routing::Hint::unlocks_tables)) wire_.has_table_locks = false;
+    if (hints.has(routing::Hint::sets_transaction)) is_one_shot_unknown_ = true;
+  }
   if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
   // Such a transaction has begun, and no flag says so.
   constexpr std::uint16_t kSeen = wire::status::autocommit | wire::status::in_transaction;

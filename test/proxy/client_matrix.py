@@ -31,9 +31,9 @@ class Run:
 
     def __init__(self, program, form, server, mode, port):
         self.program, self.form, self.server, self.mode, self.port = program, form, server, mode, port
-        self.database = f"{program.name}_{form}_{mode}".replace("-", "_").replace("+", "_")
+        self.database = database_of(program, form, mode)
         # An account of its own, which the server has not cached yet, makes caching_sha2_password go the whole way.
-        self.user = self.database[:30] if form == "cold" else "godwit"
+        self.user = cold_user(self.database) if form == "cold" else "godwit"
         self.said = None
         self.took_s = 0.0
 
@@ -63,6 +63,14 @@ class Run:
         self.server.execute(f"DROP DATABASE `{self.database}`", *([] if self.user == "godwit" else [f"DROP USER `{self.user}`"]))
         self.took_s = time.monotonic() - began
         return self
+
+
+def database_of(program, form, mode):
+    return f"{program.name}_{form}_{mode}".replace("-", "_").replace("+", "_")
+
+
+def cold_user(database):
+    return database[:30]
 
 
 def verdict(done, program):
@@ -112,7 +120,9 @@ def run_all(programs, forms, modes, folder):
         for server, mode in itertools.product(servers, modes):
             port = server.port
             if mode != "direct":
-                proxies.append(stack.enter_context(support.Proxy(server, folder / f"{server.home.name}-{mode}", moves=mode == "moves")))
+                accounts = [(cold_user(database_of(program, "cold", mode)), "godwit") for program in programs]
+                proxy = support.Proxy(server, folder / f"{server.home.name}-{mode}", moves=mode == "moves", accounts=accounts)
+                proxies.append(stack.enter_context(proxy))
                 port = proxies[-1].port
             runs += [Run(program, form, server, mode, port) for program in programs for form in program.forms
                      if (not forms or form in forms) and program.speaks_to(server, form)]

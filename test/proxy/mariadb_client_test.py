@@ -60,7 +60,7 @@ def run_test(name, server, port):
     if after:
         server.execute(after)
     if said:  # what it left behind is not to fail the next
-        server.execute("DROP DATABASE IF EXISTS client_test_db", "SET GLOBAL autocommit=1")
+        server.execute("DROP DATABASE IF EXISTS client_test_db", "SET GLOBAL autocommit=1", "DROP USER IF EXISTS 'u'@'192.0.2.1'")
     return said
 
 
@@ -77,14 +77,17 @@ def run_mode(mode, server, names, folder):
         proxy = None
         if mode != "direct":
             proxy = stack.enter_context(support.Proxy(server, folder / f"{server.home.name}-{mode}", moves=mode == "moves"))
-        failed = {}
+        failed, took_s = {}, {}
         for name in names:
+            test_began = time.monotonic()
             said = run_test(name, server, proxy.port if proxy else server.port)
+            took_s[name] = time.monotonic() - test_began
             if said:
                 failed[name] = said
             if proxy and not proxy.is_alive():
                 raise support.Failure(f"the proxy died in {name}, {server.flavour} {mode}\n{proxy.last_words(60)}")
-    print(f"{server.flavour} {mode}: {len(names) - len(failed)} of {len(names)} pass, {time.monotonic() - began:.1f} s", flush=True)
+    longest = ", ".join(f"{name} {took_s[name]:.1f} s" for name in sorted(took_s, key=took_s.get)[:-4:-1])
+    print(f"{server.flavour} {mode}: {len(names) - len(failed)} of {len(names)} pass, {time.monotonic() - began:.1f} s ({longest})", flush=True)
     return failed
 
 
@@ -144,7 +147,7 @@ def judge_direct(results, names):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--mode", default=",".join(support.MODES), help="which, with commas (default: %(default)s)")
+    options.add_argument("--mode", default=",".join(support.MODES), help="which, with commas, and direct (default: %(default)s)")
     options.add_argument("--flavour", default="mariadb,mysql", help="which, with commas (default: %(default)s)")
     options.add_argument("--only", nargs="+", metavar="NAME", help="these tests")
     options.add_argument("--show-direct", action="store_true", help="also what fails directly")
@@ -154,8 +157,9 @@ def main():
     if unknown:
         support.die(f"{PROGRAM} has no {' '.join(sorted(unknown))}")
     tests = [name for name in names if not chosen.only or name in chosen.only]
+    modes = list(dict.fromkeys(["direct", *support.chosen_modes(chosen.mode)]))  # what the others are held against
     with tempfile.TemporaryDirectory() as folder:
-        results = run_flavours(support.chosen_modes(chosen.mode), tests, pathlib.Path(folder), chosen.flavour.split(","))
+        results = run_flavours(modes, tests, pathlib.Path(folder), chosen.flavour.split(","))
     faults = judge(results, tests, read_exceptions())
     if not chosen.only:
         faults += judge_direct(results, names)

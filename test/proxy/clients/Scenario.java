@@ -102,9 +102,10 @@ public final class Scenario {
         }
     }
     void state() throws Exception {
-        deed("SET @word='naïve 😀', @number=42, @ratio=2.5e0, @nothing=NULL, SESSION group_concat_max_len=12345, "
+        deed("SET @word='naïve 😀', @number=42, @ratio=2.5e0, @nothing=NULL, "
             + "SESSION sql_mode='ANSI_QUOTES,STRICT_TRANS_TABLES', SESSION time_zone='+03:00'");
         c.setTransactionIsolation(Connection.TRANSACTION_READ_COMMITTED);
+        deed("SET @@group_concat_max_len=12345"); // in this form no server tells of the change
         same(stateNow(), STATE);
     }
     void text() throws Exception {

@@ -105,9 +105,10 @@ const steps = {
     await c.ping();
   },
   async state() {
-    await c.query("SET @word='naïve 😀', @number=42, @ratio=2.5e0, @nothing=NULL, SESSION group_concat_max_len=12345, " +
+    await c.query("SET @word='naïve 😀', @number=42, @ratio=2.5e0, @nothing=NULL, " +
       "SESSION sql_mode='ANSI_QUOTES,STRICT_TRANS_TABLES', SESSION time_zone='+03:00'");
     await c.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+    await c.query('SET @@group_concat_max_len=12345'); // in this form no server tells of the change
     expectSame(await stateNow(), kState);
   },
   async text() {
