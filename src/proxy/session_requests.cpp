@@ -7,6 +7,7 @@
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
+#include "godwit/util/text.h"
 #include "godwit/util/log.h"
 #include "godwit/wire/bytes.h"
 #include "session.h"
@@ -244,10 +245,18 @@ void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
     if (hints.has(routing::Hint::sets_transaction)) is_one_shot_unknown_ = true;
   }
   if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
+  if (hints.has(routing::Hint::xa)) note_xa(sql);
   // Such a transaction has begun, and no flag says so.
   constexpr std::uint16_t kSeen = wire::status::autocommit | wire::status::in_transaction;
   if (hints.has(routing::Hint::savepoint) && (status_ & kSeen) == 0) has_savepoint_ = true;
   if (hints.has(routing::Hint::ends_transaction)) has_savepoint_ = false;
+}
+
+void Session::note_xa(std::string_view sql) {
+  const auto words = split(trim(sql.substr(0, kSniffBytes)), ' ');
+  if (words.size() < 2) return;
+  if (equals_ignoring_case(words[1], "PREPARE")) has_prepared_xa_ = true;
+  if (equals_ignoring_case(words[1], "COMMIT") || equals_ignoring_case(words[1], "ROLLBACK")) has_prepared_xa_ = false;
 }
 
 // Once it is there, with its schema: the session may be in another one later. One that nobody has seen by name is counted by the server alone.
