@@ -45,7 +45,7 @@ void Responses::finish() {
   first_ = (first_ + 1) % ring_.size();
   --size_;
   phase_ = Phase::first;
-  ends_after_ = false;
+  ends_after_ = has_out_parameters_ = false;
 }
 
 // Whether a packet can pass unseen, or is needed whole.
