@@ -136,7 +136,8 @@ void Session::relay_requests() {
 void Session::expect(wire::Command command, std::uint32_t statement) {
   ++requests_seen_;
   was_changed_ = true;
-  diagnostics_.reset();
+  // A prepare that succeeds leaves MariaDB's diagnostics alone.
+  if (command != wire::Command::stmt_close && !(command == wire::Command::stmt_prepare && server_->facts().is_mariadb())) diagnostics_.reset();
   const auto reply = wire::reply_of(static_cast<std::uint8_t>(command));
   if (reply != wire::Reply::none) responses_.expect({.reply = reply, .command = command, .statement = statement});
 }
