@@ -399,8 +399,8 @@ TEST_CASE("limits: of clients, of an account's, of failed logins", "[proxy_hosti
     RudeClient other(proxy.port());
     REQUIRE(other.log_in("other"));
     RudeClient fifth(proxy.port());
-    RudeClient sixth(proxy.port());
     REQUIRE(fifth.packet());
+    RudeClient sixth(proxy.port());
     CHECK(said(sixth) == 1040);
     // Becoming another user is a login too.
     other.send_packet(std::string("\x11rude\0\0\0\x2D\0mysql_native_password\0", 33), 0);
