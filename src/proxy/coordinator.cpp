@@ -19,6 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{20};  // between two looks at sessions that are not at a safe point
 constexpr std::chrono::milliseconds kSettleMin{100};  // for sessions that only have to be told
+constexpr std::chrono::milliseconds kOwnersAsked{100};  // between two looks at who owns locks
 constexpr int kKillRoundsMax = 3;
 constexpr std::chrono::seconds kMoveMax{10};
 constexpr std::size_t kNamedMax = 5;
@@ -113,16 +114,23 @@ asio::awaitable<Worker::Standing> Proxy::standing() {
 // each. Those that cannot be moved go on, and are asked again when they have done something. False where time has run out: some may be held by now whose state was
 // not read.
 asio::awaitable<bool> Proxy::settle(Deadline deadline, PauseReport& report) {
+  auto owners_asked = Clock::now();
   while (true) {
     co_await each([](Worker& worker) -> asio::awaitable<void> {
       worker.close_gate();
       co_return;
     });
     auto now = co_await standing();
+    // What is under way may be waiting for a lock of a session that is held: such a one goes on.
+    if (now.open > 0 && now.held > 0 && Clock::now() >= owners_asked + kOwnersAsked) {
+      const auto census = co_await steward_.census(context_.gate.serving());
+      co_await each([&](Worker& worker) { return worker.pull_held(census, Worker::Pull::lock_owners, Clock::now() + kMoveMax); });
+      owners_asked = Clock::now();
+    }
     if (now.open == 0) {
       const auto census = co_await steward_.census(context_.gate.serving());
       // However little of the drain's time is left: a conversation that is broken off costs the session.
-      co_await each([&](Worker& worker) { return worker.pull_all(census, Clock::now() + kMoveMax); });
+      co_await each([&](Worker& worker) { return worker.pull_held(census, Worker::Pull::all, Clock::now() + kMoveMax); });
       now = co_await standing();
       report.held = now.held;
       if (now.open == 0 && now.refused == 0) co_return true;

@@ -67,6 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> pull(const Census& census, Deadline deadline);
   void let_go_on();
   bool is_at_safe_point() const;
+  bool may_own_locks(const Census& census) const;  // that others wait for
   std::chrono::steady_clock::time_point began() const { return began_; }
   // Throws where it cannot be; it is then where it was.
   asio::awaitable<void> move(db::Side side, Deadline deadline);
@@ -148,6 +149,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string_view text_of(std::string_view payload) const;
   routing::Hints hints_of(std::string_view sql) const;
   void note_hints(const routing::Hints& hints, std::string_view sql);
+  void note_xa(std::string_view sql);
   void note_temporary_table(const std::string& name, ContextId context);
   void note_tracking(std::string_view sql);
   void answer_pings();
@@ -166,6 +168,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // What of an OK's trackers the client is to see; false where that is all of them, as they are.
   bool see_trackers(std::string_view trackers, std::string& kept);
   void see_status(std::uint16_t status);
+  asio::awaitable<void> ask_status();
   void replace_packet(const Response& step, std::string_view payload);
   std::string_view payload_of(const Response& step);
   void on_answered(bool is_error);
@@ -186,6 +189,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
   void adopt(std::shared_ptr<Backend> backend);
   void settle_move();
+  asio::awaitable<void> follow_gate();
   void attach();
 
   Worker& worker_;
@@ -242,6 +246,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool owns_transaction_info_ = false;
   bool has_multi_statements_ = false;
   bool tells_of_transactions_ = false;  // the server does
+  bool has_prepared_xa_ = false;      // it has prepared one, and not ended one since
   bool has_savepoint_ = false;        // outside of a transaction, as far as the server tells: it does so while autocommit is off
   bool is_one_shot_unknown_ = false;  // a SET TRANSACTION for the next transaction alone, and whether that has been
   bool adds_metadata_flag_ = false;   // its server does not leave definitions out, and the client expects to be told

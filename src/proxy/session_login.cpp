@@ -318,8 +318,11 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
-  if (read && client_->is_tls() && (client_capabilities_ & wire::cap::mysql) == 0) {
-    const std::string proof = co_await proof_of_certificate();
+  const bool wants_proof = read && client_->is_tls() && (client_capabilities_ & wire::cap::mysql) == 0;
+  const std::string proof = wants_proof ? co_await proof_of_certificate() : std::string();
+  co_await follow_gate();
+  if (has_ended_) co_return;
+  if (wants_proof) {
     wire::Ok told = *read;
     told.info = proof;
     client_->send_packet(wire::write_ok(told, is_tracking_client));

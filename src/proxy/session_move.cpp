@@ -102,7 +102,7 @@ void Session::forget_state() {
   text_statements_.clear();
   user_locks_.clear();
   wire_ = {};
-  has_savepoint_ = false;
+  has_savepoint_ = has_prepared_xa_ = false;
   is_context_known_ = is_one_shot_unknown_ = false;
   has_changed_variables_ = true;
   state_.reset();
@@ -120,14 +120,25 @@ void Session::begin_reset() {
 
 // --- the gate ------------------------------------------------------------------------------------------------------
 
+// After an error nobody has said whether a transaction is still open, nor what it has used up: a deadlock ends one without a word.
+asio::awaitable<void> Session::ask_status() {
+  if (is_status_known_) co_return;
+  see_status(co_await server_->ping(soon()));
+  auto& text = wire_.transaction_characteristics;
+  if ((status_ & wire::status::in_transaction) != 0 || text.empty() || text.starts_with("XA ")) co_return;
+  if (text.find("START TRANSACTION") != std::string::npos) {
+    text.clear();
+  } else {
+    is_one_shot_unknown_ = true;
+  }
+}
+
 void Session::hold() {
   if (hold_ == Hold::held || hold_ == Hold::settling || !is_at_safe_point()) return;
   if (hold_ == Hold::refused && !was_changed_) return;  // asked again, it would say the same
   hold_ = Hold::settling;
   in_own_hands([this]() -> asio::awaitable<void> {
-    // After an error nobody has said whether a transaction is open.
-    if (!is_status_known_) status_ = co_await server_->ping(soon());
-    is_status_known_ = true;
+    co_await ask_status();
     if (!context_.gate.is_closed() || must_go_on()) {
       hold_ = Hold::none;
       hand_back();
@@ -205,6 +216,10 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   add_refusals(census);
 }
 
+bool Session::may_own_locks(const Census& census) const {
+  return wire_.may_hold_user_lock || !wire_.user_lock_names.empty() || wire_.holds_global_read_lock || census.locks.contains(server_->id());
+}
+
 // What only the wire, or an admin's view of the server, shows.
 void Session::add_refusals(const Census& census) {
   const auto add = [&](std::string reason, std::string object, std::string detail) { refusals_.push_back({std::move(reason), std::move(object), std::move(detail)}); };
@@ -212,6 +227,8 @@ void Session::add_refusals(const Census& census) {
   if (statements_.has_long_data()) add("long_data", "", "a parameter was sent in parts, and its statement not executed yet");
   if (statements_.is_too_large()) add("prepared_statements_too_large", "", fmt::format("one of over 1 MiB, or {} MiB in all", Statements::kTextBytesMax >> 20));
   if (is_one_shot_unknown_) add("one_shot_transaction", "SET TRANSACTION", "whether the next transaction is still to be so is not known: begin and end one");
+  // MySQL lets the session go when it has prepared one, and any session of that server may end it: but not one of another server.
+  if (has_prepared_xa_ && census.prepared_xa > 0) add("xa", "", "a distributed transaction was prepared, and ends where it began");
   const auto id = server_->id();
   if (const auto found = census.locks.find(id); found != census.locks.end()) {
     for (const auto& lock : found->second) add(lock.reason, lock.object, "");
@@ -428,6 +445,20 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
   }
 }
 
+// A login that was begun before the gate was closed ends after it: nobody has counted it, and the side it has logged in to may serve no more. From here to
+// serve() nothing is waited for.
+asio::awaitable<void> Session::follow_gate() {
+  while (true) {
+    co_await worker_.until_open(*this);
+    const auto serving = context_.gate.serving();
+    if (has_ended_ || server_->side() == serving) co_return;
+    const auto census = co_await worker_.steward().census(server_->side());
+    co_await pull(*census, soon());
+    co_await move(serving, soon());
+    if (previous_) settle_move();
+  }
+}
+
 void Session::adopt(std::shared_ptr<Backend> backend) {
   for (auto& [id, statement] : statements_.all()) {
     statement.previous_id = std::exchange(statement.server_id, statement.next_id);
@@ -469,8 +500,7 @@ void Session::attach() {
 void Session::begin_shuttle() {
   in_own_hands([this]() -> asio::awaitable<void> {
     try {
-      if (!is_status_known_) status_ = co_await server_->ping(soon());
-      is_status_known_ = true;
+      co_await ask_status();
       if (!must_go_on()) {
         const auto census = co_await worker_.steward().census(server_->side());
         co_await pull(*census, soon());

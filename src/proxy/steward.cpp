@@ -92,6 +92,8 @@ asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
       if (result.is_error()) throw Error(Code::privilege_missing, {.object = db::describe(connection.endpoint()), .cause = result.error, .remedy = "GRANT SELECT ON performance_schema.* to the proxy's account"});
       into(result);
     };
+    const auto prepared = asked(connection, "XA RECOVER");  // who may not see them cannot be told that there are none
+    census->prepared_xa = prepared.is_error() ? 1 : prepared.rows.size();
     read(routing::locks_statement(*facts), [&](const routing::Result& result) { census->locks = routing::read_locks(*facts, result); });
     read(routing::user_variables_statement(*facts), [&](const routing::Result& result) { census->user_variables = routing::read_user_variables(result); });
     read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });

@@ -23,6 +23,7 @@ namespace godwit::proxy {
 struct Context;
 
 struct Census {
+  std::size_t prepared_xa = 0;
   std::map<std::uint64_t, std::vector<routing::HeldLock>> locks;
   std::map<std::uint64_t, std::vector<std::string>> user_variables;
   std::map<std::uint64_t, std::uint64_t> temporary_tables;

@@ -249,6 +249,41 @@ TEST_CASE("proxy_gate: a login while paused waits, and comes out on the side tha
   for (const Server* server : {&stage.source, &stage.target}) CHECK(server->client().scalar("SELECT COUNT(*) FROM performance_schema.host_cache WHERE SUM_CONNECT_ERRORS > 0") == "0");
 }
 
+TEST_CASE("proxy_gate: a login that was half done at PAUSE comes out on the side that serves then", "[proxy_gate]") {
+  Stage stage;
+  RawClient::Options options = stage.proxy->raw(kSchema);
+  options.plugin = "dialog";
+  std::string wanted = "target";
+  SECTION("moved before it goes on") {
+    options.before_proof = [&] { stage.proxy->switch_to("target"); };
+  }
+  SECTION("it goes on while the gate is closed, before MOVE") {
+    options.before_proof = [&] { stage.proxy->must("PAUSE WITH LEASE 30"); };
+  }
+  SECTION("it goes on while the gate is closed, after MOVE") {
+    options.before_proof = [&] {
+      stage.proxy->must("PAUSE WITH LEASE 30");
+      stage.proxy->must("MOVE TO target");
+    };
+  }
+  SECTION("the lease runs out after MOVE") {
+    wanted = "source";
+    options.before_proof = [&] {
+      stage.proxy->must("PAUSE WITH LEASE 1");
+      stage.proxy->must("MOVE TO target");
+    };
+  }
+  auto side = std::async(std::launch::async, [&] {
+    RawClient client(options);
+    return client.scalar("SELECT CONCAT(name, ' ', DATABASE()) FROM side");
+  });
+  if (side.wait_for(milliseconds(600)) != std::future_status::ready && wanted == "target") {
+    stage.proxy->must("MOVE TO target");
+    stage.proxy->must("RESUME");
+  }
+  CHECK(side.get() == wanted + " gate");
+}
+
 TEST_CASE("proxy_gate: a client that vanishes while paused is not waited for", "[proxy_gate]") {
   Stage stage;
   auto held = std::make_unique<RawClient>(stage.proxy->raw(kSchema));

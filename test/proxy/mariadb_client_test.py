@@ -72,7 +72,7 @@ def last_said(text, lines=3):
 def run_mode(mode, server, names, folder):
     """What each failed test said, by its name."""
     began = time.monotonic()
-    server.execute("CREATE DATABASE IF NOT EXISTS test")
+    server.execute("CREATE DATABASE IF NOT EXISTS test", "FLUSH PRIVILEGES")
     with contextlib.ExitStack() as stack:
         proxy = None
         if mode != "direct":
