@@ -123,6 +123,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void attempt(void (Session::*deed)());
   void on_client_input();
   void on_client_end();
+  void on_client_drained();
   void on_server_input();
   void on_server_end();
   void relay_requests();

@@ -427,7 +427,7 @@ std::string Session::vault_key(const std::string& user) const { return worker_.k
 void Session::serve() {
   client_->on_input = [this] { attempt(&Session::on_client_input); };
   client_->on_end = [this] { attempt(&Session::on_client_end); };
-  client_->on_drained = [this] { attempt(&Session::settle_flow); };
+  client_->on_drained = [this] { attempt(&Session::on_client_drained); };
   attach();
   is_served_ = true;
   worker_.on_served(*this);

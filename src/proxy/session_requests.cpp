@@ -55,10 +55,15 @@ void Session::on_client_input() {
   if (hold_ == Hold::held) answer_pings();
 }
 
-// A pool that asks whether its connections live is not kept waiting by a hold.
+void Session::on_client_drained() {
+  settle_flow();
+  on_client_input();
+}
+
+// A pool that asks whether its connections live is not kept waiting by a hold; who does not read the answers is.
 void Session::answer_pings() {
   constexpr std::string_view kPing("\x01\0\0\0\x0E", 5);
-  while (client_->input().view().substr(0, kPing.size()) == kPing) {
+  while (client_->unsent_bytes() <= kUnsentBytesMax && client_->input().view().substr(0, kPing.size()) == kPing) {
     client_->input().consume(kPing.size());
     client_->set_sequence(1);
     client_->send_packet(wire::write_ok({.status = status_}, (client_capabilities_ & wire::cap::session_track) != 0));
