@@ -21,7 +21,8 @@ void add_proxy(CLI::App& app, ProxyArguments& a) {
   app.add_option("--serving", a.serving, "The side that serves now")->check(CLI::IsMember({"source", "target"}))->capture_default_str();
   app.add_option("--admin-user", a.admin_user, "The account that may say SHOW SESSIONS, PAUSE, MOVE …; its password is in $GODWIT_ADMIN_PASSWORD");
   app.add_option("--threads", a.threads, "Event loops; 0: one a core")->check(CLI::Range(0, 256))->capture_default_str();
-  app.add_option("--tls-cert", a.tls_cert, "Certificate shown to clients (PEM); without one TLS is not offered");
+  app.add_option("--tls-cert", a.tls_cert, "Certificate shown to clients (PEM); without one, where the servers offer TLS, a self-signed one is made");
+  app.add_flag("--no-tls", a.no_tls, "Offer clients no TLS");
   app.add_option("--tls-key", a.tls_key, "Its key (PEM)");
   app.add_option("--tls-ca", a.tls_ca, "Authority that must vouch for clients' certificates (PEM)");
   app.add_option("--accounts", a.accounts, "File of user:password lines, mode 0600: secrets for the other side");
@@ -58,6 +59,7 @@ proxy::ProxyOptions proxy_options_of(const workflow::Definition& definition, con
     throw Error(Code::bad_usage, {.object = "--admin-user " + a.admin_user, .cause = "it has no password", .remedy = "set GODWIT_ADMIN_PASSWORD"});
   }
   options.threads = a.threads;
+  options.offers_tls = !a.no_tls;
   options.tls_cert = a.tls_cert;
   options.tls_key = a.tls_key;
   options.tls_ca = a.tls_ca;

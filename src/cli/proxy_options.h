@@ -14,6 +14,7 @@ struct ProxyArguments {
   std::vector<std::string> listen;
   std::string admin_user;
   std::size_t threads = 0;
+  bool no_tls = false;
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;

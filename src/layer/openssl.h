@@ -26,6 +26,8 @@ using Owned = std::unique_ptr<T, FreeOpenssl>;
 // The oldest error in OpenSSL's queue in words; the queue is empty afterwards. It is the thread's: what one session leaves there, the next one reports.
 std::string take_openssl_error();
 
+std::string fingerprint_of(const X509* certificate);  // SHA-256
+
 struct TlsShared {
   Owned<SSL_CTX> ssl;
   bool is_server = false;

@@ -172,6 +172,11 @@ bool Tls::has_peer_certificate() const {
   return SSL_get0_peer_certificate(impl_->ssl.get()) != nullptr && SSL_get_verify_result(impl_->ssl.get()) == X509_V_OK;
 }
 
+std::string Tls::peer_fingerprint() const {
+  const X509* certificate = SSL_get0_peer_certificate(impl_->ssl.get());
+  return certificate == nullptr ? std::string() : fingerprint_of(certificate);
+}
+
 std::size_t Tls::read(std::span<char> into) {
   std::size_t made = 0;
   ERR_clear_error();

@@ -16,13 +16,6 @@ constexpr long kYearSeconds = 365L * 24 * 3600;
   throw Error(Code::tls_files_unusable, {.object = file, .cause = std::string(what) + ": " + take_openssl_error(), .remedy = "a file in PEM form that godwit may read"});
 }
 
-std::string fingerprint_of(const X509* certificate) {
-  std::string digest(32, '\0');
-  unsigned size = 0;
-  GODWIT_CHECK(X509_digest(certificate, EVP_sha256(), reinterpret_cast<unsigned char*>(digest.data()), &size) == 1 && size == digest.size());
-  return digest;
-}
-
 void load_own(SSL_CTX* ssl, const TlsFiles& files) {
   if (files.cert.empty()) return;
   if (SSL_CTX_use_certificate_chain_file(ssl, files.cert.c_str()) != 1) fail_files(files.cert, "no certificate");
@@ -87,6 +80,13 @@ std::unique_ptr<TlsShared> make(bool is_server) {
 }
 
 }  // namespace
+
+std::string fingerprint_of(const X509* certificate) {
+  std::string digest(32, '\0');
+  unsigned size = 0;
+  GODWIT_CHECK(X509_digest(certificate, EVP_sha256(), reinterpret_cast<unsigned char*>(digest.data()), &size) == 1 && size == digest.size());
+  return digest;
+}
 
 std::string take_openssl_error() {
   const unsigned long code = ERR_get_error();

@@ -139,6 +139,7 @@ asio::awaitable<wire::Ok> Backend::log_in(wire::Login login, const Credential& c
   login.auth = prover.begin(greeting_.plugin, greeting_.salt).bytes;
   co_await send_login(login, deadline);
   const std::string payload = co_await prove(login.user, prover, deadline);
+  if (const auto error = wire::read_error(payload)) throw refused(*upstream_, *error);
   const auto ok = wire::read_ok(payload, has(wire::cap::session_track));
   if (!ok) throw misbehaved(*upstream_, "its answer to a login is unreadable");
   const wire::Ok known{.status = ok->status};
@@ -155,8 +156,7 @@ asio::awaitable<std::string> Backend::prove(std::string user, auth::Prover& prov
   while (true) {
     std::string payload = co_await packet(deadline);
     const std::uint8_t first = payload.empty() ? 0xFF : static_cast<std::uint8_t>(payload[0]);
-    if (const auto error = wire::read_error(payload)) throw refused(*upstream_, *error);
-    if (first == 0x00) co_return payload;
+    if (first == 0x00 || first == 0xFF) co_return payload;
     auth::Prover::Reply reply;
     if (first == 0xFE) {
       const auto request = wire::read_auth_switch(payload);
@@ -296,9 +296,23 @@ asio::awaitable<std::vector<Backend::Prepared>> Backend::prepare(std::span<const
   co_return prepared;
 }
 
+bool Backend::tells_of_transactions() const {
+  if (!has(wire::cap::session_track)) return false;
+  const auto global = [&](const char* name) {
+    const auto found = facts_->variables.find(name);
+    return found == facts_->variables.end() ? std::string() : found->second.global.value_or("");
+  };
+  const std::string type = global("query_cache_type");
+  const std::string size = global("query_cache_size");
+  const bool has_query_cache = !type.empty() && type != "OFF" && !size.empty() && size != "0";
+  return !has_query_cache;
+}
+
 asio::awaitable<void> Backend::set_trackers(Deadline deadline) {
   if (!has(wire::cap::session_track)) co_return;
-  const std::string statement = "SET session_track_state_change=1, session_track_transaction_info='CHARACTERISTICS'";
+  // A session of MariaDB that tells of its transactions does not use the query cache.
+  std::string statement = "SET session_track_state_change=1";
+  if (tells_of_transactions()) statement += ", session_track_transaction_info='CHARACTERISTICS'";
   const auto results = co_await run({&statement, 1}, deadline);
   if (results[0].is_error()) throw Error(Code::statement_failed, {.object = upstream_->name(), .cause = results[0].error, .remedy = statement});
 }

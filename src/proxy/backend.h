@@ -74,7 +74,7 @@ class Backend {
   asio::awaitable<void> send_login(wire::Login login, Deadline deadline);
   // The whole login by a secret.
   asio::awaitable<wire::Ok> log_in(wire::Login login, const Credential& credential, Deadline deadline);
-  // What follows upon a login, or a change of user, that was sent: until the server's OK, which it gives.
+  // What follows upon a login, or a change of user, that was sent: until the server's OK or ERR, which it gives.
   asio::awaitable<std::string> prove(std::string user, const Credential& credential, Deadline deadline);
   // The password, as this connection may carry it (caching_sha2_password's full authentication).
   asio::awaitable<void> send_sha2_password(const auth::Secret& password, const std::string& nonce, Deadline deadline);
@@ -91,6 +91,8 @@ class Backend {
   asio::awaitable<std::vector<Prepared>> prepare(std::span<const std::string> statements, Deadline deadline);
   // What makes the server tell of changes to the session (docs/session-state.md).
   asio::awaitable<void> set_trackers(Deadline deadline);
+  // False: of locked tables, and of what is set for the next transaction alone, only the client's statements tell.
+  bool tells_of_transactions() const;
   asio::awaitable<std::uint16_t> ping(Deadline deadline);  // the session's status flags
   asio::awaitable<void> set_multi_statements(bool is_on, Deadline deadline);
   void quit();

@@ -30,6 +30,7 @@ class Buffer {
     resize(larger);
   }
   void append(std::string_view bytes) {
+    if (bytes.empty()) return;
     make_room(bytes.size());
     std::memcpy(data_.get() + end_, bytes.data(), bytes.size());
     end_ += bytes.size();

@@ -211,7 +211,12 @@ void Channel::write(std::string_view bytes) {
     bytes = framed_;
   }
   if (!tls_) return send(bytes);
-  tls_->write(bytes);
+  if (!tls_->is_established()) return;  // a handshake that has failed: there is nobody to hear it
+  try {
+    tls_->write(bytes);
+  } catch (const Error& error) {  // whoever writes is in the middle of something
+    asio::post(socket_.get_executor(), [self = shared_from_this(), reason = std::string(error.what())] { self->end(reason); });
+  }
   send_pending_tls();
 }
 

@@ -79,6 +79,15 @@ void Context::learn(db::Side side, Steward& steward) {
   }
 }
 
+void Context::settle_tls() {
+  if (!options.offers_tls) return;
+  if (!options.tls_cert.empty()) {
+    client_tls = std::make_unique<const layer::TlsContext>(layer::TlsContext::server({.cert = options.tls_cert, .key = options.tls_key, .ca = options.tls_ca}));
+  } else if ((greetings_[index(gate.serving())].capabilities & wire::cap::ssl) != 0) {
+    client_tls = std::make_unique<const layer::TlsContext>(layer::TlsContext::self_signed());
+  }
+}
+
 void Context::settle_capabilities() {
   const wire::Capabilities source = greetings_[0].capabilities;
   const wire::Capabilities target = greetings_[1].capabilities;

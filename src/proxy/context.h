@@ -9,6 +9,7 @@
 #include "backend.h"
 #include "failures.h"
 #include "gate.h"
+#include "godwit/accounts/passwords.h"
 #include "godwit/auth/sha2.h"
 #include "godwit/proxy/proxy.h"
 #include "godwit/routing/replay.h"
@@ -25,6 +26,8 @@ struct Context {
 
   // Reads what is known of a side: its facts and its greeting. The serving side must be there; the other one may come later.
   void learn(db::Side side, Steward& steward);
+  // As a server does that was given no certificate: clients that do not look at it are encrypted all the same, and may say their passwords.
+  void settle_tls();
   // What clients are offered from the first of them on: what one has been given, it must find on the other side too.
   void settle_capabilities();
 
@@ -40,6 +43,7 @@ struct Context {
   std::array<Upstream, 2> upstreams;  // source, target
   std::unique_ptr<const layer::TlsContext> client_tls;
   std::unique_ptr<const auth::RsaKey> rsa;
+  accounts::Passwords passwords;  // of --accounts
   routing::ReplayOptions replay_options;
   Registry registry;
   Failures failures;

@@ -8,6 +8,7 @@
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <atomic>
 
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
@@ -17,6 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{20};  // between two looks at sessions that are not at a safe point
+constexpr std::chrono::milliseconds kSettleMin{100};  // for sessions that only have to be told
+constexpr std::chrono::milliseconds kOwnersAsked{100};  // between two looks at who owns locks
+constexpr int kKillRoundsMax = 3;
 constexpr std::chrono::seconds kMoveMax{10};
 constexpr std::size_t kNamedMax = 5;
 
@@ -107,22 +111,31 @@ asio::awaitable<Worker::Standing> Proxy::standing() {
 }
 
 // Until every session is held and movable. First all that can stand do; then, with nothing under way, one look at the server for all of them, and one at
-// each. Those that cannot be moved go on, and are asked again when they have done something.
-asio::awaitable<void> Proxy::settle(Deadline deadline, PauseReport& report) {
+// each. Those that cannot be moved go on, and are asked again when they have done something. False where time has run out: some may be held by now whose state was
+// not read.
+asio::awaitable<bool> Proxy::settle(Deadline deadline, PauseReport& report) {
+  auto owners_asked = Clock::now();
   while (true) {
     co_await each([](Worker& worker) -> asio::awaitable<void> {
       worker.close_gate();
       co_return;
     });
     auto now = co_await standing();
+    // What is under way may be waiting for a lock of a session that is held: such a one goes on.
+    if (now.open > 0 && now.held > 0 && Clock::now() >= owners_asked + kOwnersAsked) {
+      const auto census = co_await steward_.census(context_.gate.serving());
+      co_await each([&](Worker& worker) { return worker.pull_held(census, Worker::Pull::lock_owners, Clock::now() + kMoveMax); });
+      owners_asked = Clock::now();
+    }
     if (now.open == 0) {
       const auto census = co_await steward_.census(context_.gate.serving());
-      co_await each([&](Worker& worker) { return worker.pull_all(census, deadline); });
+      // However little of the drain's time is left: a conversation that is broken off costs the session.
+      co_await each([&](Worker& worker) { return worker.pull_held(census, Worker::Pull::all, Clock::now() + kMoveMax); });
       now = co_await standing();
       report.held = now.held;
-      if (now.open == 0 && now.refused == 0) co_return;
+      if (now.open == 0 && now.refused == 0) co_return true;
     }
-    if (Clock::now() >= deadline) co_return;
+    if (Clock::now() >= deadline) co_return false;
     co_await sleep_until_woken(std::min(deadline, Clock::now() + kLook));
   }
 }
@@ -156,18 +169,23 @@ asio::awaitable<PauseReport> Proxy::pause(PauseRequest request) {
   ++context_.stats.holds;
   std::exception_ptr failure;
   try {
-    co_await settle(Clock::now() + request.drain, report);
-    const auto now = co_await standing();
-    if (now.open + now.refused > 0) {
+    bool is_settled = co_await settle(Clock::now() + std::max(request.drain, kSettleMin), report);
+    if (!is_settled) {
       if (context_.options.on_straggler == Straggler::abort) {
         const std::string stragglers = co_await name_stragglers();
         throw Error(Code::drain_timed_out, {.object = "the gate", .cause = stragglers, .remedy = "SHOW SESSIONS names them; let them end, --on-straggler kill, or PAUSE … DRAIN with more seconds"});
       }
-      co_await each([&](Worker& worker) -> asio::awaitable<void> {
-        worker.end_stragglers();
-        co_return;
-      });
-      report.killed = now.open + now.refused;
+      // More than once: with the first of them gone the others are asked, and some may say that they cannot be moved.
+      for (int round = 0; round < kKillRoundsMax && !is_settled; ++round) {
+        std::atomic<std::size_t> ended{0};
+        co_await each([&ended](Worker& worker) -> asio::awaitable<void> {
+          ended += worker.end_stragglers();
+          co_return;
+        });
+        report.killed += ended;
+        is_settled = co_await settle(Clock::now() + kSettleMin, report);
+      }
+      if (!is_settled) throw Error(Code::drain_timed_out, {.object = "the gate", .cause = co_await name_stragglers(), .remedy = "PAUSE again"});
     }
   } catch (const std::exception&) {
     failure = std::current_exception();

@@ -61,7 +61,7 @@ class Proxy {
   // One command at a time.
   class Turn;
   asio::awaitable<Worker::Standing> standing();
-  asio::awaitable<void> settle(Deadline deadline, PauseReport& report);
+  asio::awaitable<bool> settle(Deadline deadline, PauseReport& report);
   asio::awaitable<std::string> name_stragglers();
   asio::awaitable<void> release();
   asio::awaitable<void> sleep_until_woken(Deadline deadline);

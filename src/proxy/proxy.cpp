@@ -71,9 +71,10 @@ ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
   set_upstream(context.upstream(db::Side::source), db::Side::source, options.source, options.sends_proxy_protocol);
   set_upstream(context.upstream(db::Side::target), db::Side::target, options.target, options.sends_proxy_protocol);
   context.rsa = std::make_unique<const auth::RsaKey>(auth::RsaKey::generate());
-  if (!options.tls_cert.empty()) context.client_tls = std::make_unique<const layer::TlsContext>(layer::TlsContext::server({.cert = options.tls_cert, .key = options.tls_key, .ca = options.tls_ca}));
+  if (!options.accounts_file.empty()) context.passwords = accounts::Passwords::load(options.accounts_file);
   Steward steward(context);
   for (const auto side : {db::Side::source, db::Side::target}) context.learn(side, steward);
+  context.settle_tls();
   context.settle_capabilities();
 
   const std::size_t threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());

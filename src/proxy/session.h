@@ -67,6 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> pull(const Census& census, Deadline deadline);
   void let_go_on();
   bool is_at_safe_point() const;
+  bool may_own_locks(const Census& census) const;  // that others wait for
   std::chrono::steady_clock::time_point began() const { return began_; }
   // Throws where it cannot be; it is then where it was.
   asio::awaitable<void> move(db::Side side, Deadline deadline);
@@ -97,6 +98,9 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> begin_service(std::string ok, Deadline deadline);
   asio::awaitable<void> harvest(Deadline deadline);
   asio::awaitable<Credential> secret_behind(std::string user, std::string reply, std::string salt);
+  asio::awaitable<void> harvest_native();
+  asio::awaitable<std::string> proof_of_certificate();
+  asio::awaitable<std::shared_ptr<const Credential>> credential_on(db::Side side);
   asio::awaitable<void> serve_admin(wire::Login login, Deadline deadline);
   asio::awaitable<bool> is_admin_password(const wire::Login& login, Deadline deadline);
   asio::awaitable<void> change_user(std::string request);
@@ -144,6 +148,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string_view text_of(std::string_view payload) const;
   routing::Hints hints_of(std::string_view sql) const;
   void note_hints(const routing::Hints& hints, std::string_view sql);
+  void note_xa(std::string_view sql);
   void note_temporary_table(const std::string& name, ContextId context);
   void note_tracking(std::string_view sql);
   void answer_pings();
@@ -162,6 +167,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // What of an OK's trackers the client is to see; false where that is all of them, as they are.
   bool see_trackers(std::string_view trackers, std::string& kept);
   void see_status(std::uint16_t status);
+  asio::awaitable<void> ask_status();
   void replace_packet(const Response& step, std::string_view payload);
   std::string_view payload_of(const Response& step);
   void on_answered(bool is_error);
@@ -182,6 +188,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
   void adopt(std::shared_ptr<Backend> backend);
   void settle_move();
+  asio::awaitable<void> follow_gate();
   void attach();
 
   Worker& worker_;
@@ -198,8 +205,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<layer::Compression> compression_;
   int compression_level_ = 0;
   std::string client_salt_;
+  std::string native_salt_;  // of the last switch to mysql_native_password
   std::string account_;  // as the server calls it: "app@10.%"
-  std::shared_ptr<const Credential> credential_;
   std::optional<std::pair<std::string, std::string>> native_reply_;  // and the salt: what a stored hash makes a secret of
   std::shared_ptr<const Credential> heard_;                          // the password itself went by
   std::uint32_t client_id_ = 0;
@@ -237,6 +244,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool owns_state_change_ = false;
   bool owns_transaction_info_ = false;
   bool has_multi_statements_ = false;
+  bool tells_of_transactions_ = false;  // the server does
+  bool has_prepared_xa_ = false;      // it has prepared one, and not ended one since
   bool has_savepoint_ = false;        // outside of a transaction, as far as the server tells: it does so while autocommit is off
   bool is_one_shot_unknown_ = false;  // a SET TRANSACTION for the next transaction alone, and whether that has been
   bool adds_metadata_flag_ = false;   // its server does not leave definitions out, and the client expects to be told
@@ -245,6 +254,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<routing::SessionState> state_;
   std::optional<routing::Diagnostics> diagnostics_;  // of the statement before the move
   std::vector<routing::Refusal> refusals_;
+  bool is_refused_there_ = false;  // by what the other side lacks: it may be mended by the next MOVE
 
   Hold hold_ = Hold::none;
   bool is_exclusive_ = true;

@@ -8,7 +8,9 @@
 #include <asio/use_awaitable.hpp>
 
 #include "admin.h"
+#include "godwit/accounts/method.h"
 #include "godwit/auth/native.h"
+#include "godwit/auth/tls_proof.h"
 #include "godwit/layer/proxy_header.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
@@ -39,6 +41,11 @@ std::shared_ptr<Credential> credential_of(std::string_view password) {
   credential->password = auth::Secret(password);
   credential->has_password = true;
   return credential;
+}
+
+bool gives_native_reply(const Credential& credential, std::string_view reply, std::string_view salt) {
+  if (!credential.stage1.is_empty()) return auth::native_reply_of(credential.stage1, salt) == reply;
+  return credential.has_password && auth::native_reply(credential.password.view(), salt) == reply;
 }
 
 // A password as a packet has it, with its zero.
@@ -201,12 +208,12 @@ asio::awaitable<void> Session::authenticate(wire::Login login, Deadline deadline
   if (!has_its_salt) {
     login.plugin = kUnknownPlugin;
     login.auth.clear();
-  } else if (plugin == kSha2 && client_->is_tls() && !login.auth.empty() && !context_.vault.find(vault_key(login.user))) {
+  } else if (plugin == kSha2 && client_->is_tls() && !login.auth.empty() && !context_.vault.find(vault_key(login.user), server_->side())) {
     // Where the client's side is safe the password itself is asked for: with it the account can be logged in anywhere.
     const auth::Secret password = co_await ask_sha2_password(client_salt_, deadline);
     heard_ = credential_of(password.view());
     login.auth = auth::sha2_reply(password.view(), client_salt_);
-  } else if (plugin == kNative) {
+  } else if (plugin == kNative || (plugin == kSha2 && login.auth.empty())) {
     note_native_reply(login.auth, client_salt_);
   }
   has_begun_login_ = true;
@@ -246,7 +253,10 @@ asio::awaitable<std::string> Session::relay_auth(std::string plugin, std::string
       }
       client_->send_packet(payload);
       std::string reply = co_await client_->packet(deadline, kLoginBytesMax);
-      if (plugin == kNative) note_native_reply(reply, salt);
+      if (plugin == kNative) {
+        native_salt_ = salt;
+        note_native_reply(reply, salt);
+      }
       if (plugin == kSha2 && reply.empty()) note_native_reply(reply, salt);
       if (plugin == kClear) heard_ = credential_of(without_zero(reply));
       server_->channel().send_packet(reply);
@@ -308,13 +318,34 @@ asio::awaitable<void> Session::begin_service(std::string ok, Deadline deadline) 
   const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
   const auto read = wire::read_ok(ok, has_track);
   if (read) status_ = read->status;
-  client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
+  const bool wants_proof = read && client_->is_tls() && (client_capabilities_ & wire::cap::mysql) == 0;
+  const std::string proof = wants_proof ? co_await proof_of_certificate() : std::string();
+  co_await follow_gate();
+  if (has_ended_) co_return;
+  if (wants_proof) {
+    wire::Ok told = *read;
+    told.info = proof;
+    client_->send_packet(wire::write_ok(told, is_tracking_client));
+  } else {
+    client_->send_packet(read && has_track != is_tracking_client ? wire::write_ok(*read, is_tracking_client) : ok);
+  }
   if (compression_) {
     client_->start_compression(*compression_, compression_level_, worker_.compressor());
     requests_.renumber();
   }
   context_.registry.move(client_id_, server_->id());
   serve();
+}
+
+// By which clients of MariaDB from 11.4 on trust a certificate that no authority vouches for. Nothing where the account's stored form gives none.
+asio::awaitable<std::string> Session::proof_of_certificate() {
+  const auto facts = co_await worker_.steward().account(server_->side(), account_);
+  std::string proof;
+  if (!facts || context_.client_tls->fingerprint().empty()) co_return proof;
+  for (const auto& method : facts->methods) {
+    if (!method.stage2.empty()) proof = auth::tls_proof(method.stage2, native_salt_.empty() ? client_salt_ : native_salt_, context_.client_tls->fingerprint());
+  }
+  co_return proof;
 }
 
 // Which account the server took the client for, and what is known by now to log it in elsewhere.
@@ -327,25 +358,67 @@ asio::awaitable<void> Session::harvest(Deadline deadline) {
     worker_.know_account(login_.user, address_.host, account_);
   }
   context_.vault.note_login(account_);
-  credential_ = context_.vault.find(account_);
+  const auto known = context_.vault.find(account_, server_->side());
   if (heard_) {
-    if (!credential_ || !credential_->has_password || credential_->password.view() != heard_->password.view()) {
-      context_.vault.put(account_, Origin::password_heard, heard_);
-      credential_ = heard_;
-    }
-  } else if (!credential_ && native_reply_) {
-    const auto stage2 = co_await worker_.steward().native_stage2(server_->side(), account_);
-    if (stage2) {
-      if (auto stage1 = auth::recover_stage1(native_reply_->first, native_reply_->second, *stage2)) {
-        auto credential = std::make_shared<Credential>();
-        credential->stage1 = std::move(*stage1);
-        context_.vault.put(account_, Origin::native_hash, credential);
-        credential_ = credential;
-      }
-    }
+    if (!known || !known->has_password || known->password.view() != heard_->password.view()) context_.vault.put(account_, Origin::password_heard, heard_);
+  } else if (native_reply_ && !(known && gives_native_reply(*known, native_reply_->first, native_reply_->second))) {
+    co_await harvest_native();
   }
   native_reply_.reset();
   heard_.reset();
+  if (context_.vault.is_decided(account_)) co_return;
+  try {
+    co_await credential_on(other(server_->side()));
+  } catch (const Error& error) {  // it is tried again when the session is to be moved
+    context_.vault.note(account_, error.cause());
+  }
+}
+
+// The stored hash and one reply to a known salt give what logs in wherever that hash is stored.
+asio::awaitable<void> Session::harvest_native() {
+  for (const bool is_anew : {false, true}) {
+    const auto facts = co_await worker_.steward().account(server_->side(), account_, is_anew);
+    if (!facts) co_return;
+    for (const auto& method : facts->methods) {
+      auto stage1 = auth::recover_stage1(native_reply_->first, native_reply_->second, method.stage2);
+      if (!stage1) continue;
+      auto credential = std::make_shared<Credential>();
+      credential->stage1 = std::move(*stage1);
+      context_.vault.put(account_, Origin::native_hash, credential);
+      co_return;
+    }
+  }
+}
+
+// How the account is to be logged in on that side, and by what; nothing where it cannot be, with the reason in SHOW ACCOUNTS.
+asio::awaitable<std::shared_ptr<const Credential>> Session::credential_on(db::Side side) {
+  auto& steward = worker_.steward();
+  const auto here = co_await steward.account(server_->side(), account_);
+  const auto there = co_await steward.account(side, account_);
+  const auto at = account_.rfind('@');
+  const auth::Secret* given = context_.passwords.find(account_.substr(0, at), at == std::string::npos ? "" : account_.substr(at + 1));
+  // Asked for its password is only a client that uses caching_sha2_password by itself: others may not have the plugin.
+  const accounts::MethodOptions options{.client_has_tls = (client_->is_tls() || client_->is_local()) && login_.plugin == kSha2,
+                                        .client_fetches_key = false,
+                                        .other_has_tls = context_.upstream(side).tls != nullptr || !context_.upstream(side).dsn.socket.empty(),
+                                        .may_delegate = context_.options.delegates_auth,
+                                        .has_password = given != nullptr};
+  const auto decision = accounts::decide(here ? &*here : nullptr, there ? &*there : nullptr, options);
+  if (decision.method == accounts::Method::file && given != nullptr) {
+    auto credential = std::make_shared<Credential>();
+    credential->password = given->copy();
+    credential->has_password = true;
+    context_.vault.put(account_, Origin::accounts_file, credential);
+  } else if (decision.method == accounts::Method::delegated && there) {
+    const auto known = context_.vault.find_delegated(account_, side);
+    if (!known) {
+      const auto credential = co_await steward.delegate(side, *there);
+      context_.vault.put_delegated(account_, side, credential);
+    }
+  }
+  auto credential = context_.vault.find(account_, side);
+  context_.vault.note(account_, fmt::format("{}: {}", accounts::to_string(decision.method), decision.why));
+  co_return credential;
 }
 
 std::string Session::vault_key(const std::string& user) const { return worker_.known_account(user, address_.host); }
@@ -390,19 +463,37 @@ void Session::begin_change_user(std::string request) {
     client_->set_sequence(1);
     // Some clients go on replying to the salt that they logged in with, whatever they are told: such a reply is no good to a server that has another.
     std::string ok;
+    bool is_refused = false;
     Credential own;
     if (!has_its_salt && plugin == kNative) own = co_await secret_behind(change->user, change->auth, salt);
     if (own.has_password || !own.stage1.is_empty()) {
       ok = co_await server_->prove(change->user, own, deadline);
+      is_refused = wire::read_error(ok).has_value();
+      if (is_refused) client_->send_packet(ok);
     } else {
-      ok = co_await relay_auth(plugin, salt, deadline);
+      try {
+        ok = co_await relay_auth(plugin, salt, deadline);
+      } catch (const Refused&) {
+        is_refused = true;
+      }
+    }
+    forget_state();
+    if (is_refused) {  // MySQL closes the connection; with MariaDB it goes on as the account that it was, and nothing else of before
+      is_status_known_ = false;
+      co_await server_->set_trackers(deadline);
+      hand_back();
+      co_return;
     }
     login_.user = change->user;
     login_.schema = change->schema;
     if (change->charset) login_.charset = static_cast<std::uint8_t>(*change->charset);
-    forget_state();
     co_await server_->set_trackers(deadline);
     co_await harvest(deadline);
+    if (!own.stage1.is_empty() && !context_.vault.find(account_, server_->side())) {
+      auto credential = std::make_shared<Credential>();
+      credential->stage1 = std::move(own.stage1);
+      context_.vault.put(account_, Origin::native_hash, credential);
+    }
     const bool has_track = (server_->capabilities() & wire::cap::session_track) != 0;
     const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
     const auto read = wire::read_ok(ok, has_track);

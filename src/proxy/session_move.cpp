@@ -102,7 +102,7 @@ void Session::forget_state() {
   text_statements_.clear();
   user_locks_.clear();
   wire_ = {};
-  has_savepoint_ = false;
+  has_savepoint_ = has_prepared_xa_ = false;
   is_context_known_ = is_one_shot_unknown_ = false;
   has_changed_variables_ = true;
   state_.reset();
@@ -120,13 +120,25 @@ void Session::begin_reset() {
 
 // --- the gate ------------------------------------------------------------------------------------------------------
 
+// After an error nobody has said whether a transaction is still open, nor what it has used up: a deadlock ends one without a word.
+asio::awaitable<void> Session::ask_status() {
+  if (is_status_known_) co_return;
+  see_status(co_await server_->ping(soon()));
+  auto& text = wire_.transaction_characteristics;
+  if ((status_ & wire::status::in_transaction) != 0 || text.empty() || text.starts_with("XA ")) co_return;
+  if (text.find("START TRANSACTION") != std::string::npos) {
+    text.clear();
+  } else {
+    is_one_shot_unknown_ = true;
+  }
+}
+
 void Session::hold() {
   if (hold_ == Hold::held || hold_ == Hold::settling || !is_at_safe_point()) return;
+  if (hold_ == Hold::refused && !was_changed_) return;  // asked again, it would say the same
   hold_ = Hold::settling;
   in_own_hands([this]() -> asio::awaitable<void> {
-    // After an error nobody has said whether a transaction is open.
-    if (!is_status_known_) status_ = co_await server_->ping(soon());
-    is_status_known_ = true;
+    co_await ask_status();
     if (!context_.gate.is_closed() || must_go_on()) {
       hold_ = Hold::none;
       hand_back();
@@ -172,9 +184,10 @@ void Session::let_go_on() {
 // --- what it is made of --------------------------------------------------------------------------------------------
 
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
+  is_refused_there_ = false;
   const auto& facts = server_->facts();
   if (state_ && !was_changed_) {  // what a MOVE met with on the other side may be mended by now
-    refusals_ = routing::refusals(facts, *state_);
+    refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);
     add_refusals(census);
     co_return;
   }
@@ -188,18 +201,23 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   const auto statements = routing::pull_statements(facts, options);
   const auto results = co_await server_->run(statements, deadline);
   auto state = routing::read_state(facts, options, wire_, results);
+  if (options.is_light) state = routing::merge(facts, *state_, std::move(state));
   const auto more = routing::follow_up_statements(facts, state);
   if (!more.empty()) {
     const auto followed = co_await server_->run(more, deadline);
     routing::read_follow_up(facts, followed, state);
   }
-  state_ = options.is_light ? routing::merge(*state_, std::move(state)) : std::move(state);
+  state_ = std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
   state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
-  refusals_ = routing::refusals(facts, *state_);
+  refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);  // as it is now: a routine may be newer than the session
   add_refusals(census);
+}
+
+bool Session::may_own_locks(const Census& census) const {
+  return wire_.may_hold_user_lock || !wire_.user_lock_names.empty() || wire_.holds_global_read_lock || census.locks.contains(server_->id());
 }
 
 // What only the wire, or an admin's view of the server, shows.
@@ -209,6 +227,8 @@ void Session::add_refusals(const Census& census) {
   if (statements_.has_long_data()) add("long_data", "", "a parameter was sent in parts, and its statement not executed yet");
   if (statements_.is_too_large()) add("prepared_statements_too_large", "", fmt::format("one of over 1 MiB, or {} MiB in all", Statements::kTextBytesMax >> 20));
   if (is_one_shot_unknown_) add("one_shot_transaction", "SET TRANSACTION", "whether the next transaction is still to be so is not known: begin and end one");
+  // MySQL lets the session go when it has prepared one, and any session of that server may end it: but not one of another server.
+  if (has_prepared_xa_ && census.prepared_xa > 0) add("xa", "", "a distributed transaction was prepared, and ends where it began");
   const auto id = server_->id();
   if (const auto found = census.locks.find(id); found != census.locks.end()) {
     for (const auto& lock : found->second) add(lock.reason, lock.object, "");
@@ -217,8 +237,7 @@ void Session::add_refusals(const Census& census) {
     add("temporary_table", "", fmt::format("{} of them", found->second));
   }
   if (const auto found = census.named_statements.find(id); found != census.named_statements.end()) text_statements_.complete(found->second);
-  if (!credential_) credential_ = context_.vault.find(account_);
-  if (!credential_) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
+  if (!context_.vault.find(account_, other(server_->side()))) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
 }
 
 // --- the other side ------------------------------------------------------------------------------------------------
@@ -234,15 +253,17 @@ wire::Login Session::login_for(db::Side side) const {
 }
 
 asio::awaitable<std::shared_ptr<Backend>> Session::open_standby(db::Side side, Deadline deadline) {
-  if (!credential_) credential_ = context_.vault.find(account_);
-  if (!credential_) {
+  auto credential = context_.vault.find(account_, side);
+  if (!credential) credential = co_await credential_on(side);
+  if (!credential) {
     throw Error(Code::login_unprovable, {.object = account_, .cause = "no secret of the account is known", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
   }
   auto backend = co_await Backend::connect(client_->executor(), context_.upstream(side), address_, deadline);
   try {
-    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential_, deadline);
+    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential, deadline);
   } catch (const Error& error) {
     if (error.code() == Code::access_denied) context_.vault.note(account_, error.cause());
+    backend->channel().close();
     throw;
   }
   context_.vault.note_proof(account_, side);
@@ -399,6 +420,7 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
 
 asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
   const auto self = shared_from_this();
+  if (std::exchange(is_refused_there_, false)) refusals_.clear();
   if (!refusals_.empty()) throw immovable(account_, refusals_.front());
   if (!state_) throw Error(Code::gate_refused, {.object = account_, .cause = "its state was not read", .remedy = "PAUSE, then MOVE"});
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -410,6 +432,7 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
       backend->quit();
       continue;
     } catch (const std::exception&) {
+      is_refused_there_ = true;
       backend->quit();
       throw;
     }
@@ -419,6 +442,20 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
     }
     adopt(std::move(backend));
     co_return;
+  }
+}
+
+// A login that was begun before the gate was closed ends after it: nobody has counted it, and the side it has logged in to may serve no more. From here to
+// serve() nothing is waited for.
+asio::awaitable<void> Session::follow_gate() {
+  while (true) {
+    co_await worker_.until_open(*this);
+    const auto serving = context_.gate.serving();
+    if (has_ended_ || server_->side() == serving) co_return;
+    const auto census = co_await worker_.steward().census(server_->side());
+    co_await pull(*census, soon());
+    co_await move(serving, soon());
+    if (previous_) settle_move();
   }
 }
 
@@ -449,6 +486,7 @@ void Session::move_back() {
 void Session::attach() {
   responses_.reset();
   responses_.set_capabilities(server_->capabilities());
+  tells_of_transactions_ = server_->tells_of_transactions();
   adds_metadata_flag_ = (client_capabilities_ & wire::cap::cache_metadata) != 0 && (server_->capabilities() & wire::cap::cache_metadata) == 0;
   Channel& channel = server_->channel();
   channel.on_input = [this] { attempt(&Session::on_server_input); };
@@ -462,8 +500,7 @@ void Session::attach() {
 void Session::begin_shuttle() {
   in_own_hands([this]() -> asio::awaitable<void> {
     try {
-      if (!is_status_known_) status_ = co_await server_->ping(soon());
-      is_status_known_ = true;
+      co_await ask_status();
       if (!must_go_on()) {
         const auto census = co_await worker_.steward().census(server_->side());
         co_await pull(*census, soon());

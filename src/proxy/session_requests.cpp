@@ -7,6 +7,7 @@
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
+#include "godwit/util/text.h"
 #include "godwit/util/log.h"
 #include "godwit/wire/bytes.h"
 #include "session.h"
@@ -126,7 +127,8 @@ void Session::relay_requests() {
 void Session::expect(wire::Command command, std::uint32_t statement) {
   ++requests_seen_;
   was_changed_ = true;
-  diagnostics_.reset();
+  // A prepare that succeeds leaves MariaDB's diagnostics alone.
+  if (command != wire::Command::stmt_close && !(command == wire::Command::stmt_prepare && server_->facts().is_mariadb())) diagnostics_.reset();
   const auto reply = wire::reply_of(static_cast<std::uint8_t>(command));
   if (reply != wire::Reply::none) responses_.expect({.reply = reply, .command = command, .statement = statement});
 }
@@ -237,11 +239,24 @@ void Session::note_hints(const routing::Hints& hints, std::string_view sql) {
   }
   if (hints.has(routing::Hint::flushes_with_read_lock)) wire_.holds_global_read_lock = true;
   if (hints.has(routing::Hint::unlocks_tables)) wire_.holds_global_read_lock = false;
+  if (!tells_of_transactions_) {
+    if (hints.has(routing::Hint::locks_tables)) wire_.has_table_locks = true;
+    if (hints.has(routing::Hint::unlocks_tables)) wire_.has_table_locks = false;
+    if (hints.has(routing::Hint::sets_transaction)) is_one_shot_unknown_ = true;
+  }
   if (hints.has(routing::Hint::flushes_status)) wire_.has_flushed_status = true;
+  if (hints.has(routing::Hint::xa)) note_xa(sql);
   // Such a transaction has begun, and no flag says so.
   constexpr std::uint16_t kSeen = wire::status::autocommit | wire::status::in_transaction;
   if (hints.has(routing::Hint::savepoint) && (status_ & kSeen) == 0) has_savepoint_ = true;
   if (hints.has(routing::Hint::ends_transaction)) has_savepoint_ = false;
+}
+
+void Session::note_xa(std::string_view sql) {
+  const auto words = split(trim(sql.substr(0, kSniffBytes)), ' ');
+  if (words.size() < 2) return;
+  if (equals_ignoring_case(words[1], "PREPARE")) has_prepared_xa_ = true;
+  if (equals_ignoring_case(words[1], "COMMIT") || equals_ignoring_case(words[1], "ROLLBACK")) has_prepared_xa_ = false;
 }
 
 // Once it is there, with its schema: the session may be in another one later. One that nobody has seen by name is counted by the server alone.

@@ -95,6 +95,8 @@ void Session::replace_packet(const Response& step, std::string_view payload) {
 }
 
 void Session::see_status(std::uint16_t status) {
+  const bool has_ended = (status_ & wire::status::in_transaction) != 0 && (status & wire::status::in_transaction) == 0;
+  if (has_ended && !tells_of_transactions_) is_one_shot_unknown_ = false;  // what was set for one transaction is over with it
   status_ = status;
   is_status_known_ = true;
   if ((status & wire::status::in_transaction) != 0) has_savepoint_ = false;  // from here on the flag tells

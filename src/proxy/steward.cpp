@@ -92,6 +92,8 @@ asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
       if (result.is_error()) throw Error(Code::privilege_missing, {.object = db::describe(connection.endpoint()), .cause = result.error, .remedy = "GRANT SELECT ON performance_schema.* to the proxy's account"});
       into(result);
     };
+    const auto prepared = asked(connection, "XA RECOVER");  // who may not see them cannot be told that there are none
+    census->prepared_xa = prepared.is_error() ? 1 : prepared.rows.size();
     read(routing::locks_statement(*facts), [&](const routing::Result& result) { census->locks = routing::read_locks(*facts, result); });
     read(routing::user_variables_statement(*facts), [&](const routing::Result& result) { census->user_variables = routing::read_user_variables(result); });
     read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });
@@ -101,19 +103,27 @@ asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
   co_return co_await ask(side, take);
 }
 
-asio::awaitable<std::optional<std::string>> Steward::native_stage2(db::Side side, std::string account) {
+asio::awaitable<std::optional<accounts::AccountFacts>> Steward::account(db::Side side, std::string current_user, bool is_anew) {
   Desk& it = desk(side);
-  const auto find = [&it, &account](db::Connection& connection) -> std::optional<std::string> {
-    const auto known = it.stage2.find(account);
-    if (known != it.stage2.end()) return known->second;
-    const auto rows = connection.query("SELECT CONCAT(user, '@', host), authentication_string FROM mysql.user");
-    for (const auto& row : rows.rows) {
-      if (const auto stage2 = auth::stage2_of(row[1].value_or(""))) it.stage2[row[0].value_or("")] = *stage2;
+  const auto find = [&it, &current_user, is_anew](db::Connection& connection) -> std::optional<accounts::AccountFacts> {
+    const auto* found = is_anew ? nullptr : accounts::find(it.accounts, current_user);
+    if (found == nullptr) {
+      it.accounts = accounts::read_accounts(connection);
+      found = accounts::find(it.accounts, current_user);
     }
-    const auto found = it.stage2.find(account);
-    return found == it.stage2.end() ? std::nullopt : std::optional(found->second);
+    return found == nullptr ? std::nullopt : std::optional(*found);
   };
   co_return co_await ask(side, find);
+}
+
+asio::awaitable<std::shared_ptr<const Credential>> Steward::delegate(db::Side side, accounts::AccountFacts account) {
+  const auto give = [this, &account](db::Connection& connection) -> std::shared_ptr<const Credential> {
+    auto credential = std::make_shared<Credential>();
+    credential->password = accounts::Delegation(connection).give(account, key_);
+    credential->has_password = true;
+    return credential;
+  };
+  co_return co_await ask(side, give);
 }
 
 asio::awaitable<std::vector<std::string>> Steward::native_stage2s(db::Side side, std::string user) {

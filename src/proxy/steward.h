@@ -12,7 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "godwit/accounts/delegation.h"
+#include "godwit/accounts/facts.h"
 #include "godwit/db/connection.h"
+#include "backend.h"
 #include "godwit/routing/census.h"
 
 namespace godwit::proxy {
@@ -20,6 +23,7 @@ namespace godwit::proxy {
 struct Context;
 
 struct Census {
+  std::size_t prepared_xa = 0;
   std::map<std::uint64_t, std::vector<routing::HeldLock>> locks;
   std::map<std::uint64_t, std::vector<std::string>> user_variables;
   std::map<std::uint64_t, std::uint64_t> temporary_tables;
@@ -35,8 +39,10 @@ class Steward {
   void read_facts(db::Side side);
   asio::awaitable<void> renew_facts(db::Side side);
   asio::awaitable<std::shared_ptr<const Census>> census(db::Side side);
-  // SHA1(SHA1(password)) as the server stores it of an account, where it does.
-  asio::awaitable<std::optional<std::string>> native_stage2(db::Side side, std::string account);
+  // Of an account that CURRENT_USER() names; read again where it is not known, or with `is_anew`.
+  asio::awaitable<std::optional<accounts::AccountFacts>> account(db::Side side, std::string current_user, bool is_anew = false);
+  // A second credential of the account on that side, which the proxy alone knows.
+  asio::awaitable<std::shared_ptr<const Credential>> delegate(db::Side side, accounts::AccountFacts account);
   // The same of all accounts of that name, whatever their host.
   asio::awaitable<std::vector<std::string>> native_stage2s(db::Side side, std::string user);
   // Ends the statement that a session has under way.
@@ -46,7 +52,7 @@ class Steward {
   struct Desk {
     std::mutex mutex;
     std::optional<db::Connection> connection;
-    std::map<std::string, std::string> stage2;
+    std::vector<accounts::AccountFacts> accounts;
   };
   Desk& desk(db::Side side) { return desks_[side == db::Side::source ? 0 : 1]; }
   template <typename Deed>
@@ -56,6 +62,7 @@ class Steward {
 
   Context& context_;
   std::array<Desk, 2> desks_;
+  const accounts::DelegationKey key_ = accounts::DelegationKey::random();
   asio::thread_pool threads_{2};
 };
 

@@ -18,10 +18,31 @@ std::string_view to_string(Origin origin) {
   return "";
 }
 
-std::shared_ptr<const Credential> Vault::find(const std::string& account) const {
+namespace {
+std::size_t index_of(db::Side side) { return side == db::Side::source ? 0 : 1; }
+}  // namespace
+
+std::shared_ptr<const Credential> Vault::find(const std::string& account, db::Side side) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(account);
-  return found == entries_.end() ? nullptr : found->second.credential;
+  if (found == entries_.end()) return nullptr;
+  const auto& delegated = found->second.delegated[index_of(side)];
+  return delegated ? delegated : found->second.credential;
+}
+
+std::shared_ptr<const Credential> Vault::find_delegated(const std::string& account, db::Side side) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(account);
+  return found == entries_.end() ? nullptr : found->second.delegated[index_of(side)];
+}
+
+void Vault::put_delegated(const std::string& account, db::Side side, std::shared_ptr<const Credential> credential) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[account];
+  entry.delegated[index_of(side)] = std::move(credential);
+  entry.row.account = account;
+  entry.row.origin = Origin::delegated;
+  entry.row.note.clear();
 }
 
 void Vault::put(const std::string& account, Origin origin, std::shared_ptr<const Credential> credential) {
@@ -31,15 +52,6 @@ void Vault::put(const std::string& account, Origin origin, std::shared_ptr<const
   entry.row.account = account;
   entry.row.origin = origin;
   entry.row.note.clear();
-}
-
-void Vault::forget(const std::string& account, const std::shared_ptr<const Credential>& credential) {
-  const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(account);
-  if (found == entries_.end() || found->second.credential != credential) return;
-  found->second.credential = nullptr;
-  found->second.row.origin = Origin::none;
-  found->second.row.proved_on.clear();
 }
 
 void Vault::note_login(const std::string& account) {
@@ -61,6 +73,12 @@ void Vault::note(const std::string& account, std::string why) {
   Entry& entry = entries_[account];
   entry.row.account = account;
   entry.row.note = std::move(why);
+}
+
+bool Vault::is_decided(const std::string& account) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(account);
+  return found != entries_.end() && !found->second.row.note.empty();
 }
 
 std::vector<AccountRow> Vault::rows() const {

@@ -1,6 +1,7 @@
 // The secrets by which accounts are logged in on the other side, and why an account has none. In locked memory, never written anywhere. Any thread.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,8 +18,6 @@ std::string_view to_string(Origin origin);
 
 struct AccountRow {  // for SHOW ACCOUNTS
   std::string account;
-  std::string source_plugin;
-  std::string target_plugin;
   Origin origin = Origin::none;
   std::string proved_on;  // sides on which a login with the secret has succeeded
   std::string note;
@@ -27,13 +26,16 @@ struct AccountRow {  // for SHOW ACCOUNTS
 
 class Vault {
  public:
-  std::shared_ptr<const Credential> find(const std::string& account) const;
+  // By which the account is logged in on that side.
+  std::shared_ptr<const Credential> find(const std::string& account, db::Side side) const;
+  // What both sides take; a delegated one is of one side alone, where it goes before the other.
   void put(const std::string& account, Origin origin, std::shared_ptr<const Credential> credential);
-  // A login by it has failed: it is not to be tried again.
-  void forget(const std::string& account, const std::shared_ptr<const Credential>& credential);
+  std::shared_ptr<const Credential> find_delegated(const std::string& account, db::Side side) const;
+  void put_delegated(const std::string& account, db::Side side, std::shared_ptr<const Credential> credential);
   void note_login(const std::string& account);
   void note_proof(const std::string& account, db::Side side);
   void note(const std::string& account, std::string why);
+  bool is_decided(const std::string& account) const;
   std::vector<AccountRow> rows() const;
   std::uint64_t sessions_of(const std::string& user) const;
   bool enter(const std::string& user, std::uint64_t limit);  // false: there are as many already
@@ -42,6 +44,7 @@ class Vault {
  private:
   struct Entry {
     std::shared_ptr<const Credential> credential;
+    std::array<std::shared_ptr<const Credential>, 2> delegated;  // source, target
     AccountRow row;
   };
   mutable std::mutex mutex_;

@@ -168,10 +168,16 @@ asio::awaitable<Worker::Moved> Worker::for_each_held(Deadline deadline, const st
   co_return moved;
 }
 
-asio::awaitable<void> Worker::pull_all(std::shared_ptr<const Census> census, Deadline deadline) {
-  const std::function<asio::awaitable<void>(Session&)> deed = [&census, deadline](Session& session) -> asio::awaitable<void> {
+asio::awaitable<void> Worker::pull_held(std::shared_ptr<const Census> census, Pull which, Deadline deadline) {
+  const std::function<asio::awaitable<void>(Session&)> deed = [&census, which, deadline](Session& session) -> asio::awaitable<void> {
     if (session.hold_state() != Hold::held) co_return;
-    co_await session.pull(*census, deadline);
+    if (which == Pull::lock_owners && !session.may_own_locks(*census)) co_return;
+    try {
+      co_await session.pull(*census, deadline);
+    } catch (const std::exception& error) {  // what its server has still to say is not for its client
+      if (!session.has_ended()) session.end(error.what());
+      co_return;
+    }
     if (!session.is_movable()) session.let_go_on();
   };
   co_await for_each_held(deadline, deed);

@@ -49,7 +49,9 @@ class Worker {
     auto operator<=>(const Standing&) const = default;
   };
   Standing standing() const;
-  asio::awaitable<void> pull_all(std::shared_ptr<const Census> census, Deadline deadline);
+  // Some: only those that may own locks.
+  enum class Pull { all, lock_owners };
+  asio::awaitable<void> pull_held(std::shared_ptr<const Census> census, Pull which, Deadline deadline);
   struct Moved {
     std::size_t sessions = 0;
     std::string first_failure;

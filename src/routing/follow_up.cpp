@@ -51,7 +51,7 @@ bool are_names_known(const SessionState& state) {
 std::vector<std::string> temporary_table_statements(const ServerFacts& facts, const SessionState& state) {
   if (!facts.is_mariadb() || !may_have_temporary_tables(state)) return {};
   if (facts.lists_temporary_tables()) {
-    return {fmt::format("SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE = 'TEMPORARY'{}", kNoLimit)};
+    return {fmt::format("{} HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE = 'TEMPORARY'{}", untimed_select(facts), kNoLimit)};
   }
   if (!are_names_known(state)) return {};
   std::vector<std::string> statements;

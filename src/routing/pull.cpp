@@ -15,23 +15,23 @@
 namespace godwit::routing {
 namespace {
 
-// Two statements read the same @@timestamp only when it is fixed: it has microseconds, and is the start of the statement otherwise.
-constexpr std::string_view kTimestamp = "SELECT @@SESSION.timestamp";
-
-// What the statement that lists variables sets for itself: its list does not have the session's own value.
+// What the statements with untimed_select() set for themselves, so that they do not show the session's own value.
 std::string_view shadowed(const ServerFacts& facts) { return facts.is_mariadb() ? "max_statement_time" : "sql_big_selects"; }
 
 std::string scalars_sql(const ServerFacts& facts) {
-  const std::string own = facts.is_mariadb() ? "@@SESSION.max_statement_time" : "IF(@@SESSION.sql_big_selects, 'ON', 'OFF')";
-  return "SELECT FOUND_ROWS(), LAST_INSERT_ID(), @@SESSION.insert_id, @@SESSION.timestamp, @@SESSION.character_set_results IS NULL, "
-         "HEX(CONVERT(DATABASE() USING utf8mb4)), HEX(CONVERT(CURRENT_ROLE() USING utf8mb4)), @@SESSION.warning_count, @@SESSION.error_count, " + own;
+  return fmt::format(
+      "{} FOUND_ROWS(), LAST_INSERT_ID(), @@SESSION.insert_id, @@SESSION.timestamp, @@SESSION.character_set_results IS NULL, "
+      "HEX(CONVERT(DATABASE() USING utf8mb4)), HEX(CONVERT(CURRENT_ROLE() USING utf8mb4)), @@SESSION.warning_count, @@SESSION.error_count",
+      untimed_select(facts));
+}
+
+// Two statements read the same @@timestamp only when it is fixed: it has microseconds, and is the start of the statement otherwise.
+std::string second_look_sql(const ServerFacts& facts) {
+  if (facts.is_mariadb()) return "SELECT @@SESSION.timestamp, @@SESSION.max_statement_time";
+  return "SELECT /*+ MAX_EXECUTION_TIME(60000) */ @@SESSION.timestamp, IF(@@SESSION.sql_big_selects, 'ON', 'OFF')";
 }
 
 std::string_view schema_of_lists(const ServerFacts& facts) { return facts.is_mariadb() ? "information_schema" : "performance_schema"; }
-
-std::string select(const ServerFacts& facts) {
-  return facts.is_mariadb() ? "SET STATEMENT max_statement_time = 0 FOR SELECT" : "SELECT /*+ SET_VAR(sql_big_selects = ON) MAX_EXECUTION_TIME(0) */";
-}
 
 // MySQL keeps Com_… out of performance_schema; its SHOW may fail for a small max_join_size.
 std::string counters_sql(const ServerFacts& facts) {
@@ -39,15 +39,16 @@ std::string counters_sql(const ServerFacts& facts) {
   return fmt::format(
       "{} VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.session_status WHERE VARIABLE_NAME IN ('Com_create_temporary_table', 'Com_create_table', "
       "'Com_create_sequence', 'Com_alter_table', 'Com_rename_table', 'Com_ha_open', 'Com_ha_close', 'Com_prepare_sql', 'Com_dealloc_sql'){}",
-      select(facts), kNoLimit);
+      untimed_select(facts), kNoLimit);
 }
 
 std::string variables_sql(const ServerFacts& facts) {
-  return fmt::format("{} VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", select(facts), schema_of_lists(facts), kNoLimit);
+  return fmt::format("{} VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", untimed_select(facts), schema_of_lists(facts), kNoLimit);
 }
 
-std::string user_variable_names_sql() {
-  return fmt::format("SELECT HEX(VARIABLE_NAME), VARIABLE_TYPE, VARIABLE_VALUE IS NULL, HEX(VARIABLE_VALUE), CHARACTER_SET_NAME FROM information_schema.USER_VARIABLES{}", kNoLimit);
+std::string user_variable_names_sql(const ServerFacts& facts) {
+  return fmt::format("{} HEX(VARIABLE_NAME), VARIABLE_TYPE, VARIABLE_VALUE IS NULL, HEX(VARIABLE_VALUE), CHARACTER_SET_NAME FROM information_schema.USER_VARIABLES{}",
+                     untimed_select(facts), kNoLimit);
 }
 
 // Name, type as JSON has it, bytes, character set, collation: a row each. The path is $[0], which not every character_set_client can spell.
@@ -60,7 +61,7 @@ std::string typed_variable_sql(const std::string& name) {
 struct Slots {
   std::size_t warnings = 0;
   std::size_t scalars = 1;
-  std::size_t timestamp = 2;
+  std::size_t second_look = 2;
   std::optional<std::size_t> counters;
   std::optional<std::size_t> variables;
   std::size_t user_variables = 3;  // the rest
@@ -112,11 +113,11 @@ void count_warnings(const ServerFacts& facts, const Result& scalars, SessionStat
   diagnostics.error_count = static_cast<std::uint64_t>(errors);
 }
 
-void read_variables(const ServerFacts& facts, const Result& result, const Result& scalars, SessionState& state) {
+void read_variables(const ServerFacts& facts, const Result& result, const Result& second_look, SessionState& state) {
   for (std::size_t i = 0; i < result.rows.size(); ++i) {
     state.variables.insert_or_assign(lower(ascii_cell(result.rows, i, 0)), hex_cell(result.rows, i, 1).value_or(""));
   }
-  state.variables.insert_or_assign(std::string(shadowed(facts)), ascii_cell(scalars.rows, 0, 9));
+  state.variables.insert_or_assign(std::string(shadowed(facts)), ascii_cell(second_look.rows, 0, 1));
 }
 
 void read_counters(const Result& result, SessionState& state) {
@@ -173,11 +174,11 @@ void note_unnameable(SessionState& state) {
 
 std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOptions& options) {
   const Slots slots = slots_of(facts, options);
-  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), std::string(kTimestamp)};
+  std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), second_look_sql(facts)};
   if (slots.counters) statements.push_back(counters_sql(facts));
   if (slots.variables) statements.push_back(variables_sql(facts));
   if (facts.is_mariadb()) {
-    statements.push_back(user_variable_names_sql());
+    statements.push_back(user_variable_names_sql(facts));
   } else {
     for (auto& statement : in_unions(options.user_variables, typed_variable_sql)) statements.push_back(std::move(statement));
   }
@@ -195,10 +196,10 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   if (!state.unread.empty()) return state;
   const Result& scalars = results[slots.scalars];
   read_warnings(results[slots.warnings], state);
-  read_scalars(facts, scalars, results[slots.timestamp], state);
+  read_scalars(facts, scalars, results[slots.second_look], state);
   count_warnings(facts, scalars, state);
   if (slots.counters) read_counters(results[*slots.counters], state);
-  if (slots.variables) read_variables(facts, results[*slots.variables], scalars, state);
+  if (slots.variables) read_variables(facts, results[*slots.variables], results[slots.second_look], state);
   for (const Result& result : results.subspan(slots.user_variables)) {
     facts.is_mariadb() ? read_variable_names(result, state) : read_typed_variables(result, state);
   }
@@ -227,6 +228,11 @@ std::vector<std::string> in_unions(const std::vector<std::string>& names, MakeSe
     statements.push_back(join(selects, " UNION ALL ").append(kNoLimit));
   }
   return statements;
+}
+
+// MySQL takes a limit of 0 in a hint for none given, and uses the session's.
+std::string_view untimed_select(const ServerFacts& facts) {
+  return facts.is_mariadb() ? "SET STATEMENT max_statement_time = 0 FOR SELECT" : "SELECT /*+ SET_VAR(sql_big_selects = ON) MAX_EXECUTION_TIME(60000) */";
 }
 
 std::uint64_t counter(const SessionState& state, const std::string& name) {

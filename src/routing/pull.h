@@ -13,6 +13,9 @@ namespace godwit::routing {
 inline constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
 inline constexpr std::size_t kVariablesPerStatement = 200;
 
+// The SELECT of a list: neither the session's time limit nor, on MySQL, its max_join_size ends it.
+std::string_view untimed_select(const ServerFacts& facts);
+
 using MakeSelect = std::string (*)(const std::string& name);
 // One SELECT per name, several of them in a statement.
 std::vector<std::string> in_unions(const std::vector<std::string>& names, MakeSelect make);

@@ -37,7 +37,7 @@ void Responses::reset() {
   size_ = 0;
   phase_ = Phase::first;
   skip_ = 0;
-  continues_ = ends_after_ = false;
+  continues_ = ends_after_ = has_out_parameters_ = false;
 }
 
 void Responses::finish() {
@@ -45,7 +45,7 @@ void Responses::finish() {
   first_ = (first_ + 1) % ring_.size();
   --size_;
   phase_ = Phase::first;
-  ends_after_ = false;
+  ends_after_ = has_out_parameters_ = false;
 }
 
 // Whether a packet can pass unseen, or is needed whole.
@@ -263,13 +263,16 @@ Responses::Step Responses::take_end(Step step, std::string_view payload) {
     const auto eof = read_eof(payload);
     if (!eof) return broken;
     step.is_eof = true;
+    // OUT parameters are a result set that an OK follows always: its own end does not say so where EOFs are sent.
+    if (phase_ == Phase::definitions_end) has_out_parameters_ = (eof->status & status::out_parameters) != 0;
     // Behind the definitions it ends nothing, but where a cursor was opened: then rows come by fetching alone.
     if (phase_ == Phase::definitions_end && (eof->status & status::cursor_exists) == 0) {
       phase_ = Phase::rows;
       return step;
     }
     step.event = Event::ok;
-    end_result(step, eof->status);
+    end_result(step, has_out_parameters_ ? static_cast<std::uint16_t>(eof->status | status::more_results) : eof->status);
+    has_out_parameters_ = false;
     return step;
   }
   if (first != 0x00 && first != 0xFE) return broken;

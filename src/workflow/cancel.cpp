@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "accounts.h"
+#include "godwit/accounts/delegation.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
@@ -63,6 +64,13 @@ void drop_heartbeat(const Definition& definition, CancelReport& report) {
   }
 }
 
+// What `proxy --delegate-auth` gave accounts. It is another schema than the sidecar's, so that a cancel that is killed loses none of its records.
+void take_back_credentials(db::Connection& server, CancelReport& report) {
+  const std::string name = sql::quote_string(accounts::kDelegationSchema);
+  if (server.query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + name).empty()) return;
+  for (const auto& account : accounts::Delegation(server).take_back_all()) report.dropped.push_back("the proxy's credential of " + account);
+}
+
 }  // namespace
 
 CancelReport cancel(const Definition& definition, state::StateFile& state) {
@@ -91,6 +99,7 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
   } else {
     state::Sidecar(target).drop_begun();
   }
+  take_back_credentials(target, report);
   drop_heartbeat(definition, report);
   state.forget_workflow(definition.name);
   return report;

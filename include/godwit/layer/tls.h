@@ -57,12 +57,14 @@ class Tls {
 
   // Bytes that came. They are kept until the handshake or read() takes them: read until it gives nothing.
   void feed(std::string_view network);
-  // want_more: send what is pending, and feed what comes.
+  // want_more: send what is pending, and feed what comes. What was fed may hold plain bytes behind the handshake's end: read() once after it.
   Result handshake();
   bool is_established() const;
   bool is_resumed() const;
   // Whether the peer showed a certificate that was vouched for.
   bool has_peer_certificate() const;
+  // SHA-256 of the peer's certificate; empty: it showed none.
+  std::string peer_fingerprint() const;
 
   // Plain bytes; 0: more network bytes are needed, or the peer has closed.
   std::size_t read(std::span<char> into);

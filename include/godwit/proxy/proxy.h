@@ -39,9 +39,10 @@ struct ProxyOptions {
   std::string admin_user;
   std::string admin_password;
   std::size_t threads = 0;  // 0: one a core
-  std::string tls_cert;     // of the proxy, for clients; empty: no TLS is offered
+  std::string tls_cert;     // of the proxy, for clients; empty: one made for this run, where the serving side offers TLS
   std::string tls_key;
   std::string tls_ca;       // demands a client's certificate of this authority
+  bool offers_tls = true;
   std::string accounts_file;
   bool delegates_auth = false;
   std::vector<std::string> proxy_protocol_from;  // networks whose connections begin with a PROXY header

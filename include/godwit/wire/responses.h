@@ -89,6 +89,7 @@ class Responses {
   std::uint64_t definitions_left_ = 0;
   std::uint64_t skip_ = 0;     // bytes of the frame that are still to pass
   bool continues_ = false;     // the next frame belongs to the same packet
+  bool has_out_parameters_ = false;  // the result being read is that of a procedure's parameters
   bool ends_after_ = false;    // the response ends when these have passed
   std::uint64_t rows_ = 0;
   std::uint64_t definitions_ = 0;

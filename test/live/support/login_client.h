@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -28,13 +29,17 @@ class Wire {
   std::string read_packet();
   void write_packet(std::string_view payload);  // with the next number
   void begin_command();                          // numbers start anew
+  void send_raw(std::string_view bytes);         // past all layers
   std::uint8_t last_number() const { return last_number_; }  // of the packet that was read last
   bool is_tls() const { return tls_.has_value(); }
+  bool is_resumed() const { return tls_ && tls_->is_resumed(); }
+  std::string peer_fingerprint() const { return tls_ ? tls_->peer_fingerprint() : std::string(); }
 
  private:
   std::string read_bytes(std::size_t bytes);
   void fill();
-  void send_raw(std::string_view bytes);
+  std::size_t take_plain(layer::Tls& tls);
+  void unpack(std::string_view bytes);
   void send_through_tls(std::string_view bytes);
 
   int socket_;
@@ -65,24 +70,36 @@ class LoginClient {
   const std::vector<std::string>& plugins() const { return plugins_; }  // that the server asked for
   // A result of text, row by row, its cells joined by '|'.
   std::vector<std::string> query(const std::string& sql);
+  std::vector<std::string> next_result();  // of several statements
+  // The numbers of the packets that the last query was answered with.
+  const std::vector<int>& numbers() const { return numbers_; }
+  const std::string& salt() const { return salt_; }        // of the last challenge
+  const std::string& ok_message() const { return message_; }  // of the login
   std::string scalar(const std::string& sql) { return query(sql).at(0); }
   Wire& wire() { return *wire_; }
 
  private:
-  void log_in(const LoginForm& login);
+  void log_in(int port, const LoginForm& login);
   void authenticate(auth::Prover& prover, std::string packet);
+  std::string read_numbered();
 
   std::unique_ptr<Wire> wire_;
   std::string error_;
   std::vector<std::string> plugins_;
+  std::vector<int> numbers_;
+  std::string salt_;
+  std::string message_;
 };
 
-// Accepts one client on loopback, learns its password by auth::Sha2Terminator, and lets it in.
+// Accepts one client on loopback, learns its password by auth::Sha2Terminator (or verifies it, as mysql_native_password), lets it in, and says OK to
+// all it asks.
 class TerminatingServer {
  public:
   struct Options {
     bool has_tls = false;
     const auth::Secret* known = nullptr;
+    std::string native_stage2 = {};  // named: mysql_native_password, and a proof of the certificate
+    bool has_wrong_proof = false;
   };
   explicit TerminatingServer(Options options);
   ~TerminatingServer();
@@ -95,6 +112,8 @@ class TerminatingServer {
  private:
   void serve();
   void talk(Wire& wire);
+  void terminate(Wire& wire, std::string packet, const std::string& salt);
+  std::string verify(std::string_view reply, const std::string& salt) const;
 
   Options options_;
   int listener_ = -1;

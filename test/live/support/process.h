@@ -28,6 +28,9 @@ class Process {
   ~Process();  // kills what still runs
   void signal(int number) const;
   bool is_running();
+  pid_t pid() const { return pid_; }
+  long rss_kib() const;          // of it, now
+  std::size_t descriptors() const;  // that it has open
   // What it has logged so far.
   std::string log() const;
   // Kills it after the limit, and throws.

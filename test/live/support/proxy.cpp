@@ -62,7 +62,7 @@ Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(se
   ::unlink(state_.c_str());
   std::vector<std::string> arguments{binary(),   "proxy",    "test",
                                      "--state",  state_,     "--source",
-                                     source.dsn(setup.schema), "--target", target.dsn(setup.schema),
+                                     setup.source_dsn.empty() ? source.dsn(setup.schema) : setup.source_dsn, "--target", target.dsn(setup.schema),
                                      "--listen", "127.0.0.1:" + std::to_string(port_), "--admin-user",
                                      kAdmin};
   if (has_tls_) arguments.insert(arguments.end(), {"--tls-cert", tls_folder() + "/server-cert.pem", "--tls-key", tls_folder() + "/server-key.pem"});

@@ -19,6 +19,7 @@ class Proxy {
   struct Setup {
     std::vector<std::string> options{};
     std::string schema = "test";
+    std::string source_dsn{};  // another way to the source
     int port = 0;          // a free one
     bool has_tls = false;  // shows the test servers' certificate
   };

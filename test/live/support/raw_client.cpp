@@ -273,14 +273,16 @@ void RawClient::log_in(const Options& options) {
   if ((capabilities_ >> 32) != 0) capabilities_ &= ~raw::kLongPassword;
   if (!options.schema.empty()) capabilities_ |= raw::kConnectWithDb;
   std::string login = raw::number(capabilities_, 4) + raw::number(1 << 30, 4) + raw::number(options.charset, 1) + std::string(19, '\0') + raw::number(capabilities_ >> 32, 4);
+  if (!options.plugin.empty()) plugin = options.plugin;
   login += options.user + '\0' + raw::lenenc(reply_of(plugin, options.password, salt));
   if (!options.schema.empty()) login += options.schema + '\0';
   login += plugin + '\0';
   send(login, 1);
-  finish_login(plugin, salt, options.password);
+  finish_login(plugin, salt, options);
 }
 
-void RawClient::finish_login(std::string plugin, std::string salt, const std::string& password) {
+void RawClient::finish_login(std::string plugin, std::string salt, const Options& options) {
+  const std::string& password = options.password;
   while (true) {
     const std::string payload = read_packet();
     if (payload.empty()) fail("an empty packet at login");
@@ -294,6 +296,7 @@ void RawClient::finish_login(std::string plugin, std::string salt, const std::st
       Reader in(std::string_view(payload).substr(1));
       plugin = in.until_zero();
       salt = std::string(in.take(20));
+      if (options.before_proof) options.before_proof();
       send(reply_of(plugin, password, salt), static_cast<std::uint8_t>(sequence_ + 1));
     } else if (payload == "\x01\x04") {
       send("\x02", static_cast<std::uint8_t>(sequence_ + 1));

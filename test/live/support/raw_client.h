@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,6 +75,8 @@ class RawClient {
     std::uint64_t capabilities = raw::kUsual;
     std::uint8_t charset = 45;
     std::string before;  // sent before anything is read: a PROXY header
+    std::string plugin;  // claimed instead of the one that the server names: it then asks for another
+    std::function<void()> before_proof;  // called when it has asked, before the reply
   };
   explicit RawClient(Options options);
   ~RawClient();
@@ -109,7 +112,7 @@ class RawClient {
  private:
   void connect(int port);
   void log_in(const Options& options);
-  void finish_login(std::string plugin, std::string salt, const std::string& password);
+  void finish_login(std::string plugin, std::string salt, const Options& options);
   std::string read_bytes(std::size_t count, std::chrono::milliseconds limit);
   bool wait_readable(std::chrono::milliseconds limit) const;
   void read_result(std::string_view head, bool is_binary, RawAnswer& answer);
