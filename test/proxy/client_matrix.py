@@ -22,7 +22,7 @@ import support
 from client_programs import PROGRAMS, build
 
 HERE = pathlib.Path(__file__).parent
-RUN_S = 90
+RUN_S = 60
 AT_ONCE = 3
 
 
