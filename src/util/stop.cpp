@@ -49,7 +49,7 @@ StopGrace::~StopGrace() {
 }
 
 Stop& stop_on_signals() {
-  static Stop stop;
+  static Stop& stop = *new Stop;  // never destroyed: the thread below may still be on its way out of request() when main() returns
   static bool started = [] {
     sigset_t signals;
     sigemptyset(&signals);
