@@ -21,7 +21,7 @@ import time
 import support
 
 PROGRAM = "mariadb-client-test"
-TEST_S = 90  # the longest, test_change_user, waits out 23 refused logins of a second each
+TEST_S = 240  # test_change_user waits out 23 refused logins of a second each; test_nstmts moves at each of some 4,000 statements
 
 # Tests that go on with the tables of another one.
 NEEDS = {

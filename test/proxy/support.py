@@ -8,12 +8,17 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pymysql
 
 MODES = ("direct", "proxy", "moves")
 CLIENT_PLUGINS = "/usr/lib/x86_64-linux-gnu/libmariadb3/plugin"
+
+
+# Told to end, a run ends its proxies too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Failure(Exception):
@@ -48,7 +53,7 @@ class Proxy:
     """`godwit proxy` in front of one server, until the end of the `with`. With `moves`, each session changes sides at each safe point."""
 
     start_s = 20
-    stop_s = 20
+    stop_s = 40  # it lets sessions come to a safe point for 30 s
 
     def __init__(self, server, folder, moves, accounts=()):
         self.server = server
