@@ -1,5 +1,5 @@
 // One client and its connection to the serving side. Relaying is callbacks (session_requests.cpp, session_responses.cpp); what is a conversation is coroutines: the login
-// (session_login.cpp), and the move to the other side (session_move.cpp). All in the thread of its worker.
+// (session_login.cpp), and the move to the other side (session_move.cpp). Its end is session_end.cpp. All in the thread of its worker.
 //
 // A session is served, or in the proxy's own hands (`is_exclusive_`): then what the client sends stays in its buffer, and the server is asked by the proxy.
 #pragma once

@@ -22,7 +22,6 @@ namespace {
 
 constexpr std::size_t kLoginBytesMax = 65536;
 constexpr int kLoginPacketsMax = 32;  // of a server, until it says OK
-constexpr std::chrono::seconds kLeave{2};
 constexpr std::size_t kGreetingId = 1;  // shown by a proxy that has no server to ask for one
 constexpr std::string_view kUnknownPlugin = "godwit_asks_anew";  // no server has it: it answers with a switch to the account's own, and a salt of its own
 constexpr std::string_view kSha2 = "caching_sha2_password";
@@ -564,99 +563,6 @@ asio::awaitable<bool> Session::is_admin_password(const wire::Login& login, Deadl
   if (!auth::sha2_matches(reply, salt, password)) co_return false;
   client_->send_packet(std::string("\x01") + std::string(auth::kSha2FastOk));
   co_return true;
-}
-
-// --- its end -------------------------------------------------------------------------------------------------------
-
-void Session::refuse(std::uint16_t number, std::string_view state, std::string_view text) {
-  client_->set_sequence(1);
-  // In the middle of a packet it would be taken for a part of it.
-  if (responses_.is_between_packets()) client_->send_packet(error_packet(number, state, text));
-  end(text);
-}
-
-// A server counts a greeting that nobody answers against the host it was sent to, and shuts that out after so many (max_connect_errors): here it is the
-// proxy's, and all its clients'. So it is answered, by a login of nobody's; and a login that the client has left in the middle, by an empty packet.
-void Session::dismiss_server() {
-  if (!server_ || server_->channel().has_ended() || (has_begun_login_ && !owes_reply_)) return;
-  asio::co_spawn(
-      client_->executor(),
-      [backend = std::exchange(server_, nullptr), has_begun = has_begun_login_]() -> asio::awaitable<void> {
-        try {
-          co_await backend->take_leave(has_begun, std::chrono::steady_clock::now() + kLeave);
-        } catch (const std::exception&) {  // it is refused, or the server is gone
-        }
-        backend->channel().close();
-      },
-      asio::detached);
-}
-
-void Session::end(std::string_view reason) {
-  if (has_ended_) return;
-  const auto self = shared_from_this();
-  has_ended_ = true;
-  log::debug("session {} of {} has ended: {}", client_id_, address_.host, reason);
-  client_->close_when_sent();
-  if (!is_served_) dismiss_server();
-  for (const auto* backend : {&server_, &standby_, &previous_}) {
-    if (*backend) (*backend)->channel().close();
-  }
-  if (client_id_ != 0) context_.registry.remove(client_id_);
-  if (!user_.empty()) context_.vault.leave(user_);
-  context_.stats.statements += requests_seen_;
-  worker_.on_ended(*this);
-}
-
-// What it has begun does not go on, and nothing but its own bytes is missing.
-bool Session::is_client_at_fault() const {
-  if (!is_served_ || is_exclusive_ || client_->is_reading_paused() || server_->channel().unsent_bytes() > 0) return false;
-  return requests_.is_in_file() || requests_.is_inside_request() || reframing_ || (may_begin() && responses_.is_empty());
-}
-
-void Session::look_after(Deadline now) {
-  const auto& limits = context_.options.limits;
-  if (client_->unsent_bytes() > 0 && now - client_->unsent_since() > limits.stalled_client) {
-    ++context_.stats.stalled;
-    return end("the client does not read");
-  }
-  if (partial_since_ != Deadline{} && !is_client_at_fault()) partial_since_ = now;
-  if (partial_since_ != Deadline{} && now - partial_since_ > limits.stalled_client) {
-    ++context_.stats.stalled;
-    return end("the client does not finish its request");
-  }
-  if (!is_served_ || is_exclusive_) return;
-  client_->shrink();
-  server_->channel().shrink();
-}
-
-db::Side Session::side() const { return server_ ? server_->side() : context_.gate.serving(); }
-
-SessionRow Session::row() const {
-  SessionRow row;
-  row.id = client_id_;
-  row.server_id = server_ ? server_->id() : 0;
-  row.account = account_;
-  row.client = fmt::format("{}:{}", address_.host, address_.port);
-  row.side = db::to_string(side());
-  row.state = !is_served_ ? "login" : hold_ != Hold::none ? std::string(to_string(hold_)) : !responses_.is_empty() ? "statement" : must_go_on() ? "open" : "idle";
-  row.statements = requests_seen_;
-  row.moves = moves_;
-  row.prepared = statements_.size();
-  row.what_it_is_in = must_go_on() ? what_it_is_in() : "";
-  for (const auto& refusal : refusals_) {
-    if (!row.immovable.empty()) row.immovable += "; ";
-    row.immovable += fmt::format("{}{}{}{}{}", refusal.reason, refusal.object.empty() ? "" : " ", refusal.object, refusal.detail.empty() ? "" : ": ", refusal.detail);
-  }
-  return row;
-}
-
-// Why it is at no safe point.
-std::string Session::what_it_is_in() const {
-  if ((status_ & wire::status::in_transaction) != 0 || has_savepoint_) return wire_.transaction_characteristics.rfind("XA", 0) == 0 ? "xa" : "transaction";
-  if (wire_.has_table_locks) return "table_lock";
-  if (statements_.has_open_cursor()) return "open_cursor";
-  if (statements_.has_long_data()) return "long_data";
-  return "";
 }
 
 }  // namespace godwit::proxy
