@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy.
+// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy, 11 the switch.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -104,7 +104,16 @@
   X(1020, tls_files_unusable, usage, "a certificate, key or authority cannot be used")             \
   X(1021, frame_malformed, corrupt, "a compressed packet is not what it says it is")       \
   X(1022, accounts_file_unusable, usage, "the file of passwords cannot be used")                   \
-  X(1023, delegation_refused, precondition, "the account cannot be given a second credential")
+  X(1023, delegation_refused, precondition, "the account cannot be given a second credential")    \
+  X(1101, switch_fenced, precondition, "this switch has been ended by another, or by a proxy whose lease was over") \
+  X(1102, switch_refused, precondition, "something stands in the way of a switch; nothing was changed") \
+  X(1103, switch_undone, retryable, "the switch was undone; everything is as it was before")       \
+  X(1104, authority_lost, retryable, "the authority cannot be read or written")                    \
+  X(1105, proxy_unreachable, precondition, "a proxy does not answer as it must")                   \
+  X(1106, hook_failed, precondition, "a hook did not end with status 0")                           \
+  X(1107, not_switched, precondition, "the side that serves is not the one the command needs")     \
+  X(1108, complete_refused, precondition, "the migration cannot be completed in its present state") \
+  X(1109, fence_failed, precondition, "a side could not be fenced")
 
 namespace godwit {
 

@@ -1,0 +1,58 @@
+// The fence: what keeps every writer but godwit off one side. Set and lifted only in a session that holds the server's named lock, and that reads
+// the authority while it holds it (R1): two who disagree about who serves cannot undo each other. Why each order is safe: docs/model/.
+// One thread per connection.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "godwit/db/connection.h"
+#include "godwit/state/authority.h"
+
+namespace godwit::fence {
+
+enum class Kind {
+  read_only,  // of the whole server: accounts that may write in spite of it are named by `check`
+  triggers,   // of the migrated tables alone: guards BEFORE INSERT, UPDATE and DELETE that let godwit's own sessions pass
+  none,       // nothing: the operator says that nobody writes there
+};
+
+struct Table {
+  std::string schema;
+  std::string name;
+};
+
+// What is fenced of one server, and how.
+struct Plan {
+  std::string workflow;
+  db::Side side = db::Side::source;
+  Kind kind = Kind::read_only;
+  std::vector<Table> tables;  // on that side; for triggers
+};
+
+// What makes a session godwit's own for guard triggers: once in each session that writes to a side that may be fenced.
+std::string pass_statement();
+
+struct Seen {
+  state::Route route;      // as it was inside the lock
+  bool is_fenced = false;  // when the lock was given back
+  bool was_changed = false;
+};
+
+// Makes the fence follow the authority (R5), inside the lock: fenced where the side does not serve, lifted where it serves and no switch is under
+// way, left alone where it serves and one is. `server` and `authority` may be sessions to the same server, not the same session.
+// Throws Error(lock_contention) when the lock, or the server, is not had within `patience`.
+Seen follow(db::Connection& server, state::Authority& authority, const Plan& plan, std::chrono::milliseconds patience);
+
+// The step of a switch: fences the serving side, only while the authority is switching in the epoch `hold`. On return no transaction of anybody but
+// privileged accounts can commit there any more, so that the position read next is final. Throws Error(switch_fenced) where the hold is over.
+void close(db::Connection& server, state::Authority& authority, const Plan& plan, std::uint64_t hold, std::chrono::milliseconds patience);
+
+bool is_fenced(db::Connection& server, const Plan& plan);
+// Takes away all that was set, whoever serves: for `complete`, `cancel`. What read_only was before godwit came is restored.
+void remove(db::Connection& server, const Plan& plan);
+
+}  // namespace godwit::fence
