@@ -356,6 +356,13 @@ Connection Connection::open(const Endpoint& endpoint, Encoding encoding) {
   return connection;
 }
 
+Connection Connection::open_bare(const Endpoint& endpoint) {
+  auto impl = std::make_unique<Impl>();
+  impl->endpoint = endpoint;
+  impl->handle = connect(endpoint);
+  return Connection(std::move(impl));
+}
+
 const Server& Connection::server() const { return impl_->server; }
 const Endpoint& Connection::endpoint() const { return impl_->endpoint; }
 std::uint64_t Connection::id() const { return mysql_thread_id(impl_->handle.get()); }

@@ -112,6 +112,8 @@ using InfileReader = std::function<std::size_t(char* buffer, std::size_t size)>;
 class Connection {
  public:
   static Connection open(const Endpoint& endpoint, Encoding encoding = Encoding::text);
+  // Says nothing to it but what logs in, and knows nothing of it: for what speaks the protocol, and is no database.
+  static Connection open_bare(const Endpoint& endpoint);
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
