@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/log.h"
@@ -18,14 +19,8 @@ namespace {
 constexpr std::chrono::seconds kAnswerTimeout{20};  // of a server, in a step
 constexpr std::chrono::milliseconds kHookMax{60'000};
 constexpr std::chrono::milliseconds kUndoPatience{5'000};
-constexpr std::chrono::milliseconds kUndoPause{200};
-constexpr int kUndoAttemptsMax = 50;
-
-std::string host_and_pid() {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  return fmt::format("{} {}", host, ::getpid());
-}
+constexpr std::chrono::milliseconds kRetryPause{200};
+constexpr int kAttemptsMax = 50;
 
 bool holds_clients(StepId id) { return id > StepId::gate && id <= StepId::release; }
 
@@ -38,7 +33,7 @@ SwitchRun::SwitchRun(const workflow::Definition& definition, const SwitchOptions
       stop_(stop),
       hooks_(options.hook_dir),
       to_(options.to),
-      from_(other(options.to)),
+      from_(workflow::other(options.to)),
       direction_(options.to == db::Side::target ? workflow::Direction::forward : workflow::Direction::reverse),
       command_(options.to == db::Side::target ? "switch" : "reverse"),
       proxies_(options.proxies) {}
@@ -49,11 +44,30 @@ db::Endpoint SwitchRun::endpoint(db::Side side) const {
   return endpoint;
 }
 
-fence::Plan SwitchRun::fence_plan(db::Side side) { return workflow::fence_plan(definition_, *target_, side, route_.fence); }
+fence::Plan SwitchRun::fence_plan(db::Side side) { return fence::read_plan(*target_, definition_.name, side, route_.fence); }
 
-void SwitchRun::connect() {
+std::string SwitchRun::coordinator_name() const {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return fmt::format("{} {}", host, ::getpid());
+}
+
+void SwitchRun::reconnect() {
   source_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::source)));
   target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
+}
+
+// For a step that is tried again: whichever session it was may be gone.
+void SwitchRun::reconnect_quietly() {
+  try {
+    reconnect();
+  } catch (const Error& error) {
+    log::debug("{}: {}", command_, error.what());  // the step says so, too
+  }
+}
+
+void SwitchRun::connect() {
+  reconnect();
   coordinator_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
   const std::string lock = sql::quote_string(("godwit_switch_" + definition_.name).substr(0, 64));
   if (coordinator_->scalar(fmt::format("SELECT GET_LOCK({}, 1)", lock)) == "1") return;
@@ -122,8 +136,9 @@ void SwitchRun::walk() {
         perform(step);
         break;
       } catch (const Error& error) {
-        if (error.code() == Code::switch_fenced || attempt == kUndoAttemptsMax || !stop_.sleep_for(kUndoPause)) throw;
+        if (error.code() == Code::switch_fenced || attempt == kAttemptsMax || !stop_.sleep_for(kRetryPause)) throw;
         log::warning("{}: {} failed, and is tried again: {}", command_, step.name, error.what());
+        reconnect_quietly();
       }
     }
   }
@@ -133,7 +148,7 @@ void SwitchRun::walk() {
 void SwitchRun::undo_step(StepId id) {
   switch (id) {
     case StepId::begin:
-      if (hold_ != 0) authority().abort(hold_);
+      if (hold_ != 0) authority().abort(hold_);  // false: somebody else did; what was committed never comes here
       break;
     case StepId::gate:
     case StepId::move:
@@ -168,17 +183,14 @@ void SwitchRun::undo(std::exception_ptr reason) {
   std::erase_if(order, [&](StepId id) { return !has_begun(id); });
   for (int attempt = 1; !order.empty(); ++attempt) {
     try {
-      if (attempt > 1) {
-        source_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::source)));
-        target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
-      }
+      if (attempt > 1) reconnect();
       while (!order.empty()) {
         undo_step(order.front());
         order.erase(order.begin());
       }
     } catch (const Error& error) {
       log::warning("{}: the undo failed, and is tried again: {}", command_, error.what());
-      if (attempt < kUndoAttemptsMax && stop_.sleep_for(kUndoPause)) continue;
+      if (attempt < kAttemptsMax && stop_.sleep_for(kRetryPause)) continue;
       state_.end_step(entry, "failed", error.what());
       throw Error(Code::authority_lost, {.object = "workflow " + definition_.name, .cause = fmt::format("the switch is to be undone ({}), and that does not succeed: {}", detail, error.cause()), .remedy = fmt::format("run godwit {} {} again when both servers can be reached; the proxies hold on, and come back by themselves as soon as they can read the authority", command_, definition_.name)});
     }
@@ -201,8 +213,7 @@ SwitchReport SwitchRun::run() {
   try {
     walk();
   } catch (const Error& error) {
-    const bool is_committed = report_.serving == to_ && report_.epoch != 0;
-    if (is_committed) {
+    if (is_committed_ || outcome_is_unknown_) {
       state_.add_event(definition_.name, "error", command_ + "_unfinished", error.what());
       throw;
     }

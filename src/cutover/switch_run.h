@@ -17,13 +17,14 @@
 #include "godwit/util/error.h"
 #include "godwit/workflow/direction.h"
 #include "hooks.h"
+#include "prove.h"
 #include "proxy_set.h"
 
 namespace godwit::cutover {
 
 using Clock = std::chrono::steady_clock;
 
-inline db::Side other(db::Side side) { return side == db::Side::source ? db::Side::target : db::Side::source; }
+
 
 class SwitchRun {
  public:
@@ -41,6 +42,9 @@ class SwitchRun {
   void require_time() const;
   std::chrono::milliseconds time_left() const;
   SwitchReport plan();
+  void reconnect();
+  void reconnect_quietly();
+  std::string coordinator_name() const;
   db::Connection& server(db::Side side) { return side == db::Side::source ? *source_ : *target_; }
   state::Authority authority() { return state::Authority(*target_, definition_.name); }
   fence::Plan fence_plan(db::Side side);
@@ -58,6 +62,7 @@ class SwitchRun {
   void check_proxies();
   void check_return_stream();
   void check_definers();
+  std::chrono::milliseconds expected_pause();
 
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);
@@ -72,6 +77,7 @@ class SwitchRun {
   std::string objects();
   std::string return_position();
   std::string commit();
+  bool learn_outcome();
   std::string unfence();
   std::string release();
   std::string settle_old_side();
@@ -93,6 +99,10 @@ class SwitchRun {
   state::Route route_;
   std::uint64_t hold_ = 0;
   gtid::Position final_;
+  std::string fence_wish_;  // what the migration is fenced by, once it is
+  std::unique_ptr<NewestRows> newest_rows_;
+  bool is_committed_ = false;
+  bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone
   std::optional<Clock::time_point> closed_at_;  // the gate
   std::vector<StepId> begun_;
   SwitchReport report_;

@@ -23,14 +23,12 @@ constexpr std::chrono::milliseconds kLeaseMore{2'000};     // beyond --pause-max
 constexpr std::chrono::milliseconds kCommitLook{100};
 constexpr std::chrono::milliseconds kCommitUnknownMax{60'000};
 
-std::string host_and_pid();
-
 }  // namespace
 
 std::string SwitchRun::prepare() {
   auto authority = this->authority();
   if (route_.fence.empty()) {
-    authority.set_fence(workflow::fence_kind(definition_, options_.fence, *source_, *target_));
+    authority.set_fence(fence_wish_);
     route_ = *authority.read();
   }
   workflow::prepare_sidecar(server(from_));
@@ -97,7 +95,7 @@ std::string SwitchRun::freeze() {
   return "";
 }
 
-std::string SwitchRun::prove() { return prove_newest_rows(definition_, direction_, *source_, *target_, time_left() / 2); }
+std::string SwitchRun::prove() { return newest_rows_->prove(time_left() / 2); }
 
 std::string SwitchRun::objects() {
   const auto raised = workflow::raise_counters(definition_, to_, server(from_), server(to_), 0);
@@ -122,6 +120,7 @@ std::string SwitchRun::commit() {
     is_committed = learn_outcome();
   }
   if (!is_committed) throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("the hold {} is over: another ended it, or a proxy whose lease was over", hold_), .remedy = "run it again"});
+  is_committed_ = true;
   report_.serving = to_;
   report_.epoch = hold_ + 1;
   return fmt::format("the {} serves, epoch {}", db::to_string(to_), report_.epoch);
@@ -148,7 +147,6 @@ bool SwitchRun::learn_outcome() {
 }
 
 std::string SwitchRun::unfence() {
-  if (!is_open(to_)) reconnect(to_);
   auto authority = this->authority();
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
   const bool is_ours = seen.route.epoch == hold_ + 1 && !seen.route.is_switching;
@@ -166,14 +164,13 @@ std::string SwitchRun::release() {
 std::string SwitchRun::settle_old_side() {
   auto authority = this->authority();
   fence::follow(server(from_), authority, fence_plan(from_), kFollowPatience);
-  const auto aside = workflow::set_aside(definition_, from_, server(from_));
-  report_.objects.insert(report_.objects.end(), aside.begin(), aside.end());
-  const auto back = direction_ == workflow::Direction::forward ? workflow::Direction::reverse : workflow::Direction::forward;
+  // `replicate` sets triggers and events aside there before it writes the first row.
+  const auto back = workflow::other(direction_);
   if (!workflow::await_running(definition_, back, server(from_), options_.return_wait)) {
     report_.warnings.push_back(fmt::format("the stream back does not run yet: godwit replicate {}", definition_.name));
     log::warning("{}: {}", command_, report_.warnings.back());
   }
-  return fmt::format("{} triggers and events set aside", aside.size());
+  return "";
 }
 
 }  // namespace godwit::cutover
