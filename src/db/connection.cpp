@@ -200,7 +200,8 @@ std::vector<std::string> wished_settings(const Endpoint& endpoint, const Server&
 std::string_view to_string(Side side) { return side == Side::source ? "source" : "target"; }
 
 std::string describe(const Endpoint& endpoint) {
-  return fmt::format("{} {}", to_string(endpoint.side), address(endpoint.dsn));
+  const Side other = endpoint.side == Side::source ? Side::target : Side::source;
+  return fmt::format("{} {}", to_string(endpoint.is_reversed ? other : endpoint.side), address(endpoint.dsn));
 }
 
 // --- Rows ---------------------------------------------------------------------------------------------------------

@@ -84,7 +84,8 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
       const auto row = sidecar.claim(found->key,
                                      found->position ? gtid::to_string(found->position->flavour) : "",
                                      found->source_identity,
-                                     found->source_version);
+                                     found->source_version,
+                                     true);
       const auto statements = sidecar.post_copy(row.id);
       drop_objects(target, statements, report);
       undo_tables(target, definition, sidecar.tables(row.id), report);
