@@ -167,7 +167,7 @@ void CopyRun::claim() {
   sidecar.create();
   failpoint(Fp::copy_sidecar_created);
   const db::Server& server = source_->server();
-  stream_ = sidecar.claim({.workflow = definition_.name},
+  stream_ = sidecar.claim(stream_key(definition_),
                           gtid::to_string(server.flavour),
                           server.identity,
                           server.version_text);
@@ -440,7 +440,7 @@ void CopyRun::report_tables() {
 // (post_copy) is tried again as long as no replicate is running.
 bool CopyRun::is_replicating() {
   if (!state::Sidecar::exists(*target_)) return false;
-  const auto row = state::Sidecar(*target_).find({.workflow = definition_.name});
+  const auto row = state::Sidecar(*target_).find(stream_key(definition_));
   if (!row || row->state != "running") return false;
   stream_ = *row;
   return open_statements().empty() || state::has_sessions(*target_, row->id);

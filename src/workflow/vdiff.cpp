@@ -103,7 +103,7 @@ class VdiffRun {
 
 void VdiffRun::find_stream() {
   while (true) {
-    const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find({.workflow = definition_.name}) : std::nullopt;
+    const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find(stream_key(definition_)) : std::nullopt;
     if (found && is_copied(*found)) {
       stream_ = *found;
       return;

@@ -41,7 +41,8 @@ struct Server {
 };
 
 struct Endpoint {
-  Side side = Side::source;
+  Side side = Side::source;  // its role: read from, or written to
+  bool is_reversed = false;  // that role is the other side's in the migration: messages name the migration's
   Dsn dsn;
   std::chrono::seconds connect_timeout{10};
   // Longest wait for an answer, or for room to send. None by default, since an ALTER may take hours: a peer that is gone without a word is
