@@ -173,7 +173,7 @@ Version parse_version(std::string_view text) {
 std::vector<std::string> session_settings(const Endpoint& endpoint, const Server& server, Encoding encoding) {
   std::vector<std::string> settings{
       encoding == Encoding::bytes ? "SET NAMES binary" : "SET NAMES utf8mb4",
-      "SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
+      "SET SESSION autocommit=1, time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
       "net_write_timeout=600, net_read_timeout=600, wait_timeout=28800, lock_wait_timeout=60, "
       "group_concat_max_len=1048576"};
   settings.emplace_back(server.is_mariadb() ? "SET SESSION max_statement_time=0"

@@ -19,8 +19,8 @@ constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb
 
 constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
 
-// Version 2 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 11> kTables{
+// Version 3 of the schema; a later version appends statements, none is edited.
+constexpr std::array<std::string_view, 14> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -70,9 +70,19 @@ constexpr std::array<std::string_view, 11> kTables{
     "UNIQUE KEY table_of_vdiff (vdiff, source_schema, source_table))",
     "vdiff_difference ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, table_id BIGINT UNSIGNED NOT NULL, state VARCHAR(16) NOT NULL, kind VARCHAR(16) NOT NULL, "
-    "row_key LONGTEXT NOT NULL, detail LONGTEXT NOT NULL, KEY difference_of_table (table_id, state))"};
+    "row_key LONGTEXT NOT NULL, detail LONGTEXT NOT NULL, KEY difference_of_table (table_id, state))",
+    // From here on version 3.
+    "route ("
+    "workflow VARCHAR(64) NOT NULL PRIMARY KEY, epoch BIGINT UNSIGNED NOT NULL, serving VARCHAR(16) NOT NULL, is_switching TINYINT NOT NULL, "
+    "coordinator VARCHAR(255) NOT NULL, fence VARCHAR(16) NOT NULL, changed DATETIME(3) NOT NULL)",
+    "fence ("
+    "workflow VARCHAR(64) NOT NULL, side VARCHAR(16) NOT NULL, kind VARCHAR(16) NOT NULL, is_set TINYINT NOT NULL, read_only_before VARCHAR(16) NULL, "
+    "persisted_before VARCHAR(16) NULL, events_before VARCHAR(16) NULL, changed DATETIME(3) NOT NULL, PRIMARY KEY (workflow, side))",
+    "proxy ("
+    "workflow VARCHAR(64) NOT NULL, instance VARCHAR(64) NOT NULL, endpoint VARCHAR(255) NOT NULL, serving VARCHAR(16) NOT NULL, seen DATETIME(3) NOT NULL, "
+    "PRIMARY KEY (workflow, instance))"};
 
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 3;
 
 std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
 
@@ -236,10 +246,11 @@ void Sidecar::create() {
 void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
 
 void Sidecar::drop_begun() {
-  const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN "
-                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy', 'prepared_xa', 'heartbeat', 'account', "
-                                                 "'stream_hold', 'vdiff', 'vdiff_table', 'vdiff_difference')",
-                                                 quote_string(kSidecarSchema)))
+  std::vector<std::string> ours;
+  for (const auto table : kTables) ours.push_back(quote_string(table.substr(0, table.find(' '))));
+  const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN ({})",
+                                                 quote_string(kSidecarSchema),
+                                                 join(ours, ", ")))
                                .empty();
   if (!is_foreign) drop();
 }
@@ -249,11 +260,25 @@ void Sidecar::create_heartbeat(db::Connection& source) {
   source.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), kHeartbeatTable, kTableOptions));
 }
 
-bool Sidecar::drop_heartbeat(db::Connection& source) {
-  const db::Rows tables = source.query(fmt::format("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote_string(kSidecarSchema)));
-  const bool is_alone = tables.size() == 1 && tables.scalar() == "heartbeat";
-  if (is_alone) source.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema)));
-  return is_alone;
+bool Sidecar::leave_source(db::Connection& source, const std::string& workflow) {
+  Sidecar sidecar(source);
+  if (!exists(source)) {
+    const db::Rows tables = source.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote_string(kSidecarSchema)));
+    if (!tables.empty()) sidecar.drop_begun();
+    return !tables.empty();
+  }
+  sidecar.create();  // what is forgotten below has tables of every version
+  for (const auto& stream : sidecar.streams()) {
+    if (stream.key.workflow == workflow && stream.key.direction == "reverse") sidecar.forget(stream.id);
+  }
+  source.execute(fmt::format("DELETE FROM {} WHERE workflow = {}", name("fence"), quote_string(workflow)));
+  return sidecar.drop_unused();
+}
+
+bool Sidecar::drop_unused() {
+  const bool is_used = !db_.query(fmt::format("SELECT 1 FROM {} UNION SELECT 1 FROM {} UNION SELECT 1 FROM {}", name("stream"), name("route"), name("fence"))).empty();
+  if (!is_used) drop();
+  return !is_used;
 }
 
 StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,

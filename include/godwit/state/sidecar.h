@@ -102,10 +102,13 @@ class Sidecar {
   void create();
   // DROP, only of what godwit created.
   void drop();
-  // On a source: the heartbeat's table alone. drop_heartbeat leaves the schema where it holds more.
+  // The same where no workflow has anything left in it; true when it is gone.
+  bool drop_unused();
+  // On a source: the heartbeat's table alone, until a switch needs the rest.
   static void create_heartbeat(db::Connection& source);
-  static bool drop_heartbeat(db::Connection& source);
-  // What a create() that was killed has left: no `meta` yet, and nothing of anybody else.
+  // Forgets what the workflow has on its source: streams that lead back there, its fence. True when nothing was left, and the schema is gone.
+  static bool leave_source(db::Connection& source, const std::string& workflow);
+  // What a create() that was killed has left, or the heartbeat: no `meta` yet, and nothing of anybody else.
   void drop_begun();
 
   // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
