@@ -132,7 +132,6 @@ void Completion::drop_sidecars() {
   for (auto* server : {&source_, &target_}) {
     if (!state::Sidecar::exists(*server)) {
       state::Sidecar(*server).drop_begun();
-      state::Sidecar::drop_heartbeat(*server);
       continue;
     }
     state::Sidecar sidecar(*server);

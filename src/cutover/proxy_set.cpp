@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "godwit/db/connection.h"
 #include "godwit/util/error.h"
@@ -34,6 +37,7 @@ bool is_of(const Error& error, Code code) { return error.cause().find(info(code)
 
 struct ProxySet::One {
   std::string address;
+  std::string instance;
   db::Endpoint endpoint;
   std::optional<db::Connection> connection;
   std::exception_ptr failure;
@@ -95,11 +99,15 @@ void rethrow_first(const std::vector<std::exception_ptr>& failures) {
 void ProxySet::connect() {
   rethrow_first(each([](One& proxy, std::size_t) {
     try {
-      proxy.ask("SHOW ROUTE");
+      proxy.instance = proxy.ask("SHOW ROUTE").text(0, "instance");
     } catch (const Error& error) {
       throw Error(Code::proxy_unreachable, {.object = "proxy " + proxy.address, .cause = error.cause(), .remedy = "is it running, and are --proxy, --admin-user and $GODWIT_ADMIN_PASSWORD right?"});
     }
   }));
+}
+
+bool ProxySet::has(const std::string& instance) const {
+  return std::any_of(proxies_.begin(), proxies_.end(), [&](const auto& proxy) { return proxy->instance == instance; });
 }
 
 void ProxySet::require_side(db::Side serving) {

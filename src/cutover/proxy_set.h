@@ -25,6 +25,7 @@ class ProxySet {
 
   // Throws Error(proxy_unreachable), naming the first that does not answer.
   void connect();
+  bool has(const std::string& instance) const;  // after connect()
   void require_side(db::Side serving);  // throws Error(switch_refused) where one serves another
   void warm(db::Side side);             // throws what a proxy says of a session that cannot be logged in there
   std::vector<std::string> immovable(); // sessions, and why

@@ -1,7 +1,9 @@
 // The step that can refuse: everything is looked at before anything is changed, and before anybody is held.
 #include <fmt/format.h>
 
+#include "godwit/db/snapshot.h"
 #include "godwit/fence/plan.h"
+#include "godwit/state/proxy_registry.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/state/vdiff_store.h"
 #include "godwit/util/duration.h"
@@ -13,6 +15,8 @@
 
 namespace godwit::cutover {
 namespace {
+
+constexpr std::chrono::milliseconds kProxyAgeMax{30'000};
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
 
@@ -96,7 +100,10 @@ void SwitchRun::check_definers() {
 void SwitchRun::check_proxies() {
   if (proxies_.empty() && !options_.proxies.are_none) refuse("--proxy", "no proxy is named", "--proxy HOST:PORT for each of them; or --no-proxy, and every client of the old side gets errors from the fence on");
   proxies_.connect();
-  const auto unnamed = workflow::unnamed_proxies(*target_, definition_.name, options_.proxies.endpoints);
+  std::vector<std::string> unnamed;
+  for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
+    if (!proxies_.has(proxy.instance)) unnamed.push_back(proxy.endpoint);
+  }
   if (!unnamed.empty()) refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(unnamed, ", ")), "name every one of them; one that has ended is forgotten within half a minute");
   proxies_.require_side(from_);
   const auto immovable = proxies_.immovable();
@@ -107,6 +114,7 @@ void SwitchRun::check_proxies() {
 // --- dry run --------------------------------------------------------------------------------------------------------
 
 SwitchReport SwitchRun::plan() {
+  if (const auto route = authority().read()) route_ = *route;
   report_.serving = route_.serving;
   report_.epoch = route_.epoch;
   if (route_.serving == to_ && !route_.is_switching) {

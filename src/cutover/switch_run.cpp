@@ -7,6 +7,7 @@
 
 #include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
+#include "godwit/state/sidecar.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
@@ -146,27 +147,11 @@ void SwitchRun::walk() {
 
 // Backwards. First a commit is made impossible; then the stream goes on; then the fence is lifted, under the server's lock, if the authority still says so; then the proxies go on.
 void SwitchRun::undo_step(StepId id) {
-  switch (id) {
-    case StepId::begin:
-      if (hold_ != 0) authority().abort(hold_);  // false: somebody else did; what was committed never comes here
-      break;
-    case StepId::gate:
-    case StepId::move:
-      break;  // the release names the hold, and is the last
-    case StepId::fence: {
-      auto rows = authority();
-      fence::follow(server(from_), rows, fence_plan(from_), kUndoPatience);
-      break;
-    }
-    case StepId::freeze:
-      workflow::unfreeze_stream(definition_, direction_, server(to_));
-      break;
-    case StepId::objects:
-      workflow::set_aside(definition_, to_, server(to_));
-      break;
-    default:
-      break;
-  }
+  auto authority = this->authority();
+  if (id == StepId::begin && hold_ != 0) authority.abort(hold_);  // false: somebody else did; what was committed never comes here
+  if (id == StepId::objects) workflow::set_aside(definition_, to_, server(to_));
+  if (id == StepId::freeze) workflow::unfreeze_stream(definition_, direction_, server(to_));
+  if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
 }
 
 void SwitchRun::undo(std::exception_ptr reason) {
@@ -205,8 +190,10 @@ void SwitchRun::undo(std::exception_ptr reason) {
 
 SwitchReport SwitchRun::run() {
   connect();
-  route_ = authority().create();
+  if (!state::Sidecar::exists(*target_)) throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = "the target knows nothing of it", .remedy = fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name)});
+  state::Sidecar(*target_).create();  // one of an earlier version is brought up to date
   if (options_.is_dry_run) return plan();
+  route_ = authority().create();
   recover();
   if (report_.was_done) return report_;
   state_.add_event(definition_.name, "info", command_ + "_started", fmt::format("to the {}", db::to_string(to_)));
