@@ -1,7 +1,6 @@
 // The step that can refuse: everything is looked at before anything is changed, and before anybody is held.
 #include <fmt/format.h>
 
-#include "godwit/db/snapshot.h"
 #include "godwit/fence/plan.h"
 #include "godwit/state/proxy_registry.h"
 #include "godwit/state/sidecar.h"
@@ -17,6 +16,8 @@ namespace godwit::cutover {
 namespace {
 
 constexpr std::chrono::milliseconds kProxyAgeMax{30'000};
+constexpr std::chrono::milliseconds kStreamPatience{3'000};
+constexpr std::chrono::milliseconds kStreamLook{50};
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
 
@@ -43,14 +44,21 @@ std::string SwitchRun::check() {
 // It must run, and be near: else clients would wait for it.
 void SwitchRun::check_stream() {
   const std::string object = "workflow " + definition_.name;
-  state::Sidecar sidecar(server(to_));
-  const auto row = state::Sidecar::exists(server(to_)) ? sidecar.find(workflow::stream_key(workflow::in_direction(definition_, direction_))) : std::nullopt;
+  const auto row = stream_->row();
   if (!row || !row->position) refuse(object, fmt::format("there is no stream to the {}", db::to_string(to_)), fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name));
-  if (row->state == "copying" || row->state == "copied" || row->state == "creating") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
-  if (!workflow::await_running(definition_, direction_, server(to_), std::chrono::milliseconds(3'000))) refuse(object, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
-  const auto now = db::end_of_binlog(server(from_));
-  if (workflow::await_position(definition_, direction_, server(to_), now, options_.lag_max)) return;
+  if (row->state != "running") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
+  if (!await_stream(false, kStreamPatience)) refuse(object, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
+  if (stream_->reaches(stream_->end_of_serving(), Clock::now() + options_.lag_max, stop_)) return;
   refuse(object, fmt::format("the {} is more than {} behind (--lag-max)", db::to_string(to_), format_duration(options_.lag_max)), "wait until godwit status says that it is caught up");
+}
+
+// The one that runs until the commit, or the one that leads back.
+bool SwitchRun::await_stream(bool is_back, std::chrono::milliseconds time_max) {
+  const auto deadline = Clock::now() + time_max;
+  while (true) {
+    if (is_back ? stream_->is_return_followed() : stream_->is_followed()) return true;
+    if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) return false;
+  }
 }
 
 // A comparison that found differences stands until another has passed (I10).

@@ -42,15 +42,14 @@ void SwitchRun::recover() {
     proxies_.release(route_.epoch - 1, false);  // those that still hold; one that was told already says so
     proxies_.require_side(to_);
   }
-  const auto back = workflow::other(direction_);
-  if (!workflow::await_running(definition_, back, server(from_), options_.return_wait)) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
+  if (!await_stream(true, options_.return_wait)) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
 }
 
 // The side that served serves still, in a later epoch. In the order of an undo.
 void SwitchRun::settle_unfinished(std::uint64_t hold) {
   auto authority = this->authority();
   workflow::set_aside(definition_, to_, server(to_));
-  workflow::unfreeze_stream(definition_, direction_, server(to_));
+  stream_->unfreeze();
   if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   if (hold == 0 || proxies_.empty()) return;
   proxies_.connect();

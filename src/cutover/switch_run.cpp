@@ -54,6 +54,7 @@ std::string SwitchRun::coordinator_name() const {
 }
 
 void SwitchRun::reconnect() {
+  stream_ = std::make_unique<workflow::StreamSwitch>(definition_, direction_);
   source_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::source)));
   target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
 }
@@ -150,7 +151,7 @@ void SwitchRun::undo_step(StepId id) {
   auto authority = this->authority();
   if (id == StepId::begin && hold_ != 0) authority.abort(hold_);  // false: somebody else did; what was committed never comes here
   if (id == StepId::objects) workflow::set_aside(definition_, to_, server(to_));
-  if (id == StepId::freeze) workflow::unfreeze_stream(definition_, direction_, server(to_));
+  if (id == StepId::freeze) stream_->unfreeze();
   if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
 }
 

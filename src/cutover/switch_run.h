@@ -16,6 +16,7 @@
 #include "godwit/state/authority.h"
 #include "godwit/util/error.h"
 #include "godwit/workflow/direction.h"
+#include "godwit/workflow/switching.h"
 #include "hooks.h"
 #include "prove.h"
 #include "proxy_set.h"
@@ -63,6 +64,7 @@ class SwitchRun {
   void check_return_stream();
   void check_definers();
   std::chrono::milliseconds expected_pause();
+  bool await_stream(bool is_back, std::chrono::milliseconds time_max);
 
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);
@@ -95,6 +97,7 @@ class SwitchRun {
   std::unique_ptr<db::Connection> coordinator_;  // holds the lock
   std::unique_ptr<db::Connection> source_;
   std::unique_ptr<db::Connection> target_;
+  std::unique_ptr<workflow::StreamSwitch> stream_;
   ProxySet proxies_;
   state::Route route_;
   std::uint64_t hold_ = 0;

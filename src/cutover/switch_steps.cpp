@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "godwit/db/snapshot.h"
+#include "godwit/state/sidecar.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
@@ -31,7 +31,8 @@ std::string SwitchRun::prepare() {
     authority.set_fence(fence_wish_);
     route_ = *authority.read();
   }
-  workflow::prepare_sidecar(server(from_));
+  state::Sidecar(server(from_)).create();  // the stream back will keep its position there
+  fence::prepare(server(from_), fence_plan(from_), kFollowPatience);
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
   const auto raised = workflow::raise_counters(definition_, to_, server(from_), server(to_), kCounterMargin);
   proxies_.warm(to_);
@@ -79,20 +80,19 @@ std::string SwitchRun::close_fence() {
 }
 
 std::string SwitchRun::final_position() {
-  final_ = db::end_of_binlog(server(from_));
+  final_ = stream_->end_of_serving();
   return final_.text;
 }
 
 std::string SwitchRun::catch_up() {
-  if (!workflow::await_position(definition_, direction_, server(to_), final_, time_left())) {
+  if (!stream_->reaches(final_, Clock::now() + time_left(), stop_)) {
     throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("the {} does not reach {} in time", db::to_string(to_), final_.text), .remedy = "is `godwit replicate` running, and caught up? godwit status says so"});
   }
   return "";
 }
 
 std::string SwitchRun::freeze() {
-  workflow::freeze_stream(definition_, direction_, server(to_));
-  return "";
+  return fmt::format("its epoch is {}", stream_->freeze());
 }
 
 std::string SwitchRun::prove() { return newest_rows_->prove(time_left() / 2); }
@@ -106,8 +106,7 @@ std::string SwitchRun::objects() {
 }
 
 std::string SwitchRun::return_position() {
-  const auto position = workflow::prepare_return_stream(definition_, direction_, *source_, *target_);
-  return position.text;
+  return stream_->prepare_return().text;
 }
 
 std::string SwitchRun::commit() {
@@ -165,8 +164,7 @@ std::string SwitchRun::settle_old_side() {
   auto authority = this->authority();
   fence::follow(server(from_), authority, fence_plan(from_), kFollowPatience);
   // `replicate` sets triggers and events aside there before it writes the first row.
-  const auto back = workflow::other(direction_);
-  if (!workflow::await_running(definition_, back, server(from_), options_.return_wait)) {
+  if (!await_stream(true, options_.return_wait)) {
     report_.warnings.push_back(fmt::format("the stream back does not run yet: godwit replicate {}", definition_.name));
     log::warning("{}: {}", command_, report_.warnings.back());
   }

@@ -40,15 +40,10 @@ bool has_others(db::Connection& server, const std::vector<state::TableRow>& rows
 
 }  // namespace
 
-Kind kind_of(const std::string& name) {
-  if (name == "read_only") return Kind::read_only;
-  if (name == "triggers") return Kind::triggers;
-  GODWIT_CHECK(name == "none");
-  return Kind::none;
-}
-
 Plan read_plan(db::Connection& target, const std::string& workflow, db::Side side, const std::string& kind) {
-  Plan plan{.workflow = workflow, .side = side, .kind = kind_of(kind)};
+  const auto known = kind_of(kind);
+  GODWIT_CHECK(known.has_value());
+  Plan plan{.workflow = workflow, .side = side, .kind = *known};
   for (const auto& row : tables_of(target, workflow)) plan.tables.push_back(table_on(row, side));
   return plan;
 }

@@ -8,9 +8,7 @@
 
 namespace godwit::fence {
 
-Kind kind_of(const std::string& name);  // "read_only", "triggers", "none"; anything else is a programmer's mistake
-
-// The tables of that side come from the forward stream's list on the target.
+// The tables of that side come from the forward stream's list on the target; `kind` is the authority's word.
 Plan read_plan(db::Connection& target, const std::string& workflow, db::Side side, const std::string& kind);
 
 // "read_only" where neither server holds schemas that do not belong to the migration, so that the whole server may be fenced; else "triggers".
