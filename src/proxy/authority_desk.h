@@ -9,9 +9,11 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "godwit/db/connection.h"
 #include "godwit/fence/fence.h"
+#include "godwit/fence/reconciler.h"
 #include "godwit/state/authority.h"
 #include "godwit/state/proxy_registry.h"
 
@@ -35,12 +37,15 @@ class AuthorityDesk {
   asio::awaitable<bool> abort(std::uint64_t hold);
   // The fence of that side made to follow the authority, inside the server's named lock (R1).
   asio::awaitable<fence::Seen> follow(db::Side side);
-  // Both at once: whether the side is fenced, and the authority.
+  // Both at once: the authority, and whether the side has a fence of that kind.
   struct Look {
     std::optional<state::Route> route;
     bool is_fenced = false;
   };
-  asio::awaitable<Look> look(db::Side side);
+  asio::awaitable<Look> look(db::Side side, std::string fence);
+
+  // For the fences of a workflow whose kind of fence is decided.
+  asio::awaitable<fence::ReconcilerOptions> reconciler_options();
 
   // False where there is no sidecar.
   asio::awaitable<bool> note(state::ProxyRow proxy);
@@ -61,6 +66,8 @@ class AuthorityDesk {
   auto ask(Deed deed) -> asio::awaitable<decltype(deed())>;
   Lane& fence_lane(db::Side side) { return fences_[side == db::Side::source ? 0 : 1]; }
   std::optional<state::Route> read_by(Lane& lane);
+  db::Endpoint endpoint(db::Side side) const;
+  std::vector<fence::Table> tables_of(db::Side side);
   fence::Plan plan_of(db::Side side, const std::string& fence);
 
   const Context& context_;
