@@ -53,6 +53,10 @@ StreamRun::End ReplicateRun::run_turn() {
     report_.was_stopped = true;
     return StreamRun::End::stopped;
   }
+  if (turn->is_completed) {
+    log::info("the migration is completed");
+    return StreamRun::End::reached;
+  }
   if (has_begun_) log::info("following the {} from now on", turn->direction == Direction::forward ? "source" : "target");
   StreamRun stream(definition_, turn_, tuning_, state_, throttle_, stop_);
   const auto end = attempt(stream, *turn);

@@ -37,7 +37,19 @@ StreamTurn::Turn StreamTurn::look() {
   const auto route = state::Authority(session(db::Side::target), definition_.name).read();
   const Direction direction = direction_of(route);
   const Seen seen = see(direction);
-  return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.stream && seen.stream->state == "frozen"};
+  return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.stream && seen.stream->state == "frozen", .is_completed = seen.stream && seen.stream->state == state::kCompletedState};
+}
+
+// A coordinator that was killed leaves its stream frozen. The row is read before the authority: what froze it had begun by then, so that where no switch is under way
+// afterwards, and the same side serves, that hold is over. The next hold raises the epoch when it freezes, and this one's is named: it is not let go of by this.
+void StreamTurn::let_go() {
+  const Turn turn = look();
+  db::Connection& passive = session(passive_side(turn.direction));
+  state::Sidecar sidecar(passive);
+  const auto stream = sidecar.find({.workflow = definition_.name, .direction = std::string(to_string(turn.direction))});
+  const auto route = state::Authority(session(db::Side::target), definition_.name).read();
+  if (!stream || stream->state != "frozen" || !route || route->is_switching || direction_of(route) != turn.direction) return;
+  if (sidecar.unfreeze(stream->id, stream->epoch)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(turn.direction));
 }
 
 std::optional<StreamTurn::Turn> StreamTurn::await() {
@@ -54,6 +66,7 @@ std::optional<StreamTurn::Turn> StreamTurn::await() {
       }
       if (!has_told) log::info("a switch has frozen the {} stream: waiting for what becomes of it", to_string(turn.direction));
       has_told = true;
+      let_go();
     } catch (const Error& error) {
       source_.reset();
       target_.reset();
@@ -77,7 +90,7 @@ bool StreamTurn::is_by_switch(Direction direction) {
     try {
       const Seen seen = see(direction);
       if (!seen.route || !seen.stream) return false;
-      return direction_of(seen.route) != direction || seen.stream->state == "frozen" || seen.stream->state == "copied";
+      return direction_of(seen.route) != direction || seen.stream->state == "frozen" || seen.stream->state == "copied" || seen.stream->state == state::kCompletedState;
     } catch (const Error& error) {
       source_.reset();
       target_.reset();

@@ -1,6 +1,7 @@
 // Whose turn it is: which direction the authority lets run, and whether its stream may be followed now. One thread.
 //
 //   authority says d, its stream is frozen    a switch is at work: look again
+//   … and no switch is under way             the hold that froze it is over, and its coordinator is gone: the stream is let go of here
 //   authority says d, its stream is not       d runs; whoever begins it looks again after the claim (confirm), since what was read may have been of before
 //                                             a switch: one that begins after the claim must freeze the stream first, which fences the claim out
 #pragma once
@@ -24,6 +25,7 @@ class StreamTurn {
     Direction direction = Direction::forward;
     bool is_routed = false;  // the authority has a row: a switch has been prepared, at least
     bool is_frozen = false;  // not now
+    bool is_completed = false;  // never again: the migration has ended
   };
   // As it is now.
   Turn look();
@@ -40,6 +42,7 @@ class StreamTurn {
     std::optional<state::StreamRow> stream;
   };
   Seen see(Direction direction);
+  void let_go();
   db::Connection& session(db::Side side);
 
   const Definition& definition_;

@@ -18,6 +18,8 @@ namespace godwit::state {
 
 inline constexpr std::string_view kSidecarSchema = "_godwit";
 
+inline constexpr std::string_view kCompletedState = "completed";
+
 struct StreamKey {
   std::string workflow;
   std::string direction = "forward";  // or "reverse"
@@ -28,7 +30,7 @@ struct StreamRow {
   std::uint64_t id = 0;
   StreamKey key;
   std::uint64_t epoch = 0;
-  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen"
+  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen", "completed"
   std::optional<gtid::Position> position;       // where the stream goes on from
   std::optional<gtid::Position> stop_position;
   std::optional<gtid::Position> overlap_end;    // up to here changes may already be in copied rows
