@@ -5,6 +5,7 @@
 
 #include "read_objects.h"
 
+#include "godwit/sql/guard.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
@@ -114,6 +115,7 @@ std::vector<Object> read_objects(Connection& connection, const std::vector<std::
         "WHERE TRIGGER_SCHEMA" +
         is_schema + " ORDER BY EVENT_OBJECT_TABLE, ACTION_ORDER");
     for (std::size_t i = 0; i < triggers.size(); ++i) {
+      if (sql::is_guard(triggers.text(i, "name"))) continue;  // of a fence: no part of the application
       objects.push_back({.kind = ObjectKind::trigger,
                          .schema = schema,
                          .name = triggers.text(i, "name"),

@@ -13,7 +13,7 @@ namespace {
 const std::vector<Check>& registry() {
   static const std::vector<Check> checks = [] {
     std::vector<Check> all = source_checks();
-    for (const auto& more : {target_checks(), schema_checks()}) all.insert(all.end(), more.begin(), more.end());
+    for (const auto& more : {target_checks(), schema_checks(), switch_checks()}) all.insert(all.end(), more.begin(), more.end());
     return all;
   }();
   return checks;

@@ -55,6 +55,10 @@ struct Check {
 std::vector<Check> source_checks();
 std::vector<Check> target_checks();
 std::vector<Check> schema_checks();
+std::vector<Check> switch_checks();
+
+// Whether the account could still write to this server when it is read-only.
+bool passes_read_only(const ServerView& server);
 
 // Whether the binlog holds the rows that foreign keys change.
 bool are_cascades_logged(const ServerView& source);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "errno.h"
+#include "godwit/sql/guard.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
@@ -175,7 +176,8 @@ std::vector<std::string> session_settings(const Endpoint& endpoint, const Server
       encoding == Encoding::bytes ? "SET NAMES binary" : "SET NAMES utf8mb4",
       "SET SESSION autocommit=1, time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
       "net_write_timeout=600, net_read_timeout=600, wait_timeout=28800, lock_wait_timeout=60, "
-      "group_concat_max_len=1048576"};
+      "group_concat_max_len=1048576",
+      std::string(sql::kPassStatement)};  // every session of ours, so that no writer can be forgotten
   settings.emplace_back(server.is_mariadb() ? "SET SESSION max_statement_time=0"
                                             : "SET SESSION max_execution_time=0, information_schema_stats_expiry=0");
   if (endpoint.side == Side::target) {

@@ -4,6 +4,7 @@
 
 #include "accounts.h"
 #include "godwit/accounts/delegation.h"
+#include "godwit/fence/fence.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/authority.h"
 #include "godwit/state/sidecar.h"
@@ -59,6 +60,7 @@ void drop_schemas(db::Connection& target, const std::vector<state::PostCopyRow>&
 void leave_source(const Definition& definition, CancelReport& report) {
   try {
     db::Connection source = db::Connection::open(source_endpoint(definition));
+    fence::remove(source, {.workflow = definition.name, .side = db::Side::source});
     if (state::Sidecar::leave_source(source, definition.name)) report.dropped.emplace_back("schema `_godwit` on the source");
   } catch (const Error& error) {
     log::warning("the schema `_godwit` on the source is not dropped: {}", error.what());
@@ -80,6 +82,9 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
   if (state::Sidecar::exists(target)) {
     state::Sidecar sidecar(target);
     sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
+    // The route first: without it no reconciler sets again what is taken away.
+    state::Authority(target, definition.name).forget();
+    fence::remove(target, {.workflow = definition.name, .side = db::Side::target});
     if (const auto found = sidecar.find({.workflow = definition.name})) {
       // The new epoch ends whatever still copies (I3), so that nothing comes back after it was dropped.
       const auto row = sidecar.claim(found->key,
@@ -94,7 +99,6 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
       drop_accounts(target, sidecar.accounts(row.id), report);
       sidecar.forget(row.id);
     }
-    state::Authority(target, definition.name).forget();
     if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit`");
   } else {
     state::Sidecar(target).drop_begun();

@@ -25,20 +25,20 @@ struct Races {
 
 Races race(const Server& server, const std::function<std::uint64_t(state::Authority&)>& prepare, const std::function<bool(state::Authority&, std::uint64_t)>& act) {
   db::Connection own = session_with(server, db::Side::target);
+  db::Connection theirs = session_with(server, db::Side::target);
   state::Authority authority(own, "shop");
   Races races;
   for (int i = 0; i < 100; ++i) {
     const std::uint64_t number = prepare(authority);
     std::latch start(2);
     std::atomic<int> done{0};
-    const auto contend = [&] {
-      db::Connection connection = session_with(server, db::Side::target);
+    const auto contend = [&](db::Connection& connection) {
       state::Authority mine(connection, "shop");
       start.arrive_and_wait();
       if (act(mine, number)) ++done;
     };
-    std::thread other(contend);
-    contend();
+    std::thread other([&] { contend(theirs); });
+    contend(own);
     other.join();
     if (done == 2) ++races.both;
     if (done == 0) ++races.none;

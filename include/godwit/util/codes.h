@@ -48,6 +48,9 @@
   X(0312, cascades_not_logged, precondition, "the source's binlog lacks what cascades change")     \
   X(0313, disk_too_small, precondition, "the target's disk may not hold the copy")                 \
   X(0314, loads_in_turn, precondition, "the target takes one LOAD DATA into a table at a time")     \
+  X(0315, fence_bypassed, precondition, "accounts may write to a side that is read-only")           \
+  X(0316, fence_unavailable, precondition, "the account may not make a side read-only")             \
+  X(0317, no_way_back, precondition, "the target cannot be followed after a switch")                \
   X(0401, state_unreadable, corrupt, "the state file cannot be read")                              \
   X(0402, state_newer, precondition, "the state file was written by a newer godwit")               \
   X(0403, state_busy, retryable, "the state file is locked")                                       \
