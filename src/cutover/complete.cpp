@@ -134,22 +134,16 @@ void Completion::settle_old_side() {
   }
 }
 
-// The authority goes last: whoever is killed before that finds it, and goes on.
+// The source's first, the authority last: whoever is killed before that finds it, and goes on.
 void Completion::drop_sidecars() {
-  for (auto* server : {&source_, &target_}) {
-    if (!state::Sidecar::exists(*server)) {
-      state::Sidecar(*server).drop_begun();
-      continue;
-    }
-    state::Sidecar sidecar(*server);
-    for (const auto& stream : sidecar.streams()) {
-      if (stream.key.workflow == definition_.name) sidecar.forget(stream.id);
-    }
-    state::Authority(*server, definition_.name).forget();
-    if (!sidecar.streams().empty()) continue;
-    sidecar.drop();
-    say(fmt::format("schema `_godwit` on the {} is dropped", db::to_string(server->endpoint().side)));
+  if (state::Sidecar::leave_source(source_, definition_.name)) say("schema `_godwit` on the source is dropped");
+  if (!state::Sidecar::exists(target_)) return state::Sidecar(target_).drop_begun();
+  state::Sidecar sidecar(target_);
+  for (const auto& stream : sidecar.streams()) {
+    if (stream.key.workflow == definition_.name) sidecar.forget(stream.id);
   }
+  state::Authority(target_, definition_.name).forget();
+  if (sidecar.drop_unused()) say("schema `_godwit` on the target is dropped");
 }
 
 CompleteReport Completion::run() {

@@ -100,7 +100,8 @@ void SwitchRun::check_return_stream() {
 }
 
 void SwitchRun::check_definers() {
-  const auto missing = workflow::missing_definers(definition_, to_, *source_, *target_);
+  std::vector<std::string> missing;
+  for (const auto& one : workflow::missing_definers(definition_, to_)) missing.push_back(fmt::format("{} of {}", one.account, one.object));
   if (missing.empty()) return;
   refuse(db::describe(server(to_).endpoint()), fmt::format("definers of triggers and events do not exist there: {}", join(missing, ", ")), "godwit copy --accounts carries accounts; or create them");
 }
@@ -131,10 +132,23 @@ SwitchReport SwitchRun::plan() {
   }
   check();
   for (const auto& step : switch_steps()) report_.steps.push_back({.name = std::string(step.name), .state = "planned", .detail = std::string(step.what)});
-  report_.objects = workflow::objects_to_change(definition_, to_, *source_, *target_);
+  report_.objects = objects_to_change();
   report_.objects.push_back(fmt::format("fence: {}", fence_wish_));
   report_.expected_pause = expected_pause();
   return report_;
+}
+
+// As they are recorded for the side that is to serve.
+std::vector<std::string> SwitchRun::objects_to_change() {
+  std::vector<std::string> objects;
+  if (!state::Sidecar::exists(server(to_))) return objects;
+  state::Sidecar sidecar(server(to_));
+  const auto stream = stream_->row();
+  if (!stream) return objects;
+  for (const auto& row : sidecar.post_copy(stream->id)) {
+    if (row.state == "switch") objects.push_back(fmt::format("{} `{}`.`{}` is created on the {}", row.kind, row.schema_name, row.object_name, db::to_string(to_)));
+  }
+  return objects;
 }
 
 // What the round trips of the steps take on these servers now; sessions are counted as they were measured: half a millisecond each.

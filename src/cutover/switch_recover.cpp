@@ -48,7 +48,7 @@ void SwitchRun::recover() {
 // The side that served serves still, in a later epoch. In the order of an undo.
 void SwitchRun::settle_unfinished(std::uint64_t hold) {
   auto authority = this->authority();
-  workflow::set_aside(definition_, to_, server(to_));
+  workflow::set_aside(definition_, to_);
   stream_->unfreeze();
   if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   if (hold == 0 || proxies_.empty()) return;

@@ -150,7 +150,7 @@ void SwitchRun::walk() {
 void SwitchRun::undo_step(StepId id) {
   auto authority = this->authority();
   if (id == StepId::begin && hold_ != 0) authority.abort(hold_);  // false: somebody else did; what was committed never comes here
-  if (id == StepId::objects) workflow::set_aside(definition_, to_, server(to_));
+  if (id == StepId::objects) workflow::set_aside(definition_, to_);
   if (id == StepId::freeze) stream_->unfreeze();
   if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
 }
@@ -198,6 +198,7 @@ SwitchReport SwitchRun::run() {
   recover();
   if (report_.was_done) return report_;
   state_.add_event(definition_.name, "info", command_ + "_started", fmt::format("to the {}", db::to_string(to_)));
+  state_.set_relaxed(true);
   try {
     walk();
   } catch (const Error& error) {
@@ -211,6 +212,7 @@ SwitchReport SwitchRun::run() {
     if (error.reaction() == Reaction::precondition || error.code() == Code::switch_undone || error.reaction() == Reaction::cancelled) throw;
     throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("{}: {}", error.object(), error.cause()), .remedy = error.remedy()});
   }
+  state_.set_relaxed(false);
   state_.set_phase(definition_.name, to_ == db::Side::target ? "switched" : "reversed");
   state_.add_event(definition_.name, "info", command_ + "_done", fmt::format("the {} serves, epoch {}, clients were held {:.1f} ms", db::to_string(to_), report_.epoch, static_cast<double>(report_.pause.count()) / 1000));
   return report_;

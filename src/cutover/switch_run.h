@@ -15,6 +15,7 @@
 #include "godwit/gtid/set.h"
 #include "godwit/state/authority.h"
 #include "godwit/util/error.h"
+#include "godwit/workflow/counters.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/switching.h"
 #include "hooks.h"
@@ -45,6 +46,7 @@ class SwitchRun {
   SwitchReport plan();
   void reconnect();
   void reconnect_quietly();
+  std::uint64_t raise_counters(std::uint64_t margin);
   std::string coordinator_name() const;
   db::Connection& server(db::Side side) { return side == db::Side::source ? *source_ : *target_; }
   state::Authority authority() { return state::Authority(*target_, definition_.name); }
@@ -64,6 +66,7 @@ class SwitchRun {
   void check_return_stream();
   void check_definers();
   std::chrono::milliseconds expected_pause();
+  std::vector<std::string> objects_to_change();
   bool await_stream(bool is_back, std::chrono::milliseconds time_max);
 
   // switch_steps.cpp; each gives what is to be said of it
@@ -98,6 +101,7 @@ class SwitchRun {
   std::unique_ptr<db::Connection> source_;
   std::unique_ptr<db::Connection> target_;
   std::unique_ptr<workflow::StreamSwitch> stream_;
+  std::unique_ptr<workflow::Counters> counters_;
   ProxySet proxies_;
   state::Route route_;
   std::uint64_t hold_ = 0;

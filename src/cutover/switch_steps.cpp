@@ -34,9 +34,17 @@ std::string SwitchRun::prepare() {
   state::Sidecar(server(from_)).create();  // the stream back will keep its position there
   fence::prepare(server(from_), fence_plan(from_), kFollowPatience);
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
-  const auto raised = workflow::raise_counters(definition_, to_, server(from_), server(to_), kCounterMargin);
+  const auto raised = raise_counters(kCounterMargin);
   proxies_.warm(to_);
   return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
+}
+
+std::uint64_t SwitchRun::raise_counters(std::uint64_t margin) {
+  if (!counters_) counters_ = std::make_unique<workflow::Counters>(definition_, to_);
+  const auto raised = counters_->raise(margin);
+  if (!raised.exhausted.empty()) throw Error(Code::switch_refused, {.object = join(raised.exhausted, ", "), .cause = "the column holds no value beyond those that the other side has handed out", .remedy = "a wider type, on both sides"});
+  if (!raised.missing.empty()) throw Error(Code::switch_refused, {.object = join(raised.missing, ", "), .cause = fmt::format("the {} has no such sequence", db::to_string(to_)), .remedy = "create it there"});
+  return raised.tables + raised.sequences;
 }
 
 std::string SwitchRun::begin() {
@@ -98,8 +106,8 @@ std::string SwitchRun::freeze() {
 std::string SwitchRun::prove() { return newest_rows_->prove(time_left() / 2); }
 
 std::string SwitchRun::objects() {
-  const auto raised = workflow::raise_counters(definition_, to_, server(from_), server(to_), 0);
-  const auto created = workflow::bring_back(definition_, to_, server(to_));
+  const auto raised = raise_counters(0);
+  const auto created = workflow::bring_back(definition_, to_, hold_);
   proxies_.moved();
   report_.objects.insert(report_.objects.end(), created.begin(), created.end());
   return fmt::format("{} counters raised, {} triggers and events created", raised, created.size());

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "accounts.h"
 #include "godwit/accounts/delegation.h"
@@ -9,6 +10,7 @@
 #include "godwit/state/authority.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/workflow/copy.h"
 #include "post_copy.h"
@@ -74,6 +76,32 @@ void take_back_credentials(db::Connection& server, CancelReport& report) {
   for (const auto& account : accounts::Delegation(server).take_back_all()) report.dropped.push_back("the proxy's credential of " + account);
 }
 
+// What serves is no copy any more.
+void require_source_serves(db::Connection& target, const Definition& definition) {
+  const auto route = state::Authority(target, definition.name).read();
+  if (!route || (route->serving == db::Side::source && !route->is_switching)) return;
+  throw Error(Code::not_switched, {.object = "workflow " + definition.name,
+                                   .cause = route->is_switching ? "a switch is under way" : "the target serves: what would be dropped is the only copy that is up to date",
+                                   .remedy = "godwit reverse first; or godwit complete"});
+}
+
+// The route first: without it no reconciler sets again what is taken away. The new epoch ends whatever still copies (I3), so that nothing comes back after it was dropped.
+std::optional<state::StreamRow> claim_stream(db::Connection& target, state::Sidecar& sidecar, const Definition& definition) {
+  state::Authority(target, definition.name).forget();
+  fence::remove(target, {.workflow = definition.name, .side = db::Side::target});
+  const auto found = sidecar.find({.workflow = definition.name});
+  if (!found) return std::nullopt;
+  return sidecar.claim(found->key, found->position ? gtid::to_string(found->position->flavour) : "", found->source_identity, found->source_version, true);
+}
+
+void drop_copy(db::Connection& target, state::Sidecar& sidecar, const Definition& definition, std::uint64_t stream, CancelReport& report) {
+  const auto statements = sidecar.post_copy(stream);
+  drop_objects(target, statements, report);
+  undo_tables(target, definition, sidecar.tables(stream), report);
+  drop_schemas(target, statements, report);
+  drop_accounts(target, sidecar.accounts(stream), report);
+}
+
 }  // namespace
 
 CancelReport cancel(const Definition& definition, state::StateFile& state) {
@@ -82,29 +110,26 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
   if (state::Sidecar::exists(target)) {
     state::Sidecar sidecar(target);
     sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
-    // The route first: without it no reconciler sets again what is taken away.
-    state::Authority(target, definition.name).forget();
-    fence::remove(target, {.workflow = definition.name, .side = db::Side::target});
-    if (const auto found = sidecar.find({.workflow = definition.name})) {
-      // The new epoch ends whatever still copies (I3), so that nothing comes back after it was dropped.
-      const auto row = sidecar.claim(found->key,
-                                     found->position ? gtid::to_string(found->position->flavour) : "",
-                                     found->source_identity,
-                                     found->source_version,
-                                     true);
-      const auto statements = sidecar.post_copy(row.id);
-      drop_objects(target, statements, report);
-      undo_tables(target, definition, sidecar.tables(row.id), report);
-      drop_schemas(target, statements, report);
-      drop_accounts(target, sidecar.accounts(row.id), report);
-      sidecar.forget(row.id);
+    require_source_serves(target, definition);
+    failpoint(Fp::cancel_claim_before);
+    const auto row = claim_stream(target, sidecar, definition);
+    failpoint(Fp::cancel_claim_after);
+    if (row) {
+      failpoint(Fp::cancel_objects_before);
+      drop_copy(target, sidecar, definition, row->id, report);
+      failpoint(Fp::cancel_objects_after);
+      sidecar.forget(row->id);
     }
+    failpoint(Fp::cancel_sidecar_before);
     if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit`");
+    failpoint(Fp::cancel_sidecar_after);
   } else {
     state::Sidecar(target).drop_begun();
   }
+  failpoint(Fp::cancel_source_before);
   take_back_credentials(target, report);
   leave_source(definition, report);
+  failpoint(Fp::cancel_source_after);
   state.forget_workflow(definition.name);
   return report;
 }

@@ -64,6 +64,8 @@ class StateFile {
   void add_event(std::string_view workflow, std::string_view level, std::string_view what, std::string_view detail);
   std::vector<Event> events(std::string_view workflow, std::size_t newest_max);
 
+  // While clients wait: what is written survives the end of this process at once, and of the machine a moment later. The outcome of a switch is not in this file.
+  void set_relaxed(bool is_relaxed);
   std::int64_t start_step(std::string_view workflow, std::string_view command, std::string_view step);
   void end_step(std::int64_t id, std::string_view state, std::string_view detail);
   std::vector<JournalEntry> journal(std::string_view workflow);
