@@ -118,7 +118,24 @@ Finding fence_of(const ServerView& server) {
                  fmt::format("GRANT {} ON *.* TO {}", join(missing, ", "), account));
 }
 
-Findings fence_privileges(const Context& c) { return {fence_of(c.source), fence_of(c.target)}; }
+// An XA transaction can be committed in spite of read_only: a fence is final only when none is open.
+Findings xa_of(const ServerView& server) {
+  const auto& held = server.privileges;
+  if (server.is_mariadb() || held.has_on_schema("SELECT", "performance_schema")) return {};
+  return {warning(Code::fence_unavailable,
+                  server.name(),
+                  fmt::format("{} may not read performance_schema, which shows open XA transactions: a switch could not fence it by read_only", held.account()),
+                  fmt::format("GRANT SELECT ON performance_schema.* TO {}", held.account()))};
+}
+
+Findings fence_privileges(const Context& c) {
+  Findings findings;
+  for (const auto* server : {&c.source, &c.target}) {
+    findings.push_back(fence_of(*server));
+    for (auto& finding : xa_of(*server)) findings.push_back(std::move(finding));
+  }
+  return findings;
+}
 
 Finding no_way_back(const Context& c, std::string cause, std::string remedy) {
   return warning(Code::no_way_back, c.target.name(), std::move(cause) + ": after a switch the source could not follow it", std::move(remedy));

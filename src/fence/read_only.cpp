@@ -67,19 +67,30 @@ void start_events(db::Connection& server, const Plan& plan, const Record& record
   set_record(server, plan, "events_before = NULL");
 }
 
+// Whether MySQL watches transactions, so that those of XA can be told from others.
+bool sees_transactions(db::Connection& server) {
+  return server.scalar("SELECT (SELECT COUNT(*) FROM performance_schema.setup_consumers WHERE NAME = 'events_transactions_current' AND ENABLED = 'YES') + "
+                       "(SELECT COUNT(*) FROM performance_schema.setup_instruments WHERE NAME = 'transaction' AND ENABLED = 'YES')") == "2";
+}
+
 // Sessions of MySQL that are inside an XA transaction: they may PREPARE and COMMIT in spite of read_only. Those that have prepared are in XA RECOVER.
+// Where it does not watch them, any transaction that has written may be one.
 std::string open_xa(db::Connection& server) {
   if (server.server().is_mariadb()) return "";
-  return server.scalar(
+  if (!sees_transactions(server)) {
+    const std::string id = server.scalar("SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_rows_modified > 0 LIMIT 1");
+    return id.empty() ? "" : fmt::format("connection {} has written, and performance_schema does not show whether that is an XA transaction", id);
+  }
+  const std::string id = server.scalar(
       "SELECT t.PROCESSLIST_ID FROM performance_schema.events_transactions_current e JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID "
       "WHERE e.STATE = 'ACTIVE' AND e.XA_STATE IN ('ACTIVE', 'IDLE') LIMIT 1");
+  return id.empty() ? "" : fmt::format("connection {} is inside an XA transaction", id);
 }
 
 std::string xa_in_the_way(db::Connection& server) {
   const auto prepared = server.query("XA RECOVER").size();
   if (prepared > 0) return fmt::format("{} XA transactions are prepared; XA COMMIT or XA ROLLBACK them", prepared);
-  const std::string session = open_xa(server);
-  return session.empty() ? "" : fmt::format("connection {} is inside an XA transaction", session);
+  return open_xa(server);
 }
 
 }  // namespace
@@ -142,13 +153,7 @@ void restore_read_only(db::Connection& server, const Plan& plan, const Patience&
 void require_no_xa(db::Connection& server, const Patience& patience) {
   std::string why;
   do {
-    try {
-      why = xa_in_the_way(server);
-    } catch (const Error& error) {
-      if (error.is_retryable()) throw;
-      log::debug("XA transactions are not seen: {}", error.what());
-      return;
-    }
+    why = xa_in_the_way(server);
     if (why.empty()) return;
     std::this_thread::sleep_for(std::min(kPollInterval, patience.left()));
   } while (patience.left().count() > 0);

@@ -22,7 +22,8 @@ void restore_read_only(db::Connection& server, const Plan& plan, const Patience&
 
 // Events are stopped, if they were when it was fenced.
 bool are_events_as_recorded(db::Connection& server, const Record& record);
-// Throws while an XA transaction can still commit: read_only keeps none from it on MySQL, and none may be lost on MariaDB.
+// Throws while an XA transaction can still commit: read_only keeps none from it on MySQL, and on MariaDB none that is prepared may be lost. Whoever
+// may not look cannot know that the position is final, and is refused.
 void require_no_xa(db::Connection& server, const Patience& patience);
 
 }  // namespace godwit::fence

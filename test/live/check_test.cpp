@@ -142,6 +142,33 @@ TEST_CASE("the target is asked whether it can take the copy", "[check]") {
   provoke({"names_case", "a", "h", {"CREATE TABLE chk.Upper (id INT PRIMARY KEY)"}, {}, {}, {}, "blocker", "GW0307", "upper-case", "--map"});
 }
 
+TEST_CASE("what a switch will need of either side is said before the copy", "[check]") {
+  for (const auto& [name, other, passing] : {std::tuple("a", "b", "READ_ONLY ADMIN"), std::tuple("c", "d", "CONNECTION_ADMIN")}) {
+    const std::vector<std::string> person{"CREATE USER chk_super@'%' IDENTIFIED BY 'x'", std::string("GRANT ") + passing + " ON *.* TO chk_super@'%'"};
+    const std::vector<std::string> no_person{"DROP USER chk_super@'%'"};
+    provoke({"fence_bypass", name, other, person, {}, no_person, {}, "warning", "GW0315", "'chk_super'@'%' could write there", "--fence triggers"});
+    provoke({"fence_bypass", other, name, {}, person, {}, no_person, "warning", "GW0315", "'chk_super'@'%' could write there", "--fence triggers"});
+  }
+  // By a role, which the account does not show itself.
+  const std::vector<std::string> by_role{"CREATE ROLE chk_role", "GRANT CONNECTION_ADMIN ON *.* TO chk_role", "CREATE USER chk_member@'%' IDENTIFIED BY 'x'", "GRANT chk_role TO chk_member@'%'"};
+  provoke({"fence_bypass", "c", "b", by_role, {}, {"DROP USER chk_member@'%'", "DROP ROLE chk_role"}, {}, "warning", "GW0315", "'chk_member'@'%'", "REVOKE CONNECTION_ADMIN"});
+  const std::vector<std::string> by_role_mariadb{"CREATE ROLE chk_role", "GRANT READ_ONLY ADMIN ON *.* TO chk_role", "CREATE USER chk_member@'%' IDENTIFIED BY 'x'", "GRANT chk_role TO chk_member@'%'"};
+  provoke({"fence_bypass", "a", "d", by_role_mariadb, {}, {"DROP USER chk_member@'%'", "DROP ROLE chk_role"}, {}, "warning", "GW0315", "'chk_member'@'%'", "REVOKE READ_ONLY ADMIN"});
+  for (const char* name : {"b", "d"}) {
+    provoke({"reverse_stream", "a", name, {}, {"SET GLOBAL binlog_format = 'MIXED'"}, {}, {"SET GLOBAL binlog_format = 'ROW'"}, "warning", "GW0317", "binlog_format is MIXED", "SET GLOBAL binlog_format = 'ROW'"});
+    provoke({"reverse_stream", "a", name, {}, {"SET GLOBAL binlog_row_image = 'MINIMAL'"}, {}, {"SET GLOBAL binlog_row_image = 'FULL'"}, "warning", "GW0317", "binlog_row_image is MINIMAL", "SET GLOBAL binlog_row_image = 'FULL'"});
+  }
+  provoke({"reverse_stream", "a", "d", {}, {"SET GLOBAL gtid_mode = ON_PERMISSIVE"}, {}, {"SET GLOBAL gtid_mode = ON"}, "warning", "GW0317", "gtid_mode is ON_PERMISSIVE", "gtid_mode step by step"});
+  provoke({"reverse_stream", "a", "g", {}, {}, {}, {}, "ok", "", "target_binlog", ""});
+}
+
+TEST_CASE("a target that is fenced already is no closed target", "[check]") {
+  const std::vector<std::string> fenced{"CREATE DATABASE _godwit", "CREATE TABLE _godwit.fence (kind VARCHAR(16), is_set TINYINT)", "INSERT INTO _godwit.fence VALUES ('read_only', 1)", "SET GLOBAL read_only = ON"};
+  for (const char* name : {"b", "d"}) {
+    provoke({"target_writable", "a", name, {}, fenced, {}, {"SET GLOBAL read_only = OFF", "DROP DATABASE _godwit"}, "ok", "", "it is fenced", ""});
+  }
+}
+
 TEST_CASE("a target with replicas is not copied to past its binlog", "[check]") {
   for (const auto& [name, replica] : {std::pair("b", "g"), std::pair("d", "c")}) {
     const Server target(name);

@@ -1,12 +1,14 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
 // The statements of docs/privileges.md make accounts with which check finds nothing missing, copy carries everything, and replicate
-// follows, with a heartbeat where the page's grant for it was given.
+// follows, with a heartbeat where the page's grant for it was given, and with which either side can be fenced for a switch.
 #include <fstream>
 #include <sstream>
 
 #include "catch.h"
+#include "godwit/fence/fence.h"
+#include "godwit/state/sidecar.h"
 #include "live/support/process.h"
-#include "live/support/servers.h"
+#include "live/support/sidecars.h"
 
 using namespace godwit::test;
 
@@ -46,6 +48,38 @@ void load_shop(const Server& source) {
 
 std::string with_user(std::string dsn, const std::string& user) {
   return dsn.replace(dsn.find("godwit@"), 7, user + "@");
+}
+
+// The account fences its server in both ways, opens it, and takes the fence away.
+void fence_each(const Server& server, const std::string& user, godwit::db::Side side) {
+  using namespace godwit;
+  server.client().execute("CREATE DATABASE IF NOT EXISTS shop");
+  server.client().execute("CREATE TABLE IF NOT EXISTS shop.customers (id INT PRIMARY KEY)");
+  const auto open = [&] {
+    db::Endpoint endpoint = endpoint_of(server, side, user);
+    endpoint.dsn.password = "choose one";
+    return db::Connection::open(endpoint);
+  };
+  db::Connection own = open();
+  db::Connection keeper = open();
+  for (const auto kind : {fence::Kind::read_only, fence::Kind::triggers}) {
+    INFO(server.flavour() << " " << user << " " << fence::to_string(kind));
+    const fence::Plan plan{.workflow = "shop", .side = side, .kind = kind, .tables = {{"shop", "customers"}}};
+    state::Sidecar(keeper).create();
+    state::Authority authority(keeper, "shop");
+    authority.create();
+    authority.set_fence(std::string(fence::to_string(kind)));
+    if (side == db::Side::target) REQUIRE(authority.commit(authority.begin(authority.read()->epoch, "test")->epoch));
+    fence::prepare(own, plan, std::chrono::seconds(5));
+    const auto hold = authority.begin(authority.read()->epoch, "test")->epoch;
+    fence::close(own, authority, plan, hold, std::chrono::seconds(5));
+    CHECK(fence::is_fenced(own, plan));
+    REQUIRE(authority.abort(hold));
+    CHECK(!fence::follow(own, authority, plan, std::chrono::seconds(5)).is_fenced);
+    fence::remove(own, plan);
+    authority.forget();
+  }
+  state::Sidecar(keeper).drop_unused();
 }
 
 void run_with_page_accounts(const Server& source, const Server& target) {
@@ -98,6 +132,15 @@ void run_with_page_accounts(const Server& source, const Server& target) {
   CHECK(target.client("shop").scalar("SELECT name FROM customers") == "Hedy");
 
   CHECK(migration.run("cancel", {}, passwords).status == 0);
+  const auto look = [&] { return migration.run("check", {}, passwords).out; };
+  for (const char* code : {"GW0316", "GW0317"}) CHECK(look().find(code) != std::string::npos);
+  source.client().script(statements_under(flavour_name(source) + ", source, switch"));
+  target.client().script(statements_under(flavour_name(target) + ", target, switch"));
+  const std::string ready = look();
+  INFO(ready);
+  for (const char* code : {"GW0106", "GW0316", "GW0317"}) CHECK(ready.find(code) == std::string::npos);
+  fence_each(source, "godwit_source", godwit::db::Side::source);
+  fence_each(target, "godwit_target", godwit::db::Side::target);
   migration.clean();
   for (const Server* server : {&source, &target}) drop_accounts(*server);
 }

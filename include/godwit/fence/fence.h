@@ -39,7 +39,7 @@ struct Plan {
   std::string workflow;
   db::Side side = db::Side::source;
   Kind kind = Kind::read_only;
-  std::vector<Table> tables;  // on that side; for triggers. Those that are not there are left out
+  std::vector<Table> tables;  // on that side; for triggers. Those that are not there are left out; none: whatever guards are there already
 };
 
 // What makes a session godwit's own for guard triggers: once in each session that writes to a side that may be fenced. Likewise sql::kPassStatement.
