@@ -119,7 +119,9 @@ TEST_CASE("replicate is killed before, in and after a switch: the next one goes 
       const auto before = stage.pair.running();
       const std::uint64_t hold = stage.pair.begin();
       const auto by = stage.pair.streams();
-      REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(40), Stop()));
+      const bool is_reached = by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(40), Stop());
+      INFO(process->log());
+      REQUIRE(is_reached);
       by->freeze();
       process.reset();
       // Started in the middle of a switch: it waits, and claims nothing.
