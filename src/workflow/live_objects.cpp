@@ -11,6 +11,7 @@
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "preparation.h"
+#include "trigger_head.h"
 
 namespace godwit::workflow {
 namespace {
@@ -50,6 +51,7 @@ class LiveSide {
  private:
   LiveObjectRow definition_of(LiveObjectRow row);
   std::vector<std::string> schemas() const;
+  std::string table_here(const std::string& schema, const std::string& name) const;
 
   const Definition definition_;  // as the direction that writes to this side sees it
   const db::Side side_;
@@ -120,6 +122,14 @@ bool LiveSide::is_there(const LiveObjectRow& row) {
 
 void LiveSide::drop(const LiveObjectRow& row) { db_.execute(fmt::format("DROP {} IF EXISTS {}", row.kind, sql::quote_table(row.schema_name, row.object_name))); }
 
+// What the copy has kept is in the words of the other side.
+std::string LiveSide::table_here(const std::string& schema, const std::string& name) const {
+  const auto is_here = [&](const state::TableRow& t) { return t.target_schema == schema && t.target_table == name; };
+  if (std::any_of(tables_.begin(), tables_.end(), is_here)) return name;
+  const auto there = std::find_if(tables_.begin(), tables_.end(), [&](const state::TableRow& t) { return t.target_schema == schema && t.source_table == name; });
+  return there == tables_.end() ? name : there->target_table;
+}
+
 void LiveSide::create(const LiveObjectRow& row) {
   try {
     db_.execute("USE " + sql::quote_identifier(row.schema_name));
@@ -127,7 +137,8 @@ void LiveSide::create(const LiveObjectRow& row) {
     // The text is in this session's character set; what its literals are compared by is the collation that they were written under.
     db_.execute(row.collation.empty() ? "SET NAMES utf8mb4" : "SET SESSION collation_connection = " + quote_string(row.collation));
     db_.execute(fmt::format("SET SESSION time_zone = {}", quote_string(row.time_zone.empty() ? "+00:00" : row.time_zone)));
-    db_.execute(row.sql);
+    const TriggerHead head{.name = row.object_name, .table = [&](const std::string& table) { return table_here(row.schema_name, table); }};
+    db_.execute(row.kind == "trigger" ? with_head(row.sql, head) : row.sql);
   } catch (const Error& error) {
     throw error.in(object_name(row));
   }

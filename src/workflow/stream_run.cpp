@@ -157,6 +157,17 @@ StreamRun::End StreamRun::follow_to_its_end(const std::optional<gtid::Set>& unti
   return end == apply::ApplyEnd::stopped ? End::stopped : End::reached;
 }
 
+// The other direction's row is on the side that serves. A session of a process that has not noticed yet that its stream was frozen can commit nothing, and
+// is ended. One that follows it rightly, while this stream is still ours, would send every row round for ever: that must not be.
+void StreamRun::require_alone() {
+  const state::StreamKey other_key{.workflow = definition_.name, .direction = std::string(to_string(other(definition_.direction)))};
+  const auto other_stream = state::Sidecar::exists(*source_) ? state::Sidecar(*source_).find(other_key) : std::nullopt;
+  if (!other_stream || !state::has_sessions(*source_, other_stream->id)) return;
+  if (other_stream->state != "running") return state::end_sessions(*source_, other_stream->id);
+  const auto own = state::Sidecar(*target_).find(stream_.key);
+  GODWIT_CHECK(!own || own->epoch != stream_.epoch || own->state == "frozen");
+}
+
 // Triggers and events live on the serving side only: on the other they would run once more for what the stream brings. A session that has one of the tables
 // open is waited for. False: a stop was requested.
 bool StreamRun::set_objects_aside() {
@@ -185,6 +196,7 @@ StreamRun::End StreamRun::run(const StreamTurn::Turn& turn) {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint(definition_)));
   claim();
   if (turn.is_routed && !turn_.confirms(turn.direction)) return End::out_of_turn;
+  if (turn.is_routed) require_alone();
   if (turn.is_routed && !set_objects_aside()) return End::stopped;
   const auto until = goal();
   source_.reset();

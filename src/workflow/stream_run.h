@@ -30,6 +30,7 @@ class StreamRun {
   void claim();
   void move_source(state::Sidecar& sidecar, const state::StreamRow& row);
   void require_history(const state::StreamRow& row, Code code);
+  void require_alone();
   bool set_objects_aside();
   std::optional<gtid::Set> goal();
   std::optional<std::vector<apply::TableBinding>> bind();

@@ -27,7 +27,7 @@ class Stage {
     Client client = source.client();
     create_ledger(client);
     client.script("CREATE TABLE ledger.counted (id INT NOT NULL PRIMARY KEY, n INT NOT NULL);\nINSERT INTO ledger.counted VALUES (1, 0);\n");
-    pair.copy();
+    pair.copy({"--allow-no-key"});
   }
 
   // For as long as the ledger's writer and the test's own statements keep the serving side busy.
@@ -119,7 +119,9 @@ TEST_CASE("replicate is killed before, in and after a switch: the next one goes 
       const auto before = stage.pair.running();
       const std::uint64_t hold = stage.pair.begin();
       const auto by = stage.pair.streams();
-      REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(40), Stop()));
+      const bool is_reached = by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(40), Stop());
+      INFO(process->log());
+      REQUIRE(is_reached);
       by->freeze();
       process.reset();
       // Started in the middle of a switch: it waits, and claims nothing.
@@ -249,7 +251,7 @@ TEST_CASE("while the target serves: vdiff compares with it and repairs the sourc
       const json status = json::parse(stage.pair.migration.run_plain({"status", "--json", "--state", stage.pair.migration.state}).out);
       return status["workflows"][0]["replicate"].value("direction", "") == "reverse";
     }));
-    const Outcome copied = stage.pair.migration.run("copy");
+    const Outcome copied = stage.pair.migration.run("copy", {"--allow-no-key"});
     INFO(copied.err);
     CHECK(copied.status == 3);
     CHECK(copied.err.find("GW1102") != std::string::npos);

@@ -49,11 +49,12 @@ db::Side TwoWay::serving() {
 }
 
 std::uint64_t TwoWay::begin() {
+  state::Authority& authority = this->authority();
   db::Connection there = db::Connection::open(workflow::endpoint_of(definition(), db::Side::source));
   state::Sidecar(there).create();
   state::Sidecar(*session_).create();
-  const auto route = authority().create();
-  const auto begun = authority().begin(route.epoch, "test");
+  const auto route = authority.create();
+  const auto begun = authority.begin(route.epoch, "test");
   if (!begun) throw std::runtime_error("another switch is under way");
   return begun->epoch;
 }
