@@ -115,7 +115,7 @@ TEST_CASE("switch_ledger: a key that is handed out twice, an answer from the pas
     const auto before = room.ledger->acknowledged();
     CHECK(holds_within(seconds(20), [&] { return room.ledger->acknowledged() > before + 100; }));
     room.ledger->pause();
-    CHECK_THAT(room.verdict(), Catch::Contains("orders: the key 1 was handed out twice"));
+    CHECK_THAT(room.verdict(), Catch::Contains("orders: the key ") && Catch::Contains(" was handed out twice"));
   }
   SECTION("time") {
     client.execute("UPDATE clocks SET n = n - 1");

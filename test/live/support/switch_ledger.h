@@ -74,7 +74,7 @@ class SwitchLedger {
   struct Options {
     std::vector<int> ports;  // of the proxies: clients are dealt out among them
     unsigned clients = 64;
-    std::chrono::microseconds think_max = std::chrono::milliseconds(60);  // between two deeds, at random up to here
+    std::chrono::microseconds think_max = std::chrono::milliseconds(200);  // between two deeds, at random up to here
     bool reconnects = false;  // after an error; else the client ends
     bool has_tls = true;
     std::uint64_t seed = 1;

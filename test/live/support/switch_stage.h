@@ -19,7 +19,7 @@ struct StageOptions {
   std::string target = "b";
   unsigned clients = 8;
   unsigned proxies = 1;
-  std::chrono::microseconds think_max = std::chrono::milliseconds(60);
+  std::chrono::microseconds think_max = std::chrono::milliseconds(200);
   bool reconnects = false;
   bool has_trigger = false;                     // and an event
   std::vector<std::string> source_sql{};        // run once the trade is there, before the copy
