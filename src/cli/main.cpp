@@ -13,6 +13,7 @@
 #include "options.h"
 #include "proxy_options.h"
 #include "report.h"
+#include "switch_options.h"
 
 namespace godwit::cli {
 namespace {
@@ -24,6 +25,8 @@ struct Invocation {
   ReplicateArguments replicate;
   VdiffArguments vdiff;
   ProxyArguments proxy;
+  SwitchArguments cutover;
+  CompleteArguments complete;
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -123,6 +126,26 @@ int run_copy(Invocation& it) {
   return it.does_follow ? replicate(it, definition, state) : 0;
 }
 
+int run_cutover(Invocation& it, db::Side to) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  const auto options = switch_options_of(it.cutover, to);
+  if (!options.is_dry_run) confirm(fmt::format("{} {}: the {} is to serve. Go on?", it.command, definition.name, db::to_string(to)), it.cutover.yes);
+  cutover::SwitchReport report;
+  recording_failure(state, definition.name, to == db::Side::target ? "switch_failed" : "reverse_failed", [&] { report = cutover::run_switch(definition, options, state, stop_on_signals()); });
+  print_switch(it.command, definition.name, report, options.is_dry_run, it.common.is_json);
+  return 0;
+}
+
+int run_complete(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  const auto options = complete_options_of(it.complete);
+  confirm(fmt::format("complete {}: there is no way back to the source after this. Go on?", definition.name), it.complete.yes);
+  print_complete(definition.name, cutover::complete(definition, options, state, stop_on_signals()), it.common.is_json);
+  return 0;
+}
+
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
@@ -181,10 +204,16 @@ void add_commands(CLI::App& app, Invocation& it) {
                             "godwit vdiff shop\n  godwit vdiff shop --tables orders,customers --repair", [&] { return run_vdiff(it); });
   auto* proxy = add_command(app, it, "proxy", "What applications connect to before a switch, and stay connected to through it",
                             "godwit proxy shop --listen 0.0.0.0:6033 --admin-user godwit_admin", [&] { return run_proxy(it); });
+  auto* cutover = add_command(app, it, "switch", "The target serves: sessions are held for a moment, moved, and go on",
+                              "godwit switch shop --proxy 10.0.0.7:6033 --admin-user godwit_admin", [&] { return run_cutover(it, db::Side::target); });
+  auto* reverse = add_command(app, it, "reverse", "The source serves again: the same way back, as often as wanted",
+                              "godwit reverse shop --proxy 10.0.0.7:6033 --admin-user godwit_admin", [&] { return run_cutover(it, db::Side::source); });
+  auto* complete = add_command(app, it, "complete", "End the migration: the target serves on its own, and nothing of godwit is left",
+                               "godwit complete shop --old-side read-only", [&] { return run_complete(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
-  for (auto* command : {check, copy, replicate, vdiff, proxy, cancel}) {
+  for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
   }
@@ -195,9 +224,11 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_replicate(*replicate, it.replicate);
   add_vdiff(*vdiff, it.vdiff);
   add_proxy(*proxy, it.proxy);
+  for (auto* command : {cutover, reverse}) add_switch(*command, it.cutover);
+  add_complete(*complete, it.complete);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
-  for (auto* command : {check, copy, replicate, vdiff, proxy, cancel, status}) {
+  for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
 
@@ -206,6 +237,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_inspect_binlog(*inspect, it);
   add_command(*inspect, it, "failpoints", "Places where a test can stop godwit", "", [&] { print_failpoints(it.common.is_json); return 0; });
   add_command(*inspect, it, "codes", "Every error code, with its exit status", "", [&] { print_codes(it.common.is_json); return 0; });
+  add_command(*inspect, it, "steps", "The steps of a switch, in their order", "", [&] { print_steps(it.common.is_json); return 0; });
   add_command(*inspect, it, "checks", "Every check, by the name that --skip takes", "", [&] { print_checks(it.common.is_json); return 0; });
 }
 

@@ -18,7 +18,7 @@ std::chrono::milliseconds duration_of(const std::string& text, const std::string
 
 void add_proxy(CLI::App& app, ProxyArguments& a) {
   app.add_option("--listen", a.listen, "Where clients connect: ADDR:PORT, repeatable")->delimiter(',')->required();
-  app.add_option("--serving", a.serving, "The side that serves now")->check(CLI::IsMember({"source", "target"}))->capture_default_str();
+  app.add_option("--serving", a.serving, "The side that serves now, where no switch was prepared yet: source, or target (else the authority says it; default: source)")->check(CLI::IsMember({"source", "target"}));
   app.add_option("--admin-user", a.admin_user, "The account that may say SHOW SESSIONS, PAUSE, MOVE …; its password is in $GODWIT_ADMIN_PASSWORD");
   app.add_option("--threads", a.threads, "Event loops; 0: one a core")->check(CLI::Range(0, 256))->capture_default_str();
   app.add_option("--tls-cert", a.tls_cert, "Certificate shown to clients (PEM); without one, where the servers offer TLS, a self-signed one is made");
@@ -52,7 +52,7 @@ proxy::ProxyOptions proxy_options_of(const workflow::Definition& definition, con
   options.names = workflow::names_of(definition);
   options.collation_map = workflow::collation_map_of(definition);
   options.listen = a.listen;
-  options.serving = a.serving == "target" ? db::Side::target : db::Side::source;
+  if (!a.serving.empty()) options.serving = a.serving == "target" ? db::Side::target : db::Side::source;
   options.admin_user = a.admin_user;
   if (const char* password = std::getenv("GODWIT_ADMIN_PASSWORD")) options.admin_password = password;
   if (!a.admin_user.empty() && options.admin_password.empty()) {

@@ -22,7 +22,7 @@ struct ProxyArguments {
   bool delegate_auth = false;
   std::vector<std::string> proxy_protocol_from;
   bool send_proxy_protocol = false;
-  std::string serving = "source";
+  std::string serving;
   std::string on_straggler = "abort";
   std::string drain_timeout = "10s";
   std::string lease = "5s";

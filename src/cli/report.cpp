@@ -288,7 +288,8 @@ void print_workflows(state::StateFile& state, const std::string& only, bool with
     if (document.contains("replicate") && document["phase"] == "replicating") {
       const auto& stream = document["replicate"];
       const auto lag = stream.contains("lag_ms") ? format_duration(std::chrono::milliseconds(stream["lag_ms"].get<std::int64_t>())) : "unknown";
-      fmt::print("  stream  lag {}, {:.0f} transactions/s, {:.0f} rows/s{}{}\n",
+      fmt::print("  stream  {}lag {}, {:.0f} transactions/s, {:.0f} rows/s{}{}\n",
+                 stream.value("direction", "") == "reverse" ? "reverse, " : "",
                  lag,
                  stream.value("transactions_per_s", 0.0),
                  stream.value("rows_per_s", 0.0),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "godwit/check/check.h"
+#include "godwit/cutover/cutover.h"
 #include "godwit/state/state_file.h"
 #include "godwit/util/error.h"
 #include "godwit/proxy/proxy.h"
@@ -25,9 +26,12 @@ void print_replicate(const std::string& name, const workflow::ReplicateReport& r
 void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool is_json);
 void print_vdiff(const std::string& name, const workflow::VdiffReport& report, int status, bool is_json);
 void print_cancel(const workflow::CancelReport& report, bool is_json);
+void print_switch(const std::string& command, const std::string& name, const cutover::SwitchReport& report, bool is_dry_run, bool is_json);
+void print_complete(const std::string& name, const cutover::CompleteReport& report, bool is_json);
 void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json);
 void print_failpoints(bool is_json);
 void print_codes(bool is_json);
 void print_checks(bool is_json);
+void print_steps(bool is_json);
 
 }  // namespace godwit::cli

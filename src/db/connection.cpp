@@ -173,7 +173,7 @@ Version parse_version(std::string_view text) {
 std::vector<std::string> session_settings(const Endpoint& endpoint, const Server& server, Encoding encoding) {
   std::vector<std::string> settings{
       encoding == Encoding::bytes ? "SET NAMES binary" : "SET NAMES utf8mb4",
-      "SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
+      "SET SESSION autocommit=1, time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
       "net_write_timeout=600, net_read_timeout=600, wait_timeout=28800, lock_wait_timeout=60, "
       "group_concat_max_len=1048576"};
   settings.emplace_back(server.is_mariadb() ? "SET SESSION max_statement_time=0"
@@ -200,7 +200,8 @@ std::vector<std::string> wished_settings(const Endpoint& endpoint, const Server&
 std::string_view to_string(Side side) { return side == Side::source ? "source" : "target"; }
 
 std::string describe(const Endpoint& endpoint) {
-  return fmt::format("{} {}", to_string(endpoint.side), address(endpoint.dsn));
+  const Side other = endpoint.side == Side::source ? Side::target : Side::source;
+  return fmt::format("{} {}", to_string(endpoint.is_reversed ? other : endpoint.side), address(endpoint.dsn));
 }
 
 // --- Rows ---------------------------------------------------------------------------------------------------------
@@ -354,6 +355,13 @@ Connection Connection::open(const Endpoint& endpoint, Encoding encoding) {
     mysql_real_query(connection.impl_->handle.get(), setting.data(), setting.size());
   }
   return connection;
+}
+
+Connection Connection::open_bare(const Endpoint& endpoint) {
+  auto impl = std::make_unique<Impl>();
+  impl->endpoint = endpoint;
+  impl->handle = connect(endpoint);
+  return Connection(std::move(impl));
 }
 
 const Server& Connection::server() const { return impl_->server; }

@@ -41,7 +41,7 @@ Words words_of(std::string_view sql) {
 Error unknown(const std::string& sql) {
   return Error(Code::bad_usage, {.object = sql,
                                  .cause = "the proxy knows no such command",
-                                 .remedy = "SHOW SESSIONS | ROUTE | STATS | ACCOUNTS; WARM TO side; PAUSE [WITH LEASE seconds] [DRAIN seconds]; MOVE TO source|target; RESUME; KILL session"});
+                                 .remedy = "SHOW SESSIONS | ROUTE | STATS | ACCOUNTS; WARM TO side; PAUSE [HOLD epoch] [WITH LEASE seconds] [DRAIN seconds]; MOVE TO source|target; RESUME [HOLD epoch | FORCE source|target]; KILL session"});
 }
 
 struct Answer {
@@ -64,10 +64,9 @@ class Desk {
     if (is({"SHOW", "STATS"})) co_return show_stats();
     if (is({"SHOW", "ACCOUNTS"})) co_return show_accounts();
     if (is({"SHOW", "WARNINGS"})) co_return Answer{{{"Level", "Code", "Message"}, {}}, {}};
-    if (is({"RESUME"})) {
-      const auto released = co_await proxy_.resume();
-      co_return Answer{{{"released"}, {{std::to_string(released)}}}, {true}};
-    }
+    if (is({"RESUME"})) co_return resumed(co_await proxy_.resume());
+    if (words.size() == 3 && words[0] == "RESUME" && words[1] == "HOLD") co_return resumed(co_await proxy_.resume_hold(epoch_of(words[2])));
+    if (words.size() == 3 && words[0] == "RESUME" && words[1] == "FORCE") co_return resumed(co_await proxy_.resume_force(side_of(words[2])));
     if (words.size() == 3 && words[0] == "MOVE" && words[1] == "TO") co_return moved(co_await proxy_.move(side_of(words[2])), "moved");
     if (words.size() == 3 && words[0] == "WARM" && words[1] == "TO") co_return moved(co_await proxy_.warm(side_of(words[2])), "warm");
     if (!words.empty() && words[0] == "PAUSE") co_return co_await pause(words);
@@ -90,6 +89,20 @@ class Desk {
     return {{{"side", what, "ms"}, {{std::string(db::to_string(report.side)), std::to_string(report.sessions), ms(report.took)}}}, {false, true, false}};
   }
 
+  static Answer resumed(const ResumeReport& report) {
+    const auto& figures = report.figures;
+    return {{{"released", "hold", "serving", "epoch", "ended_by", "waited", "held_ms_p50", "held_ms_p99", "held_ms_max", "closed_ms"},
+             {{std::to_string(figures.sessions), std::to_string(report.hold), std::string(db::to_string(report.serving)), report.epoch ? std::optional(std::to_string(*report.epoch)) : std::nullopt,
+               report.ended_by, std::to_string(figures.waited), ms(figures.p50), ms(figures.p99), ms(figures.max), ms(report.closed)}}},
+            {true, true, false, true, false, true, false, false, false, false}};
+  }
+
+  static std::uint64_t epoch_of(const std::string& word) {
+    const auto epoch = parse_u64(word);
+    if (!epoch || *epoch == 0) throw unknown(word);
+    return *epoch;
+  }
+
   static std::chrono::milliseconds seconds(const std::string& word) {
     char* end = nullptr;
     const double value = std::strtod(word.c_str(), &end);
@@ -100,7 +113,10 @@ class Desk {
   asio::awaitable<Answer> pause(const Words& words) {
     PauseRequest request{.lease = context_.options.limits.lease, .drain = context_.options.limits.drain};
     for (std::size_t i = 1; i < words.size();) {
-      if (i + 2 < words.size() && words[i] == "WITH" && words[i + 1] == "LEASE") {
+      if (i == 1 && words.size() > 2 && words[1] == "HOLD") {
+        request.epoch = epoch_of(words[2]);
+        i += 2;
+      } else if (i + 2 < words.size() && words[i] == "WITH" && words[i + 1] == "LEASE") {
         request.lease = seconds(words[i + 2]);
         i += 3;
       } else if (i + 1 < words.size() && words[i] == "DRAIN") {
@@ -110,8 +126,13 @@ class Desk {
         throw unknown(words[i]);
       }
     }
+    if (request.epoch && request.lease.count() == 0) {
+      throw Error(Code::bad_usage, {.object = "PAUSE HOLD", .cause = "the hold of a switch has a lease: without one nobody would end it", .remedy = "PAUSE HOLD epoch WITH LEASE seconds"});
+    }
     const auto report = co_await proxy_.pause(request);
-    co_return Answer{{{"hold", "held", "killed", "ms"}, {{std::to_string(report.hold), std::to_string(report.held), std::to_string(report.killed), ms(report.took)}}}, {true, true, true, false}};
+    co_return Answer{{{"hold", "held", "killed", "ms", "serving"},
+                      {{std::to_string(report.hold), std::to_string(report.held), std::to_string(report.killed), ms(report.took), std::string(db::to_string(report.serving))}}},
+                     {true, true, true, false, false}};
   }
 
   asio::awaitable<Answer> kill(const std::string& word) {
@@ -134,13 +155,20 @@ class Desk {
   }
 
   Answer show_route() {
-    Answer answer{{{"side", "address", "serving", "gate", "hold", "version"}, {}}, {false, false, false, false, true, false}};
+    Answer answer{{{"side", "address", "serving", "gate", "hold", "version", "epoch", "authority", "authority_serves", "switching", "lease_ms_left", "instance"}, {}},
+                  {false, false, false, false, true, false, true, false, false, false, true, false}};
+    using Cell = db::Rows::Cell;
+    const auto& view = proxy_.authority();
+    const auto lease = proxy_.lease_left();
     for (const auto side : {db::Side::source, db::Side::target}) {
       const auto facts = context_.upstream(side).facts.get();
       const bool is_serving = context_.gate.serving() == side;
       answer.rows.rows.push_back({std::string(db::to_string(side)), db::address(context_.upstream(side).dsn), is_serving ? "yes" : "no", context_.gate.is_closed() ? "closed" : "open",
                                   std::to_string(context_.gate.hold()),
-                                  facts ? fmt::format("{} {}.{}.{}", gtid::to_string(facts->flavour), facts->version.major, facts->version.minor, facts->version.patch) : "unknown"});
+                                  facts ? fmt::format("{} {}.{}.{}", gtid::to_string(facts->flavour), facts->version.major, facts->version.minor, facts->version.patch) : "unknown",
+                                  view.route ? Cell(std::to_string(view.route->epoch)) : Cell(), std::string(to_string(view.knowledge)),
+                                  view.route ? Cell(view.route->serving == side ? "yes" : "no") : Cell(), view.route ? Cell(view.route->is_switching ? "yes" : "no") : Cell(),
+                                  lease ? Cell(std::to_string(lease->count())) : Cell(), proxy_.instance()});
     }
     return answer;
   }

@@ -54,7 +54,7 @@ bool is_in(const asio::ip::address& address, const std::string& network) {
 
 }  // namespace
 
-Context::Context(const ProxyOptions& given) : options(given), gate(given.serving) {
+Context::Context(const ProxyOptions& given) : options(given), gate(given.serving.value_or(db::Side::source)) {
   replay_options.collation_map = given.collation_map;
   replay_options.names = given.names;
   for (const auto& network : given.proxy_protocol_from) {

@@ -9,6 +9,7 @@
 #include "backend.h"
 #include "failures.h"
 #include "gate.h"
+#include "hold_figures.h"
 #include "godwit/accounts/passwords.h"
 #include "godwit/auth/sha2.h"
 #include "godwit/proxy/proxy.h"
@@ -49,6 +50,7 @@ struct Context {
   Failures failures;
   Vault vault;
   Stats stats;
+  HoldFigures hold_figures;
 
   static std::size_t index(db::Side side) { return side == db::Side::source ? 0 : 1; }
   const Upstream& upstream(db::Side side) const { return upstreams[index(side)]; }

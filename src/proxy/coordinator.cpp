@@ -8,10 +8,11 @@
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
-#include <atomic>
+#include <random>
 
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "turn.h"
 
 namespace godwit::proxy {
 namespace {
@@ -23,32 +24,42 @@ constexpr std::chrono::milliseconds kOwnersAsked{100};  // between two looks at 
 constexpr int kKillRoundsMax = 3;
 constexpr std::chrono::seconds kMoveMax{10};
 constexpr std::size_t kNamedMax = 5;
+constexpr std::chrono::seconds kTurnMax{15};  // that a command of a switch waits for the one that is under way
+constexpr std::chrono::milliseconds kTurnLook{5};
 
 std::chrono::microseconds since(Clock::time_point then) { return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - then); }
+
+std::string random_name() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}", device(), device());
+}
 
 Error refused(std::string cause, std::string remedy) { return Error(Code::gate_refused, {.object = "the gate", .cause = std::move(cause), .remedy = std::move(remedy)}); }
 
 }  // namespace
 
-class Proxy::Turn {
- public:
-  explicit Turn(Proxy& proxy) : proxy_(proxy) {
-    if (proxy.is_busy_) throw refused("another command is under way", "wait for it, and say SHOW ROUTE");
-    proxy.is_busy_ = true;
+Proxy::Turn::Turn(Proxy& proxy) : proxy_(proxy) {
+  if (proxy.is_busy_) throw refused("another command is under way", "wait for it, and say SHOW ROUTE");
+  proxy.is_busy_ = true;
+}
+
+asio::awaitable<void> Proxy::until_free() {
+  const auto end = Clock::now() + kTurnMax;
+  while (is_busy_ && Clock::now() < end) {
+    asio::steady_timer look(loop(), kTurnLook);
+    std::error_code ignored;
+    co_await look.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
-  ~Turn() { proxy_.is_busy_ = false; }
+}
 
- private:
-  Proxy& proxy_;
-};
-
-Proxy::Proxy(Context& context, Steward& steward, std::size_t threads)
+Proxy::Proxy(Context& context, Steward& steward, AuthorityDesk& desk, std::size_t threads)
     : context_(context), steward_(steward), workers_([&] {
         std::vector<std::unique_ptr<Worker>> workers;
         for (std::size_t i = 0; i < threads; ++i) workers.push_back(std::make_unique<Worker>(*this, context, steward, i));
         return workers;
       }()),
-      woken_(workers_.front()->loop(), Deadline::max()), lease_(workers_.front()->loop()) {
+      woken_(workers_.front()->loop(), Deadline::max()), lease_(workers_.front()->loop()), desk_(desk), instance_(random_name()), watch_timer_(workers_.front()->loop()),
+      register_timer_(workers_.front()->loop()) {
   if (!context.options.access_log.empty()) {
     access_log_.open(context.options.access_log, std::ios::app);
     if (!access_log_) throw Error(Code::bad_usage, {.object = "--access-log " + context.options.access_log, .cause = "it cannot be written", .remedy = "name a file in a folder that is there"});
@@ -116,6 +127,7 @@ asio::awaitable<Worker::Standing> Proxy::standing() {
 asio::awaitable<bool> Proxy::settle(Deadline deadline, PauseReport& report) {
   auto owners_asked = Clock::now();
   while (true) {
+    if (is_pause_cancelled_) throw refused("it was told to RESUME before all sessions were held", "PAUSE again");
     co_await each([](Worker& worker) -> asio::awaitable<void> {
       worker.close_gate();
       co_return;
@@ -157,50 +169,91 @@ asio::awaitable<std::string> Proxy::name_stragglers() {
   co_return text;
 }
 
+// Those that do not come to a safe point. More than once: with the first of them gone the others are asked, and some may say that they cannot be moved.
+asio::awaitable<std::size_t> Proxy::end_stragglers(PauseReport& report) {
+  std::size_t ended_in_all = 0;
+  bool is_settled = false;
+  for (int round = 0; round < kKillRoundsMax && !is_settled; ++round) {
+    std::atomic<std::size_t> ended{0};
+    co_await each([&ended](Worker& worker) -> asio::awaitable<void> {
+      ended += worker.end_stragglers();
+      co_return;
+    });
+    ended_in_all += ended;
+    is_settled = co_await settle(Clock::now() + kSettleMin, report);
+  }
+  if (is_settled) co_return ended_in_all;
+  const std::string stragglers = co_await name_stragglers();
+  throw Error(Code::drain_timed_out, {.object = "the gate", .cause = stragglers, .remedy = "PAUSE again"});
+}
+
+std::uint64_t Proxy::close_gate(const PauseRequest& request) {
+  if (!context_.gate.is_closed()) {
+    closed_at_ = Clock::now();
+    served_before_ = context_.gate.serving();
+    context_.hold_figures.begin();
+    lease_.expires_at(Deadline::max());
+    ++context_.stats.holds;
+  }
+  if (!request.epoch) return context_.gate.close();
+  switch_hold_ = SwitchHold{.epoch = *request.epoch, .lease_end = Deadline::max()};
+  return context_.gate.close(*request.epoch);
+}
+
+// A hold of a switch that is said again has its lease anew; one that finds another's, whose switch is over, goes on with all that are held.
 asio::awaitable<PauseReport> Proxy::pause(PauseRequest request) {
+  if (request.epoch) co_await until_free();
   const Turn turn(*this);
-  if (context_.gate.is_closed()) throw refused("it is closed already", "RESUME first");
+  const bool was_closed = context_.gate.is_closed();
+  if (was_closed && !(request.epoch && switch_hold_)) throw refused("it is closed already", "RESUME first");
   const auto began = Clock::now();
   co_await steward_.renew_facts(context_.gate.serving());
+  if (request.epoch) {
+    co_await desk_.warm();  // what RESUME will ask by
+    co_await require_switching(*request.epoch);
+  }
   PauseReport report;
-  closed_at_ = Clock::now();
-  report.hold = context_.gate.close();
-  moved_from_.reset();
-  ++context_.stats.holds;
+  if (was_closed && switch_hold_->epoch == *request.epoch && !switch_hold_->is_joined) co_return co_await renew_lease(request.lease);
+  report.hold = close_gate(request);
+  pausing_for_ = request.epoch;
+  is_pause_cancelled_ = false;
   std::exception_ptr failure;
   try {
-    bool is_settled = co_await settle(Clock::now() + std::max(request.drain, kSettleMin), report);
-    if (!is_settled) {
-      if (context_.options.on_straggler == Straggler::abort) {
-        const std::string stragglers = co_await name_stragglers();
-        throw Error(Code::drain_timed_out, {.object = "the gate", .cause = stragglers, .remedy = "SHOW SESSIONS names them; let them end, --on-straggler kill, or PAUSE … DRAIN with more seconds"});
-      }
-      // More than once: with the first of them gone the others are asked, and some may say that they cannot be moved.
-      for (int round = 0; round < kKillRoundsMax && !is_settled; ++round) {
-        std::atomic<std::size_t> ended{0};
-        co_await each([&ended](Worker& worker) -> asio::awaitable<void> {
-          ended += worker.end_stragglers();
-          co_return;
-        });
-        report.killed += ended;
-        is_settled = co_await settle(Clock::now() + kSettleMin, report);
-      }
-      if (!is_settled) throw Error(Code::drain_timed_out, {.object = "the gate", .cause = co_await name_stragglers(), .remedy = "PAUSE again"});
+    const bool is_settled = co_await settle(Clock::now() + std::max(request.drain, kSettleMin), report);
+    if (!is_settled && context_.options.on_straggler == Straggler::abort) {
+      const std::string stragglers = co_await name_stragglers();
+      throw Error(Code::drain_timed_out, {.object = "the gate", .cause = stragglers, .remedy = "SHOW SESSIONS names them; let them end, --on-straggler kill, or PAUSE … DRAIN with more seconds"});
     }
+    if (!is_settled) report.killed = co_await end_stragglers(report);
+    if (request.epoch) co_await bring_all(view_.route->serving);
   } catch (const std::exception&) {
     failure = std::current_exception();
   }
-  if (failure) {
-    co_await release();
-    std::rethrow_exception(failure);
-  }
+  pausing_for_.reset();
+  // Nobody has heard that all are held: nothing was fenced in the name of this hold. What an earlier one has left behind is looked after as its lease is.
+  if (failure && !was_closed) co_await release("pause_failed");
+  if (failure && was_closed) switch_hold_->lease_end = Clock::now();
+  if (failure) std::rethrow_exception(failure);
   report.held = (co_await standing()).held;
+  report.serving = context_.gate.serving();
   report.took = since(began);
-  begin_lease(report.hold, request.lease);
+  if (request.epoch) {
+    switch_hold_->lease_end = Clock::now() + request.lease;
+    watch_timer_.cancel();
+  } else {
+    begin_lease(report.hold, request.lease);
+  }
   co_return report;
 }
 
-// A hold without word ends by itself, on the side that served.
+asio::awaitable<PauseReport> Proxy::renew_lease(std::chrono::milliseconds lease) {
+  switch_hold_->lease_end = Clock::now() + lease;
+  PauseReport report{.hold = switch_hold_->epoch, .serving = context_.gate.serving()};
+  report.held = (co_await standing()).held;
+  co_return report;
+}
+
+// A hold that is nobody's switch ends without word by itself, on the side that served.
 void Proxy::begin_lease(std::uint64_t hold, std::chrono::milliseconds lease) {
   if (lease.count() == 0) return;
   lease_.expires_after(lease);
@@ -214,24 +267,31 @@ void Proxy::begin_lease(std::uint64_t hold, std::chrono::milliseconds lease) {
         if (context_.gate.hold() != hold) co_return;
         const Turn turn(*this);
         log::warning("the hold's lease has ended without a word: everything goes on where it was");
-        if (moved_from_) {
-          co_await each([](Worker& worker) -> asio::awaitable<void> {
-            worker.move_all_back();
-            co_return;
-          });
-          context_.gate.serve(*moved_from_);
-        }
-        co_await release();
+        co_await each([](Worker& worker) -> asio::awaitable<void> {
+          worker.move_all_back();
+          co_return;
+        });
+        context_.gate.serve(served_before_);
+        co_await release("lease");
       },
       asio::detached);
 }
 
-asio::awaitable<void> Proxy::release() {
+asio::awaitable<ResumeReport> Proxy::release(std::string_view ended_by) {
   lease_.cancel();
+  ResumeReport report{.hold = context_.gate.hold(), .serving = context_.gate.serving(), .epoch = {}, .ended_by = std::string(ended_by), .figures = {}};
+  const bool is_of_switch = switch_hold_.has_value();
+  switch_hold_.reset();
   context_.gate.open();
   co_await each([](Worker& worker) { return worker.release_all(); });
-  const auto us = static_cast<std::uint64_t>(since(closed_at_).count());
-  context_.stats.hold_us_last = us;
+  report.closed = since(closed_at_);
+  report.figures = context_.hold_figures.summary();
+  context_.stats.hold_us_last = static_cast<std::uint64_t>(report.closed.count());
+  if (is_of_switch) {
+    if (view_.route) report.epoch = view_.route->epoch;
+    last_release_ = report;
+  }
+  co_return report;
 }
 
 asio::awaitable<MoveReport> Proxy::warm(db::Side side) {
@@ -252,22 +312,24 @@ asio::awaitable<MoveReport> Proxy::warm(db::Side side) {
   co_return report;
 }
 
-asio::awaitable<MoveReport> Proxy::move(db::Side side) {
-  const Turn turn(*this);
-  if (!context_.gate.is_closed()) throw refused("it is open", "PAUSE first");
+asio::awaitable<std::size_t> Proxy::left_behind(db::Side side) {
+  std::atomic<std::size_t> count{0};
+  co_await each([&count, side](Worker& worker) -> asio::awaitable<void> {
+    count += worker.left_behind(side);
+    co_return;
+  });
+  co_return count.load();
+}
+
+// All sessions are held. Where one cannot be moved, all are where they were; or it is ended, and the others are there.
+asio::awaitable<MoveReport> Proxy::bring_all(db::Side side, Immovable immovable) {
   MoveReport report{.side = side};
-  if (context_.gate.serving() == side) co_return report;
-  const auto began = Clock::now();
-  if (moved_from_ == side) {  // back, before anybody's statement went the other way
-    co_await each([](Worker& worker) -> asio::awaitable<void> {
-      worker.move_all_back();
-      co_return;
-    });
-    moved_from_.reset();
+  const auto away = co_await left_behind(side);
+  if (away == 0) {
     context_.gate.serve(side);
-    report.took = since(began);
     co_return report;
   }
+  const auto began = Clock::now();
   if (context_.upstream(side).facts.get() == nullptr) co_await steward_.renew_facts(side);
   std::mutex mutex;
   std::string failure;
@@ -277,26 +339,44 @@ asio::awaitable<MoveReport> Proxy::move(db::Side side) {
     report.sessions += moved.sessions;
     if (failure.empty()) failure = moved.first_failure;
   });
-  if (!failure.empty()) {
+  if (!failure.empty() && immovable == Immovable::all_stay) {
     co_await each([](Worker& worker) -> asio::awaitable<void> {
       worker.move_all_back();
       co_return;
     });
+    context_.gate.serve(served_before_);
     throw Error(Code::session_immovable, {.object = context_.upstream(side).name(), .cause = failure, .remedy = "all sessions are where they were, and held: RESUME, or MOVE again"});
   }
-  moved_from_ = context_.gate.serving();
+  if (!failure.empty()) {
+    std::atomic<std::size_t> ended{0};
+    co_await each([&ended, side](Worker& worker) -> asio::awaitable<void> {
+      ended += worker.end_left_behind(side);
+      co_return;
+    });
+    log::warning("the {} serves, and {} sessions could not be moved there: they are ended ({})", db::to_string(side), ended.load(), failure);
+  }
   context_.gate.serve(side);
   report.took = since(began);
   co_return report;
 }
 
-asio::awaitable<std::size_t> Proxy::resume() {
+asio::awaitable<MoveReport> Proxy::move(db::Side side) {
+  if (switch_hold_) co_await until_free();
+  const Turn turn(*this);
+  if (!context_.gate.is_closed()) throw refused("it is open", "PAUSE first");
+  // A switch moves, and then the authority says who serves; without one nobody would, and the fence would meet the clients.
+  if (!switch_hold_ && view_.route && view_.route->serving != side) {
+    throw refused(fmt::format("the authority says that the {} serves", db::to_string(view_.route->serving)), "godwit switch, or godwit reverse, goes to the other side");
+  }
+  co_return co_await bring_all(side);
+}
+
+asio::awaitable<ResumeReport> Proxy::resume() {
   const Turn turn(*this);
   if (!context_.gate.is_closed()) throw refused("it is open", "SHOW ROUTE says what is");
-  const auto held = (co_await standing()).held;
-  co_await release();
-  moved_from_.reset();
-  co_return held;
+  if (switch_hold_) throw refused(fmt::format("it is held in the name of a switch, hold {}", switch_hold_->epoch), fmt::format("RESUME HOLD {0}; it ends by itself, with its lease", switch_hold_->epoch));
+  co_await bring_all(context_.gate.serving());  // those whose new server has ended since MOVE
+  co_return co_await release("resume");
 }
 
 asio::awaitable<std::vector<SessionRow>> Proxy::sessions() {

@@ -2,6 +2,8 @@
 //
 //   open ──PAUSE──▶ closing ──all held──▶ closed ──MOVE──▶ closed, on the other side ──RESUME──▶ open
 //                      └── drain time-out ──▶ open          └── MOVE back, or the lease ends ──▶ … on the old side
+//
+// A switch's hold has the number of the authority's epoch that it was begun in (PAUSE HOLD e); it ends on the side that the authority names.
 #pragma once
 
 #include <atomic>
@@ -17,13 +19,14 @@ class Gate {
   explicit Gate(db::Side serving) : serving_(serving) {}
   db::Side serving() const { return serving_.load(std::memory_order_acquire); }
   bool is_closed() const { return is_closed_.load(std::memory_order_relaxed); }
-  // The number of the hold; 0 while open. A release names it, so that one that comes late does not end another's hold.
+  // The number of the hold; 0 while open.
   std::uint64_t hold() const { return hold_.load(std::memory_order_acquire); }
 
-  std::uint64_t close() {
+  std::uint64_t close() { return close(++holds_); }
+  std::uint64_t close(std::uint64_t number) {
     is_closed_.store(true, std::memory_order_release);
-    hold_.store(++holds_, std::memory_order_release);
-    return hold();
+    hold_.store(number, std::memory_order_release);
+    return number;
   }
   void open() {
     hold_.store(0, std::memory_order_release);

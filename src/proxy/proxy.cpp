@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <asio/co_spawn.hpp>
+#include <asio/post.hpp>
 #include <asio/use_future.hpp>
 #include <thread>
 
@@ -63,6 +64,14 @@ void raise_descriptor_limit(std::uint64_t clients) {
   if (limit.rlim_cur < wanted) log::warning("the limit of open files, {}, is enough for {} clients, not for {}: ulimit -n {}", limit.rlim_cur, limit.rlim_cur / 3, clients, wanted);
 }
 
+void unregister(AuthorityDesk& desk, const std::string& instance) {
+  try {
+    desk.forget(instance);
+  } catch (const Error& error) {  // it goes out of date by itself
+    log::debug("this proxy's row in the registry stays: {}", error.cause());
+  }
+}
+
 }  // namespace
 
 ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
@@ -73,18 +82,23 @@ ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
   context.rsa = std::make_unique<const auth::RsaKey>(auth::RsaKey::generate());
   if (!options.accounts_file.empty()) context.passwords = accounts::Passwords::load(options.accounts_file);
   Steward steward(context);
+  AuthorityDesk desk(context);
+  const StartView found = look_at_start(desk, options);
+  if (found.view.route) context.gate.serve(found.view.route->serving);
   for (const auto side : {db::Side::source, db::Side::target}) context.learn(side, steward);
   context.settle_tls();
   context.settle_capabilities();
 
   const std::size_t threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  Proxy proxy(context, steward, threads);
+  Proxy proxy(context, steward, desk, threads);
+  proxy.begin(found);
   for (const auto& address : options.listen) {
     for (const auto& worker : proxy.workers()) worker->listen(endpoint_of(address));
   }
   std::optional<metrics::Server> metrics;
   if (!options.metrics_address.empty()) metrics.emplace(options.metrics_address, [&proxy] { return proxy.prometheus(); });
   for (const auto& worker : proxy.workers()) worker->start();
+  asio::post(proxy.loop(), [&proxy] { proxy.start_watching(); });
   for (const auto& address : options.listen) log::info("listening on {}, serving {}", address, context.upstream(context.gate.serving()).name());
 
   while (!stop.is_requested()) stop.sleep_for(std::chrono::seconds(3600));
@@ -98,8 +112,10 @@ ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
     if (left == 0 || is_forced) break;
     std::this_thread::sleep_for(kLook);
   }
+  asio::co_spawn(proxy.loop(), proxy.stop_watching(), asio::use_future).get();
   for (const auto& worker : proxy.workers()) asio::post(worker->loop(), [it = worker.get()] { it->stop(); });
   for (const auto& worker : proxy.workers()) worker->join();
+  unregister(desk, proxy.instance());
   return {.sessions = context.stats.sessions_total, .statements = context.stats.statements, .moves = context.stats.moves};
 }
 

@@ -73,6 +73,8 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> move(db::Side side, Deadline deadline);
   // Back to where it was before move(): free until release().
   void move_back();
+  // To that side, whichever of these it takes; nothing where it is there.
+  asio::awaitable<void> bring(db::Side side, Deadline deadline);
   asio::awaitable<void> warm(db::Side side, Deadline deadline);
   db::Side side() const;
   std::uint32_t client_id() const { return client_id_; }
@@ -170,6 +172,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool see_trackers(std::string_view trackers, std::string& kept);
   void see_status(std::uint16_t status);
   asio::awaitable<void> ask_status();
+  void note_waiting();
   void replace_packet(const Response& step, std::string_view payload);
   std::string_view payload_of(const Response& step);
   void on_answered(bool is_error);
@@ -269,6 +272,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool was_changed_ = false;  // a request since the last pull
   bool has_drifted_ = false;
   Deadline held_since_{};
+  Deadline waiting_since_{};  // a request has come while it is held
   Deadline partial_since_{};
   std::uint64_t partial_bytes_ = 0;  // that have come since
   std::chrono::steady_clock::time_point began_;

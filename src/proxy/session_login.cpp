@@ -109,8 +109,13 @@ asio::awaitable<void> Session::log_in() {
   }
   user_ = login.user;
   // Nobody is logged in on a side that may not be the serving one in a moment.
-  co_await worker_.until_open(*this);
+  co_await worker_.until_open(*this, std::chrono::steady_clock::now() + context_.options.limits.login_hold);
   if (has_ended_) co_return;
+  if (context_.gate.is_closed()) {
+    ++context_.stats.refused;
+    client_->send_packet(error_packet(1040, "08004", "godwit proxy: a switch is under way for longer than a login waits; try again"));
+    throw Refused();
+  }
   if (server_->side() != context_.gate.serving() || server_->channel().has_ended()) {
     dismiss_server();
     server_ = co_await Backend::connect(client_->executor(), context_.upstream(context_.gate.serving()), address_, std::chrono::steady_clock::now() + context_.options.limits.handshake);

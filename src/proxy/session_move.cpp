@@ -137,10 +137,12 @@ void Session::hold() {
   if (hold_ == Hold::held || hold_ == Hold::settling || !is_at_safe_point()) return;
   if (hold_ == Hold::refused && !was_changed_) return;  // asked again, it would say the same
   hold_ = Hold::settling;
+  note_waiting();
   in_own_hands([this]() -> asio::awaitable<void> {
     co_await ask_status();
     if (!context_.gate.is_closed() || must_go_on()) {
       hold_ = Hold::none;
+      waiting_since_ = {};
       hand_back();
       co_return;
     }
@@ -154,9 +156,11 @@ void Session::release() {
   if (previous_) settle_move();
   const bool was_held = hold_ == Hold::held;
   hold_ = Hold::none;
+  const auto since = std::exchange(waiting_since_, {});
   if (!was_held) return;
-  const auto held = std::chrono::steady_clock::now() - held_since_;
-  worker_.note_hold(*this, held);
+  const auto now = std::chrono::steady_clock::now();
+  worker_.note_hold(*this, now - held_since_);
+  context_.hold_figures.note(since == Deadline{} ? HoldFigures::Duration::zero() : now - since);
   hand_back();
 }
 
@@ -178,6 +182,7 @@ void Session::refuse_move(std::vector<routing::Refusal> refusals) {
 void Session::let_go_on() {
   if (hold_ != Hold::held) return;
   hold_ = Hold::refused;
+  waiting_since_ = {};
   hand_back();
 }
 
@@ -449,7 +454,7 @@ asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
 // serve() nothing is waited for.
 asio::awaitable<void> Session::follow_gate() {
   while (true) {
-    co_await worker_.until_open(*this);
+    co_await worker_.until_open(*this, Deadline::max());
     const auto serving = context_.gate.serving();
     if (has_ended_ || server_->side() == serving) co_return;
     const auto census = co_await worker_.steward().census(server_->side());
@@ -479,7 +484,20 @@ void Session::move_back() {
   }
   server_->quit();
   server_ = std::exchange(previous_, nullptr);
+  if (server_->channel().has_ended()) return end(server_->channel().end_reason());  // while nobody listened to it
   attach();
+}
+
+asio::awaitable<void> Session::bring(db::Side side, Deadline deadline) {
+  const auto self = shared_from_this();
+  if (server_->side() == side) co_return;
+  if (previous_ && previous_->side() == side) {
+    move_back();
+    co_return;
+  }
+  // What was read of it would be of the past.
+  if (hold_ != Hold::held) throw Error(Code::gate_refused, {.object = account_, .cause = "it is not held", .remedy = "PAUSE, then MOVE"});
+  co_await move(side, deadline);
 }
 
 // The relay's view of its server.

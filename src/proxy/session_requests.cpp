@@ -53,6 +53,11 @@ void Session::on_client_input() {
   if (!is_served_ || has_ended_) return;
   if (!is_exclusive_) return relay_requests();
   if (hold_ == Hold::held) answer_pings();
+  note_waiting();
+}
+
+void Session::note_waiting() {
+  if (hold_ != Hold::none && waiting_since_ == Deadline{} && !client_->input().is_empty()) waiting_since_ = std::chrono::steady_clock::now();
 }
 
 void Session::on_client_drained() {

@@ -1,5 +1,8 @@
 // Answers to the client: whole runs of bytes are sent on as they came; a number in a packet is changed in place, and a packet that becomes another is sent
 // between two runs. Nothing here allocates for a packet once buffers have their size.
+#include <asio/post.hpp>
+
+#include "coordinator.h"
 #include "godwit/wire/bytes.h"
 #include "session.h"
 #include "worker.h"
@@ -9,6 +12,12 @@ namespace {
 
 constexpr std::size_t kHeldBytesMax = 65536;  // of requests that are not relayed yet
 constexpr std::size_t kStatementAt = wire::kHeaderBytes + 1;
+
+// A side that takes no writes may be one that serves no more. 1290: --read-only; 1836: read-only mode; 1644: what a guard trigger signals, and others.
+bool is_refused_write(std::string_view error) {
+  const auto number = wire::Input(error.substr(1)).u16();
+  return number == 1290 || number == 1836 || number == 1644;
+}
 
 }  // namespace
 
@@ -60,6 +69,7 @@ void Session::see_response(const Response& step) {
     case wire::Responses::Event::error:
       is_status_known_ = false;
       wire_.row_count = -1;
+      if (is_refused_write(payload_of(step))) worker_.proxy().doubt();
       break;
     case wire::Responses::Event::prepared:
       see_prepared(step);
@@ -251,7 +261,14 @@ void Session::on_client_end() {
   end(client_->end_reason());
 }
 
+// A connection that a held session was moved to and that nobody's statement has gone to yet is made again when it is needed.
 void Session::on_server_end() {
+  if (hold_ == Hold::held && previous_) {
+    asio::post(client_->executor(), [self = shared_from_this()] {
+      if (!self->has_ended_ && self->server_->channel().has_ended()) self->move_back();
+    });
+    return;
+  }
   if (is_served_ && !is_exclusive_) relay_responses();
   end(server_->channel().end_reason());
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/post.hpp>
@@ -184,7 +185,7 @@ asio::awaitable<void> Worker::pull_held(std::shared_ptr<const Census> census, Pu
 }
 
 asio::awaitable<Worker::Moved> Worker::move_all(db::Side side, Deadline deadline) {
-  const std::function<asio::awaitable<void>(Session&)> deed = [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.move(side, deadline); };
+  const std::function<asio::awaitable<void>(Session&)> deed = [side, deadline](Session& session) -> asio::awaitable<void> { co_await session.bring(side, deadline); };
   co_return co_await for_each_held(deadline, deed);
 }
 
@@ -194,7 +195,24 @@ asio::awaitable<Worker::Moved> Worker::warm_all(db::Side side, Deadline deadline
 }
 
 void Worker::move_all_back() {
-  for (const auto& session : sessions_) session->move_back();
+  const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());  // one whose old server is gone ends
+  for (const auto& session : sessions) session->move_back();
+}
+
+std::size_t Worker::left_behind(db::Side side) const {
+  return static_cast<std::size_t>(
+      std::count_if(sessions_.begin(), sessions_.end(), [side](const auto& session) { return session->is_served() && !session->has_ended() && session->side() != side; }));
+}
+
+std::size_t Worker::end_left_behind(db::Side side) {
+  const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
+  std::size_t ended = 0;
+  for (const auto& session : sessions) {
+    if (!session->is_served() || session->has_ended() || session->side() == side) continue;
+    session->refuse(1927, "70100", "Connection was killed: the other side serves now, and it could not be moved there");
+    ++ended;
+  }
+  return ended;
 }
 
 // Not all in one breath: the server is not met by all of them at once, and other sessions get their turn.
@@ -264,9 +282,9 @@ void Worker::stop() {
 
 // --- what sessions tell --------------------------------------------------------------------------------------------
 
-asio::awaitable<void> Worker::until_open(Session& session) {
-  while (context_.gate.is_closed() && !session.has_ended()) {
-    asio::steady_timer timer(loop_, Deadline::max());
+asio::awaitable<void> Worker::until_open(Session& session, Deadline deadline) {
+  while (context_.gate.is_closed() && !session.has_ended() && std::chrono::steady_clock::now() < deadline) {
+    asio::steady_timer timer(loop_, deadline);
     const auto place = waiting_for_gate_.insert(waiting_for_gate_.end(), &timer);
     std::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

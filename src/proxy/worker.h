@@ -59,6 +59,9 @@ class Worker {
   asio::awaitable<Moved> move_all(db::Side side, Deadline deadline);
   asio::awaitable<Moved> warm_all(db::Side side, Deadline deadline);
   void move_all_back();
+  // Those that are not on that side; `end` them: what they were cannot be had there.
+  std::size_t left_behind(db::Side side) const;
+  std::size_t end_left_behind(db::Side side);
   asio::awaitable<void> release_all();
   std::vector<SessionRow> rows() const;
   std::vector<SessionRow> stragglers() const;
@@ -70,7 +73,7 @@ class Worker {
   void stop();
 
   // What sessions tell.
-  asio::awaitable<void> until_open(Session& session);
+  asio::awaitable<void> until_open(Session& session, Deadline deadline);
   void on_served(Session& session);
   void on_settled();
   void on_ended(Session& session);

@@ -19,8 +19,8 @@ constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb
 
 constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
 
-// Version 2 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 11> kTables{
+// Version 3 of the schema; a later version appends statements, none is edited.
+constexpr std::array<std::string_view, 14> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -70,9 +70,19 @@ constexpr std::array<std::string_view, 11> kTables{
     "UNIQUE KEY table_of_vdiff (vdiff, source_schema, source_table))",
     "vdiff_difference ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, table_id BIGINT UNSIGNED NOT NULL, state VARCHAR(16) NOT NULL, kind VARCHAR(16) NOT NULL, "
-    "row_key LONGTEXT NOT NULL, detail LONGTEXT NOT NULL, KEY difference_of_table (table_id, state))"};
+    "row_key LONGTEXT NOT NULL, detail LONGTEXT NOT NULL, KEY difference_of_table (table_id, state))",
+    // From here on version 3.
+    "route ("
+    "workflow VARCHAR(64) NOT NULL PRIMARY KEY, epoch BIGINT UNSIGNED NOT NULL, serving VARCHAR(16) NOT NULL, is_switching TINYINT NOT NULL, "
+    "coordinator VARCHAR(255) NOT NULL, fence VARCHAR(16) NOT NULL, changed DATETIME(3) NOT NULL)",
+    "fence ("
+    "workflow VARCHAR(64) NOT NULL, side VARCHAR(16) NOT NULL, kind VARCHAR(16) NOT NULL, is_set TINYINT NOT NULL, read_only_before VARCHAR(16) NULL, "
+    "persisted_before VARCHAR(16) NULL, events_before VARCHAR(16) NULL, changed DATETIME(3) NOT NULL, PRIMARY KEY (workflow, side))",
+    "proxy ("
+    "workflow VARCHAR(64) NOT NULL, instance VARCHAR(64) NOT NULL, endpoint VARCHAR(255) NOT NULL, serving VARCHAR(16) NOT NULL, seen DATETIME(3) NOT NULL, "
+    "PRIMARY KEY (workflow, instance))"};
 
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 3;
 
 std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
 
@@ -236,10 +246,11 @@ void Sidecar::create() {
 void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
 
 void Sidecar::drop_begun() {
-  const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN "
-                                                 "('stream', 'copy_table', 'copy_chunk', 'post_copy', 'prepared_xa', 'heartbeat', 'account', "
-                                                 "'stream_hold', 'vdiff', 'vdiff_table', 'vdiff_difference')",
-                                                 quote_string(kSidecarSchema)))
+  std::vector<std::string> ours;
+  for (const auto table : kTables) ours.push_back(quote_string(table.substr(0, table.find(' '))));
+  const bool is_foreign = !db_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME NOT IN ({})",
+                                                 quote_string(kSidecarSchema),
+                                                 join(ours, ", ")))
                                .empty();
   if (!is_foreign) drop();
 }
@@ -249,33 +260,62 @@ void Sidecar::create_heartbeat(db::Connection& source) {
   source.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), kHeartbeatTable, kTableOptions));
 }
 
-bool Sidecar::drop_heartbeat(db::Connection& source) {
-  const db::Rows tables = source.query(fmt::format("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote_string(kSidecarSchema)));
-  const bool is_alone = tables.size() == 1 && tables.scalar() == "heartbeat";
-  if (is_alone) source.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema)));
-  return is_alone;
+bool Sidecar::leave_source(db::Connection& source, const std::string& workflow) {
+  Sidecar sidecar(source);
+  if (!exists(source)) {
+    const db::Rows tables = source.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote_string(kSidecarSchema)));
+    if (!tables.empty()) sidecar.drop_begun();
+    return !tables.empty();
+  }
+  sidecar.create();  // what is forgotten below has tables of every version
+  for (const auto& stream : sidecar.streams()) {
+    if (stream.key.workflow == workflow && stream.key.direction == "reverse") sidecar.forget(stream.id);
+  }
+  source.execute(fmt::format("DELETE FROM {} WHERE workflow = {}", name("fence"), quote_string(workflow)));
+  return sidecar.drop_unused();
 }
 
-StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
-                         const std::string& source_version) {
+bool Sidecar::drop_unused() {
+  const bool is_used = !db_.query(fmt::format("SELECT 1 FROM {} UNION SELECT 1 FROM {} UNION SELECT 1 FROM {}", name("stream"), name("route"), name("fence"))).empty();
+  if (!is_used) drop();
+  return !is_used;
+}
+
+// What needs a stream's row for itself, and is to be repeated when it does not get it.
+template <typename Attempt>
+auto Sidecar::with_row(const std::function<std::optional<std::uint64_t>()>& stream, Attempt attempt) {
   constexpr int kPatienceSeconds = 3;
   db_.execute(fmt::format("SET @godwit_patience = @@SESSION.innodb_lock_wait_timeout, SESSION innodb_lock_wait_timeout = {}", kPatienceSeconds));
-  const auto attempt = [&] {
-    insert(key, flavour, source_identity, source_version);
-    return take_over(key, source_identity);
-  };
-  StreamRow row;
+  struct Restore {
+    db::Connection& db;
+    ~Restore() {
+      try {
+        db.execute("SET SESSION innodb_lock_wait_timeout = @godwit_patience");
+      } catch (const Error&) {  // the session is lost: what it was set to is nobody's any more
+      }
+    }
+  } restore{db_};
   try {
-    row = attempt();
+    return attempt();
   } catch (const Error& error) {
     if (error.code() != Code::lock_contention) throw;
     // No transaction of a stream that works lasts so long: its session is one whose client is gone, or hangs. To be fenced out either way.
     db_.execute("ROLLBACK");
-    if (const auto blocked = find(key)) end_sessions(db_, blocked->id);
-    row = attempt();
+    if (const auto blocked = stream()) end_sessions(db_, *blocked);
+    return attempt();
   }
-  db_.execute("SET SESSION innodb_lock_wait_timeout = @godwit_patience");
-  return row;
+}
+
+StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
+                         const std::string& source_version, bool is_frozen_taken) {
+  const auto id = [&]() -> std::optional<std::uint64_t> {
+    const auto blocked = find(key);
+    return blocked ? std::optional(blocked->id) : std::nullopt;
+  };
+  return with_row(id, [&] {
+    insert(key, flavour, source_identity, source_version);
+    return take_over(key, source_identity, {.only_epoch = {}, .is_frozen_taken = is_frozen_taken});
+  });
 }
 
 void Sidecar::insert(const StreamKey& key, const std::string& flavour, const std::string& source_identity, const std::string& source_version) {
@@ -292,21 +332,115 @@ void Sidecar::insert(const StreamKey& key, const std::string& flavour, const std
       quote_string(source_version)));
 }
 
-StreamRow Sidecar::claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity) { return take_over(key, source_identity, epoch); }
+StreamRow Sidecar::claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity) {
+  return take_over(key, source_identity, {.only_epoch = epoch, .is_frozen_taken = false});
+}
+
+namespace {
+
+// Rolls back unless it was committed: whoever throws in between leaves nothing open in a session that is used again.
+class Transaction {
+ public:
+  explicit Transaction(db::Connection& db) : db_(db) { db_.execute("START TRANSACTION"); }
+  ~Transaction() {
+    if (is_committed_) return;
+    try {
+      db_.execute("ROLLBACK");
+    } catch (const Error&) {  // the session is lost, and its transaction with it
+    }
+  }
+  Transaction(const Transaction&) = delete;
+  void commit() {
+    db_.execute("COMMIT");
+    is_committed_ = true;
+  }
+
+ private:
+  db::Connection& db_;
+  bool is_committed_ = false;
+};
+
+constexpr std::string_view kFrozen = "frozen";
+
+}  // namespace
+
+// The exclusive lock waits for every transaction that has passed the guard of its epoch (see guard()). A request to stand still is taken away in the
+// same transaction, so that a comparison which counts on it, and may be rewriting rows of this side, has either committed by then or finds it gone.
+std::uint64_t Sidecar::freeze(std::uint64_t stream) {
+  return with_row([&] { return std::optional(stream); }, [&] {
+    Transaction transaction(db_);
+    const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE id = {} FOR UPDATE", name("stream"), stream));
+    const std::string state = rows.empty() ? "gone" : rows.text(0, "state");
+    if (state != "running" && state != "copied" && state != kFrozen) {
+      throw Error(Code::stream_not_ready,
+                  {.object = fmt::format("stream {} of {}", stream, kSidecarSchema), .cause = fmt::format("it is {}: only one that is copied can be frozen", state), .remedy = "let the copy end first"});
+    }
+    const std::uint64_t epoch = rows.u64(0, "epoch") + 1;
+    db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
+    db_.execute(fmt::format("UPDATE {} SET epoch = {}, state = {}, touched = touched + 1 WHERE id = {}", name("stream"), epoch, quote_string(kFrozen), stream));
+    transaction.commit();
+    return epoch;
+  });
+}
+
+// It names the epoch: a coordinator that was asleep takes nothing out of the hands of the next switch.
+bool Sidecar::unfreeze(std::uint64_t stream, std::uint64_t frozen_epoch) {
+  return db_.execute(fmt::format("UPDATE {} SET state = 'copied', touched = touched + 1 WHERE id = {} AND epoch = {} AND state = {}", name("stream"), stream, frozen_epoch, quote_string(kFrozen)))
+             .affected_rows != 0;
+}
+
+StreamRow Sidecar::prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables) {
+  insert(key, gtid::to_string(begin.position.flavour), begin.source_identity, begin.source_version);
+  const auto known = find(key);
+  GODWIT_CHECK(known.has_value());
+  const std::uint64_t stream = known->id;
+  with_row([&] { return std::optional(stream); }, [&] {
+    Transaction transaction(db_);
+    // The row first: every other transaction of the stream takes it before anything else.
+    db_.execute(fmt::format("UPDATE {} SET epoch = epoch + 1, touched = touched + 1, state = 'copied', flavour = {}, position = {}, overlap_end = NULL, stop_position = NULL, "
+                            "source_identity = {}, source_version = {}, last_error = NULL, heartbeat = NULL WHERE id = {}",
+                            name("stream"),
+                            quote_string(gtid::to_string(begin.position.flavour)),
+                            position_literal(begin.position),
+                            quote_string(begin.source_identity),
+                            quote_string(begin.source_version),
+                            stream));
+    db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
+    db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));  // of before: the position is beyond their outcome
+    for (auto table : tables) {
+      table.state = "finished";
+      add_table(stream, table);
+      db_.execute(fmt::format("UPDATE {} SET state = 'finished', target_schema = {}, target_table = {} WHERE stream = {} AND source_schema = {} AND source_table = {}",
+                              name("copy_table"),
+                              quote_string(table.target_schema),
+                              quote_string(table.target_table),
+                              stream,
+                              quote_string(table.source_schema),
+                              quote_string(table.source_table)));
+    }
+    transaction.commit();
+  });
+  return find(key).value();
+}
 
 std::chrono::milliseconds Sidecar::touched_ago(std::uint64_t stream) {
   const db::Rows rows = db_.query(fmt::format("SELECT TIMESTAMPDIFF(MICROSECOND, COALESCE(heartbeat, created), UTC_TIMESTAMP(3)) DIV 1000 AS age FROM {} WHERE id = {}", name("stream"), stream));
   return std::chrono::milliseconds(rows.empty() ? 0 : parse_i64(rows.text(0, "age")).value_or(0));
 }
 
-StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_identity, std::optional<std::uint64_t> only_epoch) {
+StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_identity, const Takeover& how) {
   db_.execute("START TRANSACTION");
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {} FOR UPDATE", name("stream"), where_key(key)));
   GODWIT_CHECK(rows.size() == 1);
   StreamRow row = stream_of(rows, 0);
-  if (only_epoch && row.epoch != *only_epoch) {
+  if (how.only_epoch && row.epoch != *how.only_epoch) {
     db_.execute("ROLLBACK");
-    throw_fenced(row.id, *only_epoch);
+    throw_fenced(row.id, *how.only_epoch);
+  }
+  if (row.state == "frozen" && !how.is_frozen_taken) {
+    db_.execute("ROLLBACK");
+    throw Error(Code::stream_fenced,
+                {.object = fmt::format("workflow {}", key.workflow), .cause = fmt::format("a switch has frozen its {} stream", key.direction), .remedy = "run the switch again: it finishes or undoes what it began"});
   }
   if (row.source_identity != source_identity) {
     db_.execute("ROLLBACK");

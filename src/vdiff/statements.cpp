@@ -149,6 +149,16 @@ std::string select_bound(const TablePlan& plan, Side side, const std::optional<B
   return "SELECT " + join(parts, ", ") + from(plan, side) + where(plan, side, {.lower = lower, .upper = {}}) + order(plan, side) + fmt::format(" LIMIT 1 OFFSET {}", rows - 1);
 }
 
+std::string select_tail(const TablePlan& plan, Side side, std::uint64_t rows) {
+  std::vector<std::string> parts;
+  std::vector<std::string> columns;
+  for (const auto& key : plan.key) {
+    parts.push_back(form(plan.columns[key.column], side));
+    columns.push_back(sql::quote_identifier(name(plan.columns[key.column], side)) + " DESC");
+  }
+  return "SELECT " + join(parts, ", ") + from(plan, side) + " ORDER BY " + join(columns, ", ") + fmt::format(" LIMIT 1 OFFSET {}", rows);
+}
+
 std::string select_ends(const TablePlan& plan, Side side) {
   const std::string& key = form(plan.columns[plan.key[0].column], side);
   return fmt::format("SELECT MIN({}), MAX({})", key, key) + from(plan, side);

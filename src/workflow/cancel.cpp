@@ -5,6 +5,7 @@
 #include "accounts.h"
 #include "godwit/accounts/delegation.h"
 #include "godwit/sql/quote.h"
+#include "godwit/state/authority.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
@@ -55,12 +56,12 @@ void drop_schemas(db::Connection& target, const std::vector<state::PostCopyRow>&
 }
 
 // A source that is gone, or may not be written, keeps a table of one row: that stops no cancel.
-void drop_heartbeat(const Definition& definition, CancelReport& report) {
+void leave_source(const Definition& definition, CancelReport& report) {
   try {
     db::Connection source = db::Connection::open(source_endpoint(definition));
-    if (state::Sidecar::drop_heartbeat(source)) report.dropped.emplace_back("schema `_godwit` on the source");
+    if (state::Sidecar::leave_source(source, definition.name)) report.dropped.emplace_back("schema `_godwit` on the source");
   } catch (const Error& error) {
-    log::warning("the heartbeat on the source is not dropped: {}", error.what());
+    log::warning("the schema `_godwit` on the source is not dropped: {}", error.what());
   }
 }
 
@@ -84,7 +85,8 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
       const auto row = sidecar.claim(found->key,
                                      found->position ? gtid::to_string(found->position->flavour) : "",
                                      found->source_identity,
-                                     found->source_version);
+                                     found->source_version,
+                                     true);
       const auto statements = sidecar.post_copy(row.id);
       drop_objects(target, statements, report);
       undo_tables(target, definition, sidecar.tables(row.id), report);
@@ -92,15 +94,13 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
       drop_accounts(target, sidecar.accounts(row.id), report);
       sidecar.forget(row.id);
     }
-    if (sidecar.streams().empty()) {
-      sidecar.drop();
-      report.dropped.emplace_back("schema `_godwit`");
-    }
+    state::Authority(target, definition.name).forget();
+    if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit`");
   } else {
     state::Sidecar(target).drop_begun();
   }
   take_back_credentials(target, report);
-  drop_heartbeat(definition, report);
+  leave_source(definition, report);
   state.forget_workflow(definition.name);
   return report;
 }

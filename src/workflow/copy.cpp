@@ -96,6 +96,8 @@ class BinlogCatchUp : public CatchUp {
   const Stop& stop_;
 };
 
+void refuse_switched(const std::string& workflow, const std::optional<state::Route>& route, const std::optional<state::StreamRow>& row);
+
 class CopyRun {
  public:
   CopyRun(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop)
@@ -167,7 +169,7 @@ void CopyRun::claim() {
   sidecar.create();
   failpoint(Fp::copy_sidecar_created);
   const db::Server& server = source_->server();
-  stream_ = sidecar.claim({.workflow = definition_.name},
+  stream_ = sidecar.claim(stream_key(definition_),
                           gtid::to_string(server.flavour),
                           server.identity,
                           server.version_text);
@@ -436,12 +438,26 @@ void CopyRun::report_tables() {
   }
 }
 
+// What a copy would write to serves, or is about to.
+void refuse_switched(const std::string& workflow, const std::optional<state::Route>& route, const std::optional<state::StreamRow>& row) {
+  const bool is_switched = route && route->serving == db::Side::target;
+  const bool is_at_it = (route && route->is_switching) || (row && row->state == "frozen");
+  if (!is_switched && !is_at_it) return;
+  throw Error(Code::switch_refused,
+              {.object = fmt::format("workflow {}", workflow),
+               .cause = is_switched ? "the target serves: there is nothing to copy" : "a switch is under way, or was killed",
+               .remedy = is_switched ? fmt::format("godwit replicate {0} follows it; godwit reverse {0} goes back", workflow) : fmt::format("run the switch of {} again: it finishes or undoes what it began", workflow)});
+}
+
 // The stream is past its copy and belongs to `replicate`, which may be at work: it is looked at, not claimed. What the copy could not create
 // (post_copy) is tried again as long as no replicate is running.
 bool CopyRun::is_replicating() {
   if (!state::Sidecar::exists(*target_)) return false;
-  const auto row = state::Sidecar(*target_).find({.workflow = definition_.name});
-  if (!row || row->state != "running") return false;
+  const auto row = state::Sidecar(*target_).find(stream_key(definition_));
+  const auto route = state::Authority(*target_, definition_.name).read();
+  refuse_switched(definition_.name, route, row);
+  const bool is_begun = row && (row->state == "running" || (row->state == "copied" && route));  // a switch that came back, or was undone, leaves it "copied"
+  if (!is_begun) return false;
   stream_ = *row;
   return open_statements().empty() || state::has_sessions(*target_, row->id);
 }

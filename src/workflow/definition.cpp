@@ -1,3 +1,4 @@
+#include "godwit/util/error.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/copy.h"
 
@@ -18,6 +19,7 @@ std::string value_of(const state::Workflow& workflow, const std::string& option)
 }  // namespace
 
 std::map<std::string, std::string> to_options(const Definition& definition) {
+  GODWIT_CHECK(definition.direction == Direction::forward);  // what is recorded is what the operator said
   return {{"source", db::to_string(definition.source)},
           {"target", db::to_string(definition.target)},
           {"databases", join(definition.databases, ",")},

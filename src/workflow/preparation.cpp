@@ -4,6 +4,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
+
+#include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
 
@@ -14,6 +17,27 @@ catalog::Selection selection_of(const Definition& definition) {
   catalog::Selection selection{
       .schemas = definition.databases, .tables = definition.tables, .exclude_tables = definition.exclude_tables};
   if (selection.schemas.empty() && !definition.source.schema.empty()) selection.schemas = {definition.source.schema};
+  return selection;
+}
+
+bool is_there(db::Connection& connection, const state::TableRow& table) {
+  return !connection
+              .query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", sql::quote_string(table.source_schema), sql::quote_string(table.source_table)))
+              .empty();
+}
+
+// What the target holds besides is none of the migration's: exactly the tables of the stream, as far as they are there. One that DDL has taken away,
+// further on than the stream is, is missed by whoever needs it.
+catalog::Selection selection_in_reverse(const Definition& definition, db::Connection& source, db::Connection& target) {
+  catalog::Selection selection;
+  state::Sidecar sidecar(target);
+  const auto stream = sidecar.find(stream_key(definition));
+  if (!stream) return selection_of(definition);
+  for (const auto& table : sidecar.tables(stream->id)) {
+    if (!is_there(source, table)) continue;
+    if (std::find(selection.schemas.begin(), selection.schemas.end(), table.source_schema) == selection.schemas.end()) selection.schemas.push_back(table.source_schema);
+    selection.tables.push_back(table.source_schema + "." + table.source_table);
+  }
   return selection;
 }
 
@@ -40,11 +64,11 @@ std::map<std::string, std::string> collation_map_of(const Definition& definition
 }
 
 db::Endpoint source_endpoint(const Definition& definition) {
-  return {.side = db::Side::source, .dsn = definition.source};
+  return {.side = db::Side::source, .is_reversed = definition.direction == Direction::reverse, .dsn = definition.source};
 }
 
 db::Endpoint target_endpoint(const Definition& definition) {
-  return {.side = db::Side::target, .dsn = definition.target};
+  return {.side = db::Side::target, .is_reversed = definition.direction == Direction::reverse, .dsn = definition.target};
 }
 
 db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& dsn, std::string_view option) {
@@ -72,7 +96,7 @@ check::Request check_request(const Definition& definition, const CopyTuning& tun
 Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target) {
   Preparation result;
   result.is_schema_created = definition.is_schema_created;
-  result.source = catalog::read_catalog(source, selection_of(definition));
+  result.source = catalog::read_catalog(source, definition.direction == Direction::forward ? selection_of(definition) : selection_in_reverse(definition, source, target));
   result.ddl = {.source = source.server(),
                 .target = target.server(),
                 .names = names_of(definition),

@@ -2,208 +2,76 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <memory>
-
-#include "bindings.h"
-#include "godwit/db/snapshot.h"
-#include "godwit/sql/quote.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
-#include "heartbeat.h"
-#include "sidecar_checkpoint.h"
-#include "stream_watch.h"
+#include "stream_run.h"
+#include "stream_turn.h"
 
 namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// One direction after the other, as the authority says, each from its own claim to the switch that takes it away.
 class ReplicateRun {
  public:
   ReplicateRun(const Definition& definition, const ReplicateTuning& tuning, state::StateFile& state, const Stop& stop)
-      : definition_(definition), tuning_(tuning), state_(state), stop_(stop), throttle_(tuning.throttle) {}
+      : definition_(definition), tuning_(tuning), state_(state), stop_(stop), throttle_(tuning.throttle), turn_(definition, stop) {}
 
   ReplicateReport run();
 
  private:
-  void claim();
-  void move_source(state::Sidecar& sidecar, const state::StreamRow& row);
-  void require_history(const state::StreamRow& row, Code code);
-  std::optional<gtid::Set> goal();
-  std::optional<std::vector<apply::TableBinding>> bind();
-  apply::ApplyEnd follow(const std::optional<gtid::Set>& until);
-  void record_error(const Error& error);
-  std::string position_at_end(bool was_stopped);
-  db::Endpoint impatient(db::Endpoint endpoint) const;
+  StreamRun::End run_turn();
+  StreamRun::End attempt(StreamRun& stream, const StreamTurn::Turn& turn);
 
   const Definition& definition_;
   const ReplicateTuning& tuning_;
   state::StateFile& state_;
   const Stop& stop_;
   copy::Throttle throttle_;
-  std::unique_ptr<db::Connection> source_;
-  std::unique_ptr<db::Connection> target_;
-  state::StreamRow stream_;
-  apply::ApplyProgress progress_;
+  StreamTurn turn_;
+  ReplicateReport report_;
+  bool has_begun_ = false;
 };
 
-// A server asked again for what follows the position may begin in a later file, and leave a transaction without a GTID out: having met
-// one must not be forgotten.
-bool is_final(const Error& error) {
-  constexpr std::string_view kWord = "anonymous transaction";
-  return error.code() == Code::event_unsupported && (error.cause().find(kWord) != std::string::npos || error.object().find(kWord) != std::string::npos);
-}
-
-void refuse_unready(const Definition& definition, const std::optional<state::StreamRow>& row) {
-  if (row && row->state == "error") {
-    throw Error(Code::stream_not_ready,
-                {.object = fmt::format("workflow {}", definition.name), .cause = "the stream has ended for good: " + row->last_error, .remedy = "godwit cancel, and copy again"});
-  }
-  if (!row || !is_copied(*row)) refuse_uncopied(definition, row);
-}
-
-// After a fail-over: the new server must know every transaction that the stream has behind it, or changes would be missed.
-void ReplicateRun::move_source(state::Sidecar& sidecar, const state::StreamRow& row) {
-  const db::Server& server = source_->server();
-  if (server.identity == row.source_identity) return require_history(row, Code::position_foreign);
-  if (!tuning_.is_source_moved) require_same_server(row, server);
-  const gtid::Flavour flavour = row.position->flavour;
-  if (server.flavour != flavour) require_same_server(row, server);
-  require_history(row, Code::source_behind);
-  sidecar.move_source(row.id, server.identity, server.version_text);
-  state_.add_event(definition_.name, "info", "source_moved", fmt::format("{} to {}", row.source_identity, server.identity));
-  log::info("the stream follows {} from now on", db::describe(source_->endpoint()));
-}
-
-// A server that does not know what the stream has applied has lost it, or has another history: RESET, or a crash. Asked for what follows, it
-// could name other transactions by the same GTIDs, or seem to have nothing more.
-void ReplicateRun::require_history(const state::StreamRow& row, Code code) {
-  const gtid::Set known = gtid::Set::parse(db::end_of_binlog(*source_));
-  // Up to the end of the overlap changes may be on the target already: a server without them would not bring what belongs to them.
-  gtid::Set behind = gtid::Set::parse(*row.position);
-  if (row.overlap_end) behind.add(gtid::Set::parse(*row.overlap_end));
-  if (!known.contains(behind)) {
-    throw Error(code,
-                {.object = db::describe(source_->endpoint()),
-                 .cause = fmt::format("it has {}, the stream has applied {}", known.to_string(), behind.to_string()),
-                 .remedy = "let it catch up, or name the server that has them; a server that lost them cannot be followed: godwit cancel, and copy again"});
-  }
-}
-
-void ReplicateRun::claim() {
-  state::Sidecar sidecar(*target_);
-  const state::StreamKey key{.workflow = definition_.name};
-  const auto row = state::Sidecar::exists(*target_) ? sidecar.find(key) : std::nullopt;
-  refuse_unready(definition_, row);
-  sidecar.create();  // one of an earlier version is brought up to date
-  move_source(sidecar, *row);
-  if (tuning_.is_source_moved) state_.move_source(definition_.name, db::to_string(definition_.source));
-  state_.record_workflow(definition_.name, to_options(definition_));  // refuses other options, before anybody is fenced out
-  const db::Server& server = source_->server();
-  // From here on any other godwit on this stream is fenced out (I3).
-  stream_ = sidecar.claim(key, gtid::to_string(server.flavour), server.identity, server.version_text);
-  sidecar.set_state(stream_.id, stream_.epoch, "running");
-  state_.set_phase(definition_.name, "replicating");
-  state_.add_event(definition_.name, "info", "replicate_started", stream_.position->text);
-}
-
-std::optional<gtid::Set> ReplicateRun::goal() {
-  if (tuning_.until_current) return gtid::Set::parse(db::end_of_binlog(*source_));
-  if (tuning_.until.empty()) return std::nullopt;
-  return gtid::Set::parse(source_->server().flavour, tuning_.until);
-}
-
-// From the catalogs of both sides; nothing when a stop comes while one of them is out of reach.
-std::optional<std::vector<apply::TableBinding>> ReplicateRun::bind() {
-  while (true) {
-    try {
-      db::Connection source = db::Connection::open(source_endpoint(definition_));
-      db::Connection target = db::Connection::open(target_endpoint(definition_));
-      return bind_tables(prepare(definition_, source, target), source, target, stream_.id, Definitions::present);
-    } catch (const Error& error) {
-      if (!error.is_retryable()) throw;
-      log::warning("the tables' definitions are not read, and will be again in 1 s: {}", error.what());
-    }
-    if (!stop_.sleep_for(std::chrono::seconds(1))) return std::nullopt;
-  }
-}
-
-apply::ApplyEnd ReplicateRun::follow(const std::optional<gtid::Set>& until) {
-  const auto bindings = bind();
-  if (!bindings) return apply::ApplyEnd::stopped;
-  SidecarCheckpoint checkpoint(stream_.position->flavour, stream_.id, stream_.epoch);
-  apply::ApplyOptions options = tuning_.apply;
-  options.takes_new_tables = definition_.tables.empty();
-  apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), *bindings, options, checkpoint, progress_, stop_);
-  applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
-  applier.on_window = [&] {
-    if (throttle_.reason()) throttle_.wait(stop_);
-  };
-  return applier.run(until);
-}
-
-void ReplicateRun::record_error(const Error& error) {
-  state_.add_event(definition_.name, "error", "replicate_stopped", error.what());
-  if (error.code() == Code::stream_fenced) return;  // the row is another's now
+// What fails before anything was followed is told at once; later, servers that come back are waited for, as the stream itself does.
+StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& turn) {
   try {
-    db::Connection target = db::Connection::open(target_endpoint(definition_));
-    state::Sidecar sidecar(target);
-    sidecar.set_error(stream_.id, stream_.epoch, error.what());
-    if (is_final(error)) sidecar.set_state(stream_.id, stream_.epoch, "error");
-  } catch (const Error& second) {
-    log::debug("the error is not recorded on the target: {}", second.what());  // it is in the state file and on the way up
-  }
-}
-
-// A stop may come while the target is out of reach: it ends cleanly all the same.
-std::string ReplicateRun::position_at_end(bool was_stopped) {
-  try {
-    db::Connection target = db::Connection::open(impatient(target_endpoint(definition_)));
-    const auto row = state::Sidecar(target).find(stream_.key);
-    return row && row->position ? row->position->text : "";
+    return stream.run(turn);
   } catch (const Error& error) {
-    if (!was_stopped) throw;
-    log::warning("the position on the target is not read: {}", error.cause());
-    return "";
+    if (error.code() == Code::stream_fenced && turn.is_routed && turn_.is_by_switch(turn.direction)) return StreamRun::End::out_of_turn;
+    if (!has_begun_ || !error.is_retryable()) throw;
+    log::warning("the stream is taken up again in 1 s: {}", error.what());
   }
+  return stop_.sleep_for(std::chrono::seconds(1)) ? StreamRun::End::out_of_turn : StreamRun::End::stopped;
 }
 
-// For sessions whose statements are all short.
-db::Endpoint ReplicateRun::impatient(db::Endpoint endpoint) const {
-  endpoint.read_timeout = tuning_.apply.deadline;
-  return endpoint;
+StreamRun::End ReplicateRun::run_turn() {
+  const auto turn = turn_.await();
+  if (!turn) {
+    report_.was_stopped = true;
+    return StreamRun::End::stopped;
+  }
+  if (turn->is_completed) {
+    log::info("the migration is completed");
+    return StreamRun::End::reached;
+  }
+  if (has_begun_) log::info("following the {} from now on", turn->direction == Direction::forward ? "source" : "target");
+  StreamRun stream(definition_, turn_, tuning_, state_, throttle_, stop_);
+  const auto end = attempt(stream, *turn);
+  has_begun_ = has_begun_ || stream.has_begun();
+  if (stream.has_begun()) stream.add_to(report_, end);
+  return end;
 }
 
 ReplicateReport ReplicateRun::run() {
   const auto began = Clock::now();
-  source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint(definition_)));
-  target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint(definition_)));
-  claim();
-  const auto until = goal();
-  source_.reset();
-  target_.reset();
-  std::unique_ptr<Heartbeat> heartbeat;
-  if (tuning_.writes_heartbeat) heartbeat = std::make_unique<Heartbeat>(impatient(source_endpoint(definition_)), tuning_.heartbeat_interval);
-
-  const copy::Sampler sampler(throttle_, {.source = impatient(source_endpoint(definition_)), .target = impatient(target_endpoint(definition_)), .replica = std::nullopt});
-  ReplicateReport report;
-  try {
-    StreamWatch watch({.workflow = definition_.name, .source = impatient(source_endpoint(definition_)), .metrics_address = tuning_.metrics_address}, progress_, throttle_, state_);
-    apply::ApplyEnd end;
-    while ((end = follow(until)) == apply::ApplyEnd::definitions_changed) log::info("the tables' definitions are read again");
-    report.was_stopped = end == apply::ApplyEnd::stopped;
-  } catch (const Error& error) {
-    record_error(error);
-    throw;
+  while (run_turn() == StreamRun::End::out_of_turn) {
   }
-  report.position = position_at_end(report.was_stopped);
-  report.transactions = progress_.transactions;
-  report.rows = progress_.rows;
-  report.duration = since(began);
-  state_.add_event(definition_.name, "info", "replicate_ended", report.position);
-  return report;
+  report_.duration = since(began);
+  state_.add_event(definition_.name, "info", "replicate_ended", report_.position);
+  return report_;
 }
 
 }  // namespace

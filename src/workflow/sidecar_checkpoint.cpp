@@ -33,8 +33,14 @@ std::string SidecarCheckpoint::overlap_statement(const gtid::Set& end) const {
 }
 
 std::optional<apply::Checkpoint::Hold> SidecarCheckpoint::asked_hold(db::Connection& target) const {
-  const db::Rows rows = target.query(fmt::format("SELECT number, goal FROM {} WHERE stream = {} AND state IN ('asked', 'held')", table("stream_hold"), stream_));
-  if (rows.empty()) return std::nullopt;
+  // The epoch in the same question: a source that writes nothing leaves no other occasion to notice that a switch, or another process, has taken
+  // the stream away.
+  const db::Rows rows = target.query(fmt::format("SELECT s.epoch, h.number, h.goal FROM {} s LEFT JOIN {} h ON h.stream = s.id AND h.state IN ('asked', 'held') WHERE s.id = {}",
+                                                 table("stream"),
+                                                 table("stream_hold"),
+                                                 stream_));
+  if (rows.empty() || rows.u64(0, "epoch") != epoch_) throw_fenced();
+  if (rows.is_null(0, "number")) return std::nullopt;
   Hold hold{.number = rows.u64(0, "number"), .goal = {}};
   if (!rows.is_null(0, "goal")) hold.goal = gtid::Set::parse(flavour_, rows.text(0, "goal"));
   return hold;

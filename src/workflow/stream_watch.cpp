@@ -55,7 +55,7 @@ seconds retention_of(db::Connection& connection) {
 std::string to_prometheus(const StreamFigures& f) {
   std::string text;
   const auto put = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value) {
-    text += fmt::format("# HELP godwit_{0} {1}\n# TYPE godwit_{0} {2}\ngodwit_{0}{{workflow=\"{3}\"}} {4}\n", name, help, type, f.workflow, value);
+    text += fmt::format("# HELP godwit_{0} {1}\n# TYPE godwit_{0} {2}\ngodwit_{0}{{workflow=\"{3}\",direction=\"{4}\"}} {5}\n", name, help, type, f.workflow, f.direction, value);
   };
   put("stream_transactions_total", "counter", "Source transactions applied by this process.", f.transactions);
   put("stream_rows_total", "counter", "Row changes applied by this process.", f.rows);
@@ -120,6 +120,7 @@ void StreamWatch::look() {
   const auto [lag, lag_source] = lag_of(progress_);
   std::lock_guard lock(mutex_);
   figures_.workflow = options_.workflow;
+  figures_.direction = options_.direction;
   figures_.transactions = transactions;
   figures_.rows = rows;
   figures_.target_transactions = progress_.target_transactions;
@@ -156,7 +157,8 @@ void StreamWatch::look_at_retention() {
 }
 
 std::string StreamWatch::line(const StreamFigures& f) const {
-  std::string text = fmt::format("replicate {}  {:.0f} transactions/s  {:.0f} rows/s  {} transactions",
+  std::string text = fmt::format("replicate{} {}  {:.0f} transactions/s  {:.0f} rows/s  {} transactions",
+                                 f.direction == "reverse" ? " (reverse)" : "",
                                  f.lag ? "lag " + format_duration(*f.lag) : "lag unknown",
                                  f.transactions_per_s,
                                  f.rows_per_s,
@@ -167,7 +169,8 @@ std::string StreamWatch::line(const StreamFigures& f) const {
 }
 
 std::string StreamWatch::json(const StreamFigures& f) const {
-  nlohmann::json document{{"transactions", f.transactions},
+  nlohmann::json document{{"direction", f.direction},
+                          {"transactions", f.transactions},
                           {"rows", f.rows},
                           {"transactions_per_s", f.transactions_per_s},
                           {"rows_per_s", f.rows_per_s},

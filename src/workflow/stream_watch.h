@@ -19,6 +19,7 @@ namespace godwit::workflow {
 
 struct WatchOptions {
   std::string workflow;
+  std::string direction;
   db::Endpoint source;
   std::string metrics_address;
 };

@@ -15,6 +15,7 @@
 #include "godwit/vdiff/differ.h"
 #include "preparation.h"
 #include "stream_hold.h"
+#include "stream_turn.h"
 #include "vdiff_difference.h"
 #include "vdiff_pair.h"
 #include "vdiff_progress.h"
@@ -42,8 +43,10 @@ constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
 //   end      the verdict is in the sidecar, from where `switch` takes it
 class VdiffRun {
  public:
-  VdiffRun(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop)
-      : definition_(definition),
+  // recorded: the forward definition. definition, tuning: as the direction that runs sees them.
+  VdiffRun(const Definition& recorded, const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop)
+      : recorded_(recorded),
+        definition_(definition),
         tuning_(tuning),
         state_(state),
         stop_(stop),
@@ -57,6 +60,7 @@ class VdiffRun {
   VdiffReport attempt();
   void connect();
   std::uint64_t settled_so_far() const;
+  void require_turn();
   void find_stream();
   void lock_out_others();
   void begin();
@@ -74,6 +78,7 @@ class VdiffRun {
   void record_verdict(const VdiffReport& report);
   state::VdiffTableRow& row(std::size_t table) { return tables_[table].row; }
 
+  const Definition& recorded_;
   const Definition& definition_;
   const VdiffTuning& tuning_;
   state::StateFile& state_;
@@ -101,9 +106,20 @@ class VdiffRun {
   std::chrono::microseconds writes_held_{0};
 };
 
+// A comparison is of the sides as they are while it runs: one that serves, one that follows.
+void VdiffRun::require_turn() {
+  const auto turn = StreamTurn(recorded_, stop_).look();
+  if (turn.direction == definition_.direction && !turn.is_frozen) return;
+  const bool is_switched = turn.direction != definition_.direction;
+  throw Error(is_switched ? Code::stream_not_ready : Code::hold_lost,
+              {.object = fmt::format("workflow {}", definition_.name),
+               .cause = is_switched ? fmt::format("the {} serves by now, and did not when the comparison began", db::to_string(serving_side(turn.direction))) : "a switch has frozen the stream",
+               .remedy = is_switched ? "run the same command again: it compares anew" : "it is tried again"});
+}
+
 void VdiffRun::find_stream() {
   while (true) {
-    const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find({.workflow = definition_.name}) : std::nullopt;
+    const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find(stream_key(definition_)) : std::nullopt;
     if (found && is_copied(*found)) {
       stream_ = *found;
       return;
@@ -152,7 +168,7 @@ void VdiffRun::begin() {
     vdiff_ = store.begin(definition_.name, selection_text(tuning_));
     if (!tuning_.does_resume) store.forget_others(definition_.name, vdiff_);
   }
-  if (!state_.find_workflow(definition_.name)) state_.record_workflow(definition_.name, to_options(definition_));  // its state file is elsewhere
+  if (!state_.find_workflow(definition_.name)) state_.record_workflow(definition_.name, to_options(recorded_));  // its state file is elsewhere
   state_.add_event(definition_.name, "info", "vdiff_started", selection_text(tuning_));
   failpoint(Fp::vdiff_begun);
 }
@@ -339,6 +355,7 @@ std::uint64_t VdiffRun::settled_so_far() const {
 }
 
 VdiffReport VdiffRun::attempt() {
+  require_turn();
   find_stream();
   lock_out_others();
   state::Sidecar(target_).create();  // one of an earlier version is brought up to date
@@ -387,10 +404,38 @@ VdiffReport VdiffRun::run() {
   }
 }
 
+// Where the target serves, the comparison reads it as the source of the stream.
+VdiffTuning in_direction(const VdiffTuning& tuning, Direction direction) {
+  VdiffTuning result = tuning;
+  if (direction == Direction::reverse) std::swap(result.source_replica, result.target_replica);
+  return result;
+}
+
+// In the report source and target are the migration's, whichever serves: what one lacks, the other has too much.
+void name_sides_as_recorded(VdiffReport& report) {
+  for (auto& table : report.tables) {
+    std::swap(table.source, table.target);
+    std::swap(table.source_rows, table.target_rows);
+    std::swap(table.missing, table.extra);
+    for (auto& sample : table.samples) {
+      if (sample.kind != "different") sample.kind = sample.kind == "missing" ? "extra" : "missing";
+      for (auto& value : sample.values) std::swap(value.source, value.target);
+    }
+  }
+}
+
 }  // namespace
 
 VdiffReport run_vdiff(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop) {
-  return VdiffRun(definition, tuning, state, stop).run();
+  StreamTurn turn(definition, stop);
+  const auto now = turn.await();
+  if (!now) stop.throw_if_requested();
+  const Definition seen = in_direction(definition, now->direction);
+  const VdiffTuning as_seen = in_direction(tuning, now->direction);
+  VdiffReport report = VdiffRun(definition, seen, as_seen, state, stop).run();
+  report.serving = serving_side(now->direction);
+  if (now->direction == Direction::reverse) name_sides_as_recorded(report);
+  return report;
 }
 
 }  // namespace godwit::workflow

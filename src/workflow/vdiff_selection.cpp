@@ -43,7 +43,11 @@ void read_fresh_update_times(db::Connection& connection) {
 std::string selection_text(const VdiffTuning& tuning) { return nlohmann::json{{"tables", tuning.tables}, {"only_keys", tuning.only_keys}}.dump(); }
 
 bool VdiffSelection::is_selected(const state::TableRow& table) const {
-  const auto matches = [&](const std::string& pattern) { return catalog::matches_table(pattern, table.source_schema, table.source_table); };
+  // By the names of the migration's source, whichever side serves.
+  const bool is_reversed = definition_.direction == Direction::reverse;
+  const std::string& schema = is_reversed ? table.target_schema : table.source_schema;
+  const std::string& name = is_reversed ? table.target_table : table.source_table;
+  const auto matches = [&](const std::string& pattern) { return catalog::matches_table(pattern, schema, name); };
   return tuning_.tables.empty() || std::any_of(tuning_.tables.begin(), tuning_.tables.end(), matches);
 }
 

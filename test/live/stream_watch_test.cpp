@@ -84,11 +84,11 @@ TEST_CASE("a running stream tells its lag and rates to Prometheus and to status,
     REQUIRE(holds_soon([&] { return metrics_port(process) != 0; }));
     for (int i = 2; i < 30; ++i) source.client().execute("INSERT INTO watched.t VALUES (" + std::to_string(i) + ", 1)");
     const auto has = [&](const std::string& words) { return holds_soon([&] { return scrape(metrics_port(process)).find(words) != std::string::npos; }); };
-    CHECK(has("godwit_stream_lag_seconds{workflow=\"test\"} "));
-    CHECK(has("godwit_stream_caught_up{workflow=\"test\"} 1"));
-    CHECK(has("godwit_stream_rows_total{workflow=\"test\"} 28"));
-    CHECK(has("godwit_stream_throttled{workflow=\"test\"} 0"));
-    CHECK(has("godwit_stream_retries_total{workflow=\"test\"} 0"));
+    CHECK(has("godwit_stream_lag_seconds{workflow=\"test\",direction=\"forward\"} "));
+    CHECK(has("godwit_stream_caught_up{workflow=\"test\",direction=\"forward\"} 1"));
+    CHECK(has("godwit_stream_rows_total{workflow=\"test\",direction=\"forward\"} 28"));
+    CHECK(has("godwit_stream_throttled{workflow=\"test\",direction=\"forward\"} 0"));
+    CHECK(has("godwit_stream_retries_total{workflow=\"test\",direction=\"forward\"} 0"));
     CHECK(holds_soon([&] { return stream_in_status(migration).value("lag_source", "") == "heartbeat"; }));
     const json stream = stream_in_status(migration);
     INFO(stream.dump());

@@ -41,7 +41,8 @@ struct Server {
 };
 
 struct Endpoint {
-  Side side = Side::source;
+  Side side = Side::source;  // its role: read from, or written to
+  bool is_reversed = false;  // that role is the other side's in the migration: messages name the migration's
   Dsn dsn;
   std::chrono::seconds connect_timeout{10};
   // Longest wait for an answer, or for room to send. None by default, since an ALTER may take hours: a peer that is gone without a word is
@@ -112,6 +113,8 @@ using InfileReader = std::function<std::size_t(char* buffer, std::size_t size)>;
 class Connection {
  public:
   static Connection open(const Endpoint& endpoint, Encoding encoding = Encoding::text);
+  // Says nothing to it but what logs in, and knows nothing of it: for what speaks the protocol, and is no database.
+  static Connection open_bare(const Endpoint& endpoint);
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
   ~Connection();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,15 +26,16 @@ struct ProxyLimits {
   std::chrono::milliseconds stalled_client{60'000};  // it does not read, or does not finish a request
   std::chrono::milliseconds drain{10'000};           // until all sessions are at a safe point
   std::chrono::milliseconds lease{5'000};            // a hold without word
+  std::chrono::milliseconds login_hold{30'000};      // a login that comes while the gate is closed
   std::chrono::milliseconds shutdown{30'000};        // SIGTERM: until the sessions have ended by themselves
 };
 
 struct ProxyOptions {
-  std::string name;  // of the workflow; for messages
+  std::string name;  // of the workflow: its authority's row has it
   std::vector<std::string> listen;  // "127.0.0.1:6033", "[::1]:6033"
   db::Dsn source;  // with the account that looks into accounts and locks
   db::Dsn target;
-  db::Side serving = db::Side::source;
+  std::optional<db::Side> serving;  // what the operator says, where no authority says it; neither: the source
   std::map<std::string, std::string> collation_map;  // as the copy was given it
   catalog::NameMap names;                            // --map
   std::string admin_user;

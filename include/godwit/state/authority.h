@@ -40,9 +40,11 @@ class Authority {
   bool commit(std::uint64_t hold);
   // True: that hold can never commit any more. False: it was over already; read() says how it ended.
   bool abort(std::uint64_t hold);
-  void forget();
+  void forget();  // the row, and the proxies that are registered for it
 
  private:
+  bool change(std::uint64_t epoch, bool was_switching, const std::string& assignment);
+
   db::Connection& db_;
   std::string workflow_;
 };

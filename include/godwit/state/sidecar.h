@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +18,8 @@ namespace godwit::state {
 
 inline constexpr std::string_view kSidecarSchema = "_godwit";
 
+inline constexpr std::string_view kCompletedState = "completed";
+
 struct StreamKey {
   std::string workflow;
   std::string direction = "forward";  // or "reverse"
@@ -27,7 +30,7 @@ struct StreamRow {
   std::uint64_t id = 0;
   StreamKey key;
   std::uint64_t epoch = 0;
-  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen"
+  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen", "completed"
   std::optional<gtid::Position> position;       // where the stream goes on from
   std::optional<gtid::Position> stop_position;
   std::optional<gtid::Position> overlap_end;    // up to here changes may already be in copied rows
@@ -35,6 +38,13 @@ struct StreamRow {
   std::string source_version;
   std::string last_error;
   std::string heartbeat;  // UTC
+};
+
+// Where a stream begins that nothing had to be copied for, and what it reads.
+struct StreamBegin {
+  gtid::Position position;
+  std::string source_identity;
+  std::string source_version;
 };
 
 // A chunk is a range (lower, upper] of one table's key. Bounds are SQL literals of the key's columns as a JSON array, "" for
@@ -102,19 +112,32 @@ class Sidecar {
   void create();
   // DROP, only of what godwit created.
   void drop();
-  // On a source: the heartbeat's table alone. drop_heartbeat leaves the schema where it holds more.
+  // The same where no workflow has anything left in it; true when it is gone.
+  bool drop_unused();
+  // On a source: the heartbeat's table alone, until a switch needs the rest.
   static void create_heartbeat(db::Connection& source);
-  static bool drop_heartbeat(db::Connection& source);
-  // What a create() that was killed has left: no `meta` yet, and nothing of anybody else.
+  // Forgets what the workflow has on its source: streams that lead back there, its fence. True when nothing was left, and the schema is gone.
+  static bool leave_source(db::Connection& source, const std::string& workflow);
+  // What a create() that was killed has left, or the heartbeat: no `meta` yet, and nothing of anybody else.
   void drop_begun();
 
   // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
-  // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs.
+  // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs, stream_fenced while
+  // a switch has frozen it, unless `is_frozen_taken` (to end it).
   StreamRow claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
-                  const std::string& source_version);
+                  const std::string& source_version, bool is_frozen_taken = false);
   // The same for one who must fence out nobody: only while the epoch is the one given. Throws Error(stream_fenced) when it is another,
   // Error(lock_contention) when somebody is writing to the row.
   StreamRow claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity);
+  // A switch takes the stream out of everybody's hands: the epoch is raised and the state is "frozen", so that whoever followed it can commit nothing
+  // more, and nobody claims it. On return none of its transactions is under way. Gives the epoch, by which unfreeze() names this freezing. To be
+  // repeated at will. Throws Error(stream_not_ready) when it is not copied.
+  std::uint64_t freeze(std::uint64_t stream);
+  // "copied" again, in the same epoch: the next replicate may claim it, also the one that was stopped by it. False: it is not frozen in that epoch (any more).
+  bool unfreeze(std::uint64_t stream, std::uint64_t frozen_epoch);
+  // The other direction's stream, made or begun anew in one transaction: its tables are copied already, and it goes on from `position`, without overlap.
+  // Its epoch is raised, its state "copied": it runs as soon as somebody claims it. To be repeated at will.
+  StreamRow prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables);
   // How long ago somebody claimed the stream, or moved it.
   std::chrono::milliseconds touched_ago(std::uint64_t stream);
   std::optional<StreamRow> find(const StreamKey& key);
@@ -157,7 +180,13 @@ class Sidecar {
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
   void insert(const StreamKey& key, const std::string& flavour, const std::string& source_identity, const std::string& source_version);
-  StreamRow take_over(const StreamKey& key, const std::string& source_identity, std::optional<std::uint64_t> only_epoch = std::nullopt);
+  struct Takeover {
+    std::optional<std::uint64_t> only_epoch;
+    bool is_frozen_taken = false;
+  };
+  StreamRow take_over(const StreamKey& key, const std::string& source_identity, const Takeover& how);
+  template <typename Attempt>
+  auto with_row(const std::function<std::optional<std::uint64_t>()>& stream, Attempt attempt);
 
   db::Connection& db_;
 };

@@ -58,7 +58,57 @@ struct Failpoint {
   X(proxy_credential_recorded, "proxy.credential_recorded", "a delegated credential is recorded; the account does not have it") \
   X(proxy_credential_first, "proxy.credential_first", "a delegated credential is the account's first password, its own the second") \
   X(proxy_credential_given, "proxy.credential_given", "an account has its delegated credential; nobody has heard of it yet") \
-  X(proxy_credential_taken, "proxy.credential_taken", "a delegated credential is taken back; its record is there still")
+  X(proxy_credential_taken, "proxy.credential_taken", "a delegated credential is taken back; its record is there still") \
+  X(switch_check_before, "switch.check.before", "nothing is looked at yet") \
+  X(switch_check_after, "switch.check.after", "nothing stands in the way; nothing is changed") \
+  X(switch_prepare_before, "switch.prepare.before", "nothing is changed") \
+  X(switch_prepare_after, "switch.prepare.after", "the passive side is ready; the authority knows nothing of it") \
+  X(switch_begin_before, "switch.begin.before", "the authority knows of no switch") \
+  X(switch_begin_after, "switch.begin.after", "the authority says that a switch is under way") \
+  X(switch_gate_before, "switch.gate.before", "no proxy holds anything") \
+  X(switch_gate_after, "switch.gate.after", "every proxy holds its sessions") \
+  X(switch_move_before, "switch.move.before", "sessions are held") \
+  X(switch_move_after, "switch.move.after", "the proxies have been told to make their sessions again on the other side") \
+  X(switch_fence_before, "switch.fence.before", "the serving side accepts writes") \
+  X(switch_fence_after, "switch.fence.after", "the serving side is fenced") \
+  X(switch_final_position_before, "switch.final_position.before", "the position is not read") \
+  X(switch_final_position_after, "switch.final_position.after", "it is read; the other side may be behind it") \
+  X(switch_catch_up_before, "switch.catch_up.before", "the other side may be behind") \
+  X(switch_catch_up_after, "switch.catch_up.after", "it contains the final position") \
+  X(switch_freeze_before, "switch.freeze.before", "the stream could still commit") \
+  X(switch_freeze_after, "switch.freeze.after", "it can commit nothing more") \
+  X(switch_prove_before, "switch.prove.before", "nothing is compared") \
+  X(switch_prove_after, "switch.prove.after", "the newest rows are the same") \
+  X(switch_objects_before, "switch.objects.before", "counters, triggers and events are as they were") \
+  X(switch_objects_after, "switch.objects.after", "they are on the other side") \
+  X(switch_return_position_before, "switch.return_position.before", "the stream back has no position of this switch") \
+  X(switch_return_position_after, "switch.return_position.after", "it has one") \
+  X(switch_commit_before, "switch.commit.before", "everything can be undone") \
+  X(switch_commit_after, "switch.commit.after", "the other side serves; nobody has heard of it") \
+  X(switch_unfence_before, "switch.unfence.before", "committed; both sides are fenced") \
+  X(switch_unfence_after, "switch.unfence.after", "the new serving side accepts writes") \
+  X(switch_release_before, "switch.release.before", "the proxies hold on") \
+  X(switch_release_after, "switch.release.after", "they serve on the new side") \
+  X(switch_old_side_before, "switch.old_side.before", "triggers and events are on both sides") \
+  X(switch_old_side_after, "switch.old_side.after", "they are set aside on the passive side") \
+  X(complete_stop_streams_before, "complete.stop_streams.before", "the migration is whole") \
+  X(complete_stop_streams_after, "complete.stop_streams.after", "no stream can commit anything more") \
+  X(complete_proxy_credentials_before, "complete.proxy_credentials.before", "delegated credentials are there") \
+  X(complete_proxy_credentials_after, "complete.proxy_credentials.after", "they are taken back") \
+  X(complete_fences_before, "complete.fences.before", "fences are as the authority has them") \
+  X(complete_fences_after, "complete.fences.after", "they are as was asked") \
+  X(complete_old_side_before, "complete.old_side.before", "the old side's tables are as they were") \
+  X(complete_old_side_after, "complete.old_side.after", "the old side is as was asked") \
+  X(complete_sidecar_before, "complete.sidecar.before", "the sidecars are there") \
+  X(complete_sidecar_after, "complete.sidecar.after", "godwit has nothing on either side") \
+  X(cancel_claim_before, "cancel.claim.before", "nothing is dropped") \
+  X(cancel_claim_after, "cancel.claim.after", "no other godwit can go on with it") \
+  X(cancel_objects_before, "cancel.objects.before", "objects and rows are there") \
+  X(cancel_objects_after, "cancel.objects.after", "objects and rows are dropped") \
+  X(cancel_sidecar_before, "cancel.sidecar.before", "the sidecar is there") \
+  X(cancel_sidecar_after, "cancel.sidecar.after", "the sidecar is gone") \
+  X(cancel_source_before, "cancel.source.before", "credentials, fences and the heartbeat are there") \
+  X(cancel_source_after, "cancel.source.after", "nothing of godwit is on either side")
 
 #define GODWIT_FAILPOINT_ENUM(identifier, name, where) identifier,
 enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };

@@ -94,6 +94,8 @@ std::string select_row(const TablePlan& plan, db::Side side, const Bound& key);
 std::string select_hash(const TablePlan& plan, db::Side side, const Range& range);
 // The key of the row that ends the next so many rows after `lower`; no row when there are fewer.
 std::string select_bound(const TablePlan& plan, db::Side side, const std::optional<Bound>& lower, std::uint64_t rows);
+// The key of the row that stands `rows` before the last; no row when there are fewer.
+std::string select_tail(const TablePlan& plan, db::Side side, std::uint64_t rows);
 // Of a key of one column: the first and the last.
 std::string select_ends(const TablePlan& plan, db::Side side);
 std::string key_equals(const TablePlan& plan, db::Side side, const Bound& key);

@@ -16,6 +16,7 @@
 #include "godwit/db/connection.h"
 #include "godwit/state/state_file.h"
 #include "godwit/util/stop.h"
+#include "godwit/workflow/direction.h"
 
 namespace godwit::workflow {
 
@@ -31,6 +32,7 @@ struct Definition {
   std::vector<std::string> collation_map;
   bool is_schema_created = true;  // --schema create|existing
   bool allow_no_key = false;
+  Direction direction = Direction::forward;  // how it is seen, no part of what is recorded: reversed() exchanges the sides
 };
 std::map<std::string, std::string> to_options(const Definition& definition);
 Definition definition_from(const state::Workflow& workflow);

@@ -26,6 +26,7 @@ struct ReplicateTuning {
 // What can be said of a running stream; all times on this machine's clock unless named otherwise.
 struct StreamFigures {
   std::string workflow;
+  std::string direction;  // "forward", "reverse"
   std::uint64_t transactions = 0;
   std::uint64_t rows = 0;
   std::uint64_t target_transactions = 0;

@@ -67,6 +67,7 @@ struct VdiffTable {
 enum class Verdict { identical, different, partial };
 
 struct VdiffReport {
+  db::Side serving = db::Side::source;  // --repair rewrites the other side from it
   Verdict verdict = Verdict::partial;
   std::string position;  // of the newest pair of snapshots
   std::vector<VdiffTable> tables;

@@ -122,6 +122,7 @@ std::vector<Proxy::Row> Proxy::show(const std::string& what) {
   return rows;
 }
 
+std::vector<Proxy::Row> Proxy::route() { return show("SHOW ROUTE"); }
 std::vector<Proxy::Row> Proxy::sessions() { return show("SHOW SESSIONS"); }
 
 Proxy::Row Proxy::session(std::uint32_t id) {

@@ -49,6 +49,7 @@ class Proxy {
   std::vector<Row> sessions();
   Row session(std::uint32_t id);
   std::uint64_t stat(const std::string& name);
+  std::vector<Row> route();
   std::string serving();  // "source" or "target"
   bool is_closed();
 

@@ -1,0 +1,55 @@
+// What a switch does with the streams: it waits until the one that runs holds the final position, takes it out of everybody's hands, and makes the one
+// that leads back. Each step may be repeated by another process, wherever the first was killed. One thread.
+//
+// The order that matters (docs/replicate.md): the serving side is fenced, its end is read, the stream reaches it, the stream is frozen. From then on
+// nothing is written to the passive side, so that its end of binlog, read after that, is where the way back begins: not one of the rows that came through
+// the stream lies behind it, and every write of the side that will serve does.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "godwit/gtid/position.h"
+#include "godwit/state/sidecar.h"
+#include "godwit/util/stop.h"
+#include "godwit/workflow/copy.h"
+
+namespace godwit::workflow {
+
+class StreamSwitch {
+ public:
+  // definition: the forward one. running: the direction that runs before the switch. Opens a session with each side, which stay open: in the pause
+  // nothing is connected. Throws what connecting throws.
+  StreamSwitch(const Definition& definition, Direction running);
+
+  // The stream that runs, as it is; nothing where there is none.
+  std::optional<state::StreamRow> row();
+  bool is_followed();  // a replicate, or another applier of godwit's, has sessions for it
+
+  // The end of the serving side's binlog: final where nobody can commit there any more.
+  gtid::Position end_of_serving();
+  // Whether the stream has all of it, before the deadline. Throws Error(interrupted) when a stop was requested.
+  bool reaches(const gtid::Position& position, std::chrono::steady_clock::time_point deadline, const Stop& stop);
+
+  // No transaction of it can commit any more; gives its epoch.
+  std::uint64_t freeze();
+  // It goes on, by whichever replicate is there. False: it was not frozen.
+  bool unfreeze();
+
+  // The stream that leads back, made or begun anew at the end of the passive side's binlog: its row is on the side that has served. Only while the one
+  // that runs is frozen: throws Error(stream_not_ready). Gives its position.
+  gtid::Position prepare_return();
+  // Once the sides are exchanged: a replicate has taken the way back.
+  bool is_return_followed();
+
+ private:
+  state::StreamRow running_row();
+
+  const Definition running_;  // as the direction that runs sees it
+  const Definition back_;
+  db::Connection serving_;
+  db::Connection passive_;
+};
+
+}  // namespace godwit::workflow

@@ -1,0 +1,178 @@
+// `godwit complete`: the migration ends, the target serves on its own. Every step can be repeated; the state file remembers that it has begun, since the authority is among
+// what goes. First of all the streams: what the old side becomes must not depend on when.
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "godwit/accounts/delegation.h"
+#include "godwit/cutover/cutover.h"
+#include "godwit/fence/plan.h"
+#include "godwit/sql/quote.h"
+#include "godwit/state/authority.h"
+#include "godwit/state/sidecar.h"
+#include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "godwit/workflow/direction.h"
+#include "godwit/workflow/switching.h"
+
+namespace godwit::cutover {
+namespace {
+
+constexpr std::string_view kCompleting = "completing";
+constexpr std::string_view kCompleted = "completed";
+constexpr std::string_view kOldSuffix = "_godwit_old";
+
+std::string_view to_string(OldSide side) {
+  switch (side) {
+    case OldSide::read_only: return "read-only";
+    case OldSide::writable: return "writable";
+    case OldSide::rename: return "rename";
+  }
+  return "";
+}
+
+class Completion {
+ public:
+  Completion(const workflow::Definition& definition, const CompleteOptions& options, state::StateFile& state, const Stop& stop)
+      : definition_(definition), options_(options), state_(state), stop_(stop), source_(db::Connection::open({.side = db::Side::source, .dsn = definition.source})), target_(db::Connection::open({.side = db::Side::target, .dsn = definition.target})) {}
+
+  CompleteReport run();
+
+ private:
+  void require_switched();
+  void step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed);
+  void stop_streams();
+  void take_credentials_back();
+  void settle_fences();
+  void settle_old_side();
+  void drop_sidecars();
+  void say(std::string what) { report_.done.push_back(std::move(what)); }
+
+  const workflow::Definition& definition_;
+  const CompleteOptions& options_;
+  state::StateFile& state_;
+  const Stop& stop_;
+  db::Connection source_;
+  db::Connection target_;
+  std::string fence_ = "none";
+  std::vector<fence::Table> old_tables_;
+  CompleteReport report_;
+};
+
+[[noreturn]] void refuse(const workflow::Definition& definition, std::string cause, std::string remedy) { throw Error(Code::complete_refused, {.object = "workflow " + definition.name, .cause = std::move(cause), .remedy = std::move(remedy)}); }
+
+void Completion::require_switched() {
+  const auto route = state::Authority(target_, definition_.name).read();
+  const auto recorded = state_.find_workflow(definition_.name);
+  const bool has_begun = recorded && recorded->phase == kCompleting;
+  if (!route) {
+    if (has_begun) return;
+    refuse(definition_, "the target does not serve: there was no switch", "godwit switch first; or godwit cancel");
+  }
+  if (route->is_switching) refuse(definition_, "a switch is under way", "godwit switch or godwit reverse again: it is finished or undone");
+  if (route->serving != db::Side::target) refuse(definition_, "the source serves", "godwit switch first; or, where it never was, godwit cancel");
+  if (!route->fence.empty()) fence_ = route->fence;
+}
+
+void Completion::step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed) {
+  stop_.throw_if_requested();
+  const auto entry = state_.start_step(definition_.name, "complete", name);
+  try {
+    failpoint(before);
+    deed();
+    failpoint(after);
+  } catch (const Error& error) {
+    state_.end_step(entry, "failed", error.what());
+    throw;
+  }
+  state_.end_step(entry, "done", "");
+}
+
+// Whoever follows one ends with status 0: the row says why. It goes with the sidecar.
+void Completion::stop_streams() {
+  for (const auto direction : {workflow::Direction::reverse, workflow::Direction::forward}) {
+    db::Connection& server = direction == workflow::Direction::forward ? target_ : source_;
+    if (!state::Sidecar::exists(server)) continue;
+    state::Sidecar sidecar(server);
+    const auto stream = sidecar.find(workflow::stream_key(workflow::in_direction(definition_, direction)));
+    if (!stream || stream->state == state::kCompletedState) continue;
+    const auto epoch = sidecar.freeze(stream->id);
+    sidecar.set_state(stream->id, epoch, state::kCompletedState);
+    say(fmt::format("the {} stream has ended", workflow::to_string(direction)));
+  }
+}
+
+void Completion::take_credentials_back() {
+  for (auto* server : {&source_, &target_}) {
+    const std::string name = sql::quote_string(accounts::kDelegationSchema);
+    if (server->query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + name).empty()) continue;
+    for (const auto& account : accounts::Delegation(*server).take_back_all()) say("the proxy's credential of " + account + " is taken back");
+  }
+}
+
+// The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
+void Completion::settle_fences() {
+  const auto plan = [&](db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); };
+  old_tables_ = plan(db::Side::source).tables;
+  fence::remove(target_, plan(db::Side::target));
+  if (options_.old_side != OldSide::writable) return;
+  fence::remove(source_, plan(db::Side::source));
+  say("the source accepts writes again");
+}
+
+void Completion::settle_old_side() {
+  if (options_.old_side != OldSide::rename) return;
+  source_.execute("SET SESSION foreign_key_checks = 0");
+  for (const auto& table : old_tables_) {
+    const std::string there = sql::quote_table(table.schema, table.name);
+    const std::string then = sql::quote_table(table.schema, table.name.substr(0, 64 - kOldSuffix.size()) + std::string(kOldSuffix));
+    const bool is_there = !source_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", sql::quote_string(table.schema), sql::quote_string(table.name))).empty();
+    if (!is_there) continue;
+    source_.execute(fmt::format("RENAME TABLE {} TO {}", there, then));
+    say(fmt::format("{} on the source is now {}", there, then));
+  }
+}
+
+// The authority goes last: whoever is killed before that finds it, and goes on.
+void Completion::drop_sidecars() {
+  for (auto* server : {&source_, &target_}) {
+    if (!state::Sidecar::exists(*server)) {
+      state::Sidecar(*server).drop_begun();
+      continue;
+    }
+    state::Sidecar sidecar(*server);
+    for (const auto& stream : sidecar.streams()) {
+      if (stream.key.workflow == definition_.name) sidecar.forget(stream.id);
+    }
+    state::Authority(*server, definition_.name).forget();
+    if (!sidecar.streams().empty()) continue;
+    sidecar.drop();
+    say(fmt::format("schema `_godwit` on the {} is dropped", db::to_string(server->endpoint().side)));
+  }
+}
+
+CompleteReport Completion::run() {
+  const auto recorded = state_.find_workflow(definition_.name);
+  if (recorded && recorded->phase == kCompleted) {
+    report_.was_done = true;
+    return report_;
+  }
+  require_switched();
+  state_.set_phase(definition_.name, kCompleting);
+  state_.add_event(definition_.name, "info", "complete_started", std::string(to_string(options_.old_side)));
+  step("stop_streams", Fp::complete_stop_streams_before, Fp::complete_stop_streams_after, [&] { stop_streams(); });
+  step("proxy_credentials", Fp::complete_proxy_credentials_before, Fp::complete_proxy_credentials_after, [&] { take_credentials_back(); });
+  step("fences", Fp::complete_fences_before, Fp::complete_fences_after, [&] { settle_fences(); });
+  step("old_side", Fp::complete_old_side_before, Fp::complete_old_side_after, [&] { settle_old_side(); });
+  step("sidecar", Fp::complete_sidecar_before, Fp::complete_sidecar_after, [&] { drop_sidecars(); });
+  state_.set_phase(definition_.name, kCompleted);
+  state_.add_event(definition_.name, "info", "completed", "");
+  return report_;
+}
+
+}  // namespace
+
+CompleteReport complete(const workflow::Definition& definition, const CompleteOptions& options, state::StateFile& state, const Stop& stop) { return Completion(definition, options, state, stop).run(); }
+
+}  // namespace godwit::cutover

@@ -1,0 +1,51 @@
+// The proxies of a switch, driven through their admin accounts, all at once. One thread; move() has threads of its own until moved() returns. Private to cutover.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "godwit/cutover/cutover.h"
+
+namespace godwit::cutover {
+
+struct PauseTimes {
+  std::chrono::milliseconds lease;
+  std::chrono::milliseconds drain;
+};
+
+class ProxySet {
+ public:
+  explicit ProxySet(const Proxies& proxies);
+  ~ProxySet();
+
+  // Throws Error(proxy_unreachable), naming the first that does not answer.
+  void connect();
+  bool has(const std::string& instance) const;  // after connect()
+  void require_side(db::Side serving);  // throws Error(switch_refused) where one serves another
+  void warm(db::Side side);             // throws what a proxy says of a session that cannot be logged in there
+  std::vector<std::string> immovable(); // sessions, and why
+  std::uint64_t sessions();
+
+  // False where sessions came to no safe point in time; then no proxy holds anything. `why` says which.
+  bool pause(std::uint64_t hold, const PauseTimes& times, OnStraggler on_straggler, std::string& why);
+  void move(db::Side side);
+  void moved();  // waits for it; throws what the first that could not says
+  // What each says to the release of that hold. `is_final`: it must succeed, or it throws after all have been told.
+  std::vector<ProxyPause> release(std::uint64_t hold, bool is_final);
+  bool empty() const { return proxies_.empty(); }
+  std::size_t size() const { return proxies_.size(); }
+
+ private:
+  struct One;
+  template <typename Deed>
+  std::vector<std::exception_ptr> each(Deed deed);
+  std::vector<std::unique_ptr<One>> proxies_;
+  std::vector<std::thread> movers_;
+};
+
+}  // namespace godwit::cutover

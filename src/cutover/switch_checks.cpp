@@ -1,0 +1,155 @@
+// The step that can refuse: everything is looked at before anything is changed, and before anybody is held.
+#include <fmt/format.h>
+
+#include "godwit/fence/plan.h"
+#include "godwit/state/proxy_registry.h"
+#include "godwit/state/sidecar.h"
+#include "godwit/state/vdiff_store.h"
+#include "godwit/util/duration.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+#include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/switching.h"
+#include "switch_run.h"
+
+namespace godwit::cutover {
+namespace {
+
+constexpr std::chrono::milliseconds kProxyAgeMax{30'000};
+constexpr std::chrono::milliseconds kStreamPatience{3'000};
+constexpr std::chrono::milliseconds kStreamLook{50};
+
+[[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
+
+std::string variable(db::Connection& server, std::string_view name) {
+  const db::Rows rows = server.query(fmt::format("SHOW GLOBAL VARIABLES LIKE '{}'", name));
+  return rows.empty() ? "" : lower(rows.text(0, "Value"));
+}
+
+bool is_on(const std::string& value) { return value == "on" || value == "1"; }
+
+}  // namespace
+
+std::string SwitchRun::check() {
+  check_stream();
+  check_vdiff();
+  check_fence();
+  check_return_stream();
+  check_definers();
+  newest_rows_ = std::make_unique<NewestRows>(definition_);
+  check_proxies();
+  return "nothing stands in the way";
+}
+
+// It must run, and be near: else clients would wait for it.
+void SwitchRun::check_stream() {
+  const std::string object = "workflow " + definition_.name;
+  const auto row = stream_->row();
+  if (!row || !row->position) refuse(object, fmt::format("there is no stream to the {}", db::to_string(to_)), fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name));
+  if (row->state != "running") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
+  if (!await_stream(false, kStreamPatience)) refuse(object, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
+  if (stream_->reaches(stream_->end_of_serving(), Clock::now() + options_.lag_max, stop_)) return;
+  refuse(object, fmt::format("the {} is more than {} behind (--lag-max)", db::to_string(to_), format_duration(options_.lag_max)), "wait until godwit status says that it is caught up");
+}
+
+// The one that runs until the commit, or the one that leads back.
+bool SwitchRun::await_stream(bool is_back, std::chrono::milliseconds time_max) {
+  const auto deadline = Clock::now() + time_max;
+  while (true) {
+    if (is_back ? stream_->is_return_followed() : stream_->is_followed()) return true;
+    if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) return false;
+  }
+}
+
+// A comparison that found differences stands until another has passed (I10).
+void SwitchRun::check_vdiff() {
+  state::VdiffStore store(*target_);
+  const auto newest = store.newest(definition_.name);
+  const std::string object = "vdiff of " + definition_.name;
+  if (newest && newest->state == "different") refuse(object, fmt::format("the one of {} found differences", newest->started), "godwit vdiff --repair, or find out why; the switch follows when one has passed");
+  if (!options_.vdiff_age_max) {
+    if (!newest || newest->state != "equal") report_.warnings.emplace_back("no vdiff has passed: --require-vdiff would refuse");
+    return;
+  }
+  if (!newest || newest->state != "equal") refuse(object, newest ? fmt::format("the one of {} is {}", newest->started, newest->state) : "there is none", fmt::format("godwit vdiff {}", definition_.name));
+  const auto age = target_->scalar(fmt::format("SELECT TIMESTAMPDIFF(SECOND, '{}', UTC_TIMESTAMP())", newest->ended));
+  const auto seconds = parse_u64(age).value_or(0);
+  if (std::chrono::seconds(seconds) > *options_.vdiff_age_max) refuse(object, fmt::format("it ended {} s ago, {} are accepted", seconds, format_duration(*options_.vdiff_age_max)), fmt::format("godwit vdiff {} --resume", definition_.name));
+}
+
+void SwitchRun::check_fence() {
+  const std::string wish = options_.fence == "auto" ? (route_.fence.empty() ? fence::fitting_kind(*source_, *target_, definition_.name) : route_.fence) : options_.fence;
+  if (!route_.fence.empty() && wish != route_.fence) {
+    refuse("--fence " + options_.fence, fmt::format("this migration is fenced by {} already", route_.fence), "leave --fence out");
+  }
+  if (wish == "none") {
+    report_.warnings.emplace_back("--fence none: a writer that does not come through a proxy is lost without a word");
+    log::warning("{}", report_.warnings.back());
+  }
+  fence_wish_ = wish;
+}
+
+// What serves next must be followed on the way back, by the rules that the first stream had.
+void SwitchRun::check_return_stream() {
+  db::Connection& next = server(to_);
+  const std::string object = db::describe(next.endpoint());
+  if (!is_on(variable(next, "log_bin"))) throw Error(Code::binlog_disabled, {.object = object, .cause = "log_bin is OFF: there would be no way back", .remedy = "start it with log_bin"});
+  if (variable(next, "binlog_format") != "row") throw Error(Code::binlog_format_wrong, {.object = object, .cause = "binlog_format is " + variable(next, "binlog_format"), .remedy = "SET GLOBAL binlog_format = 'ROW', and let its sessions begin anew"});
+  if (variable(next, "binlog_row_image") != "full") throw Error(Code::binlog_format_wrong, {.object = object, .cause = "binlog_row_image is " + variable(next, "binlog_row_image"), .remedy = "SET GLOBAL binlog_row_image = 'FULL'"});
+  if (!next.server().is_mariadb() && variable(next, "gtid_mode") != "on") throw Error(Code::gtid_off, {.object = object, .cause = "gtid_mode is " + variable(next, "gtid_mode"), .remedy = "enforce_gtid_consistency = ON, and gtid_mode = ON step by step"});
+}
+
+void SwitchRun::check_definers() {
+  const auto missing = workflow::missing_definers(definition_, to_, *source_, *target_);
+  if (missing.empty()) return;
+  refuse(db::describe(server(to_).endpoint()), fmt::format("definers of triggers and events do not exist there: {}", join(missing, ", ")), "godwit copy --accounts carries accounts; or create them");
+}
+
+void SwitchRun::check_proxies() {
+  if (proxies_.empty() && !options_.proxies.are_none) refuse("--proxy", "no proxy is named", "--proxy HOST:PORT for each of them; or --no-proxy, and every client of the old side gets errors from the fence on");
+  proxies_.connect();
+  std::vector<std::string> unnamed;
+  for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
+    if (!proxies_.has(proxy.instance)) unnamed.push_back(proxy.endpoint);
+  }
+  if (!unnamed.empty()) refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(unnamed, ", ")), "name every one of them; one that has ended is forgotten within half a minute");
+  proxies_.require_side(from_);
+  const auto immovable = proxies_.immovable();
+  report_.immovable = immovable;
+  for (const auto& one : immovable) log::info("{}: {}", command_, one);
+}
+
+// --- dry run --------------------------------------------------------------------------------------------------------
+
+SwitchReport SwitchRun::plan() {
+  if (const auto route = authority().read()) route_ = *route;
+  report_.serving = route_.serving;
+  report_.epoch = route_.epoch;
+  if (route_.serving == to_ && !route_.is_switching) {
+    report_.was_done = true;
+    return report_;
+  }
+  check();
+  for (const auto& step : switch_steps()) report_.steps.push_back({.name = std::string(step.name), .state = "planned", .detail = std::string(step.what)});
+  report_.objects = workflow::objects_to_change(definition_, to_, *source_, *target_);
+  report_.objects.push_back(fmt::format("fence: {}", fence_wish_));
+  report_.expected_pause = expected_pause();
+  return report_;
+}
+
+// What the round trips of the steps take on these servers now; sessions are counted as they were measured: half a millisecond each.
+std::chrono::milliseconds SwitchRun::expected_pause() {
+  constexpr int kSamples = 5;
+  constexpr int kRoundTrips = 30;
+  const auto began = Clock::now();
+  for (int i = 0; i < kSamples; ++i) {
+    source_->scalar("SELECT 1");
+    target_->scalar("SELECT 1");
+  }
+  const auto trip = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began) / (2 * kSamples);
+  const auto tables = fence_wish_ == "triggers" ? fence::read_plan(*target_, definition_.name, from_, "triggers").tables.size() : 0;
+  const auto total = trip * kRoundTrips + std::chrono::microseconds(500) * static_cast<std::int64_t>(proxies_.sessions()) + std::chrono::milliseconds(10) * static_cast<std::int64_t>(tables) + std::chrono::milliseconds(15);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(total);
+}
+
+}  // namespace godwit::cutover

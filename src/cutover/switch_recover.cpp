@@ -1,0 +1,59 @@
+// What an earlier run has left. This one holds the coordinators' lock, so that nobody is at it any more.
+//   switching            it was killed before the commit: aborted and undone, then everything begins anew
+//   the wished side serves   it was killed after the commit, or was done: what is left of it is completed
+//   the other side serves    nothing, or a hold that a proxy ended: what such a hold may have left is undone
+#include <fmt/format.h>
+
+#include "godwit/util/log.h"
+#include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/switching.h"
+#include "switch_run.h"
+
+namespace godwit::cutover {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{10'000};
+
+}  // namespace
+
+void SwitchRun::recover() {
+  auto authority = this->authority();
+  if (route_.is_switching) {
+    log::warning("{}: a switch of {} was begun and not ended: it is undone first", command_, route_.coordinator);
+    const auto hold = route_.epoch;
+    const auto serving = route_.serving;
+    authority.abort(hold);
+    route_ = *authority.read();
+    if (route_.serving == serving) settle_unfinished(hold);
+    report_.finished.push_back(fmt::format("hold {} was undone", hold));
+  } else if (route_.serving != to_) {
+    settle_unfinished(0);
+  }
+  if (route_.serving != to_) return;
+  report_.serving = to_;
+  report_.epoch = route_.epoch;
+  report_.was_done = true;
+  if (!route_.fence.empty()) {
+    fence::follow(server(to_), authority, fence_plan(to_), kPatience);
+    fence::follow(server(from_), authority, fence_plan(from_), kPatience);
+  }
+  if (!proxies_.empty()) {
+    proxies_.connect();
+    proxies_.release(route_.epoch - 1, false);  // those that still hold; one that was told already says so
+    proxies_.require_side(to_);
+  }
+  if (!await_stream(true, options_.return_wait)) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
+}
+
+// The side that served serves still, in a later epoch. In the order of an undo.
+void SwitchRun::settle_unfinished(std::uint64_t hold) {
+  auto authority = this->authority();
+  workflow::set_aside(definition_, to_, server(to_));
+  stream_->unfreeze();
+  if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
+  if (hold == 0 || proxies_.empty()) return;
+  proxies_.connect();
+  proxies_.release(hold, false);
+}
+
+}  // namespace godwit::cutover

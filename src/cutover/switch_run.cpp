@@ -1,0 +1,243 @@
+#include "switch_run.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "godwit/fence/plan.h"
+#include "godwit/sql/quote.h"
+#include "godwit/state/sidecar.h"
+#include "godwit/util/duration.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+#include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/switching.h"
+
+namespace godwit::cutover {
+namespace {
+
+constexpr std::chrono::seconds kAnswerTimeout{20};  // of a server, in a step
+constexpr std::chrono::milliseconds kHookMax{60'000};
+constexpr std::chrono::milliseconds kUndoPatience{5'000};
+constexpr std::chrono::milliseconds kRetryPause{200};
+constexpr int kAttemptsMax = 50;
+
+bool holds_clients(StepId id) { return id > StepId::gate && id <= StepId::release; }
+
+}  // namespace
+
+SwitchRun::SwitchRun(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop)
+    : definition_(definition),
+      options_(options),
+      state_(state),
+      stop_(stop),
+      hooks_(options.hook_dir),
+      to_(options.to),
+      from_(workflow::other(options.to)),
+      direction_(options.to == db::Side::target ? workflow::Direction::forward : workflow::Direction::reverse),
+      command_(options.to == db::Side::target ? "switch" : "reverse"),
+      proxies_(options.proxies) {}
+
+db::Endpoint SwitchRun::endpoint(db::Side side) const {
+  db::Endpoint endpoint{.side = side, .dsn = side == db::Side::source ? definition_.source : definition_.target};
+  endpoint.read_timeout = kAnswerTimeout;
+  return endpoint;
+}
+
+fence::Plan SwitchRun::fence_plan(db::Side side) { return fence::read_plan(*target_, definition_.name, side, route_.fence); }
+
+std::string SwitchRun::coordinator_name() const {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return fmt::format("{} {}", host, ::getpid());
+}
+
+void SwitchRun::reconnect() {
+  stream_ = std::make_unique<workflow::StreamSwitch>(definition_, direction_);
+  source_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::source)));
+  target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
+}
+
+// For a step that is tried again: whichever session it was may be gone.
+void SwitchRun::reconnect_quietly() {
+  try {
+    reconnect();
+  } catch (const Error& error) {
+    log::debug("{}: {}", command_, error.what());  // the step says so, too
+  }
+}
+
+void SwitchRun::connect() {
+  reconnect();
+  coordinator_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
+  const std::string lock = sql::quote_string(("godwit_switch_" + definition_.name).substr(0, 64));
+  if (coordinator_->scalar(fmt::format("SELECT GET_LOCK({}, 1)", lock)) == "1") return;
+  throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = fmt::format("another coordinator is at work: session {} of the target", coordinator_->scalar(fmt::format("SELECT IS_USED_LOCK({})", lock))), .remedy = "let it end; if it hangs, end it, and run this again"});
+}
+
+std::chrono::milliseconds SwitchRun::time_left() const {
+  if (!closed_at_) return options_.pause_max;
+  return std::max(std::chrono::milliseconds(0), options_.pause_max - std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - *closed_at_));
+}
+
+// Before the commit alone: later there is only forward.
+void SwitchRun::require_time() const {
+  if (time_left().count() > 0) return;
+  throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("clients were held for {} and more (--pause-max)", format_duration(options_.pause_max)), .remedy = "the steps' times say where it went; try again at a quieter moment, or with a larger --pause-max"});
+}
+
+void SwitchRun::hook(const char* when, const StepInfo& step) {
+  const std::map<std::string, std::string> environment{{"GODWIT_WORKFLOW", definition_.name}, {"GODWIT_COMMAND", command_}, {"GODWIT_FROM", std::string(db::to_string(from_))}, {"GODWIT_TO", std::string(db::to_string(to_))}, {"GODWIT_EPOCH", std::to_string(hold_)}};
+  const bool must_succeed = std::string_view(when) == "before" && !step.is_after_commit;
+  try {
+    hooks_.run(when, std::string(step.name), environment, holds_clients(step.id) ? std::max(time_left(), std::chrono::milliseconds(1)) : kHookMax);
+  } catch (const Error& error) {
+    if (must_succeed) throw;
+    log::warning("{}", error.what());
+    report_.warnings.push_back(error.what());
+  }
+}
+
+void SwitchRun::perform(const StepInfo& step) {
+  hook("before", step);
+  const auto entry = state_.start_step(definition_.name, command_, step.name);
+  const auto began = Clock::now();
+  begun_.push_back(step.id);
+  StepReport report{.name = std::string(step.name), .state = "done"};
+  try {
+    failpoint(step.before);
+    report.detail = run_step(step.id);
+    failpoint(step.after);
+  } catch (const Error& error) {
+    report.state = "failed";
+    report.detail = error.what();
+    report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
+    report_.steps.push_back(report);
+    state_.end_step(entry, "failed", error.what());
+    throw;
+  }
+  report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
+  report_.steps.push_back(report);
+  state_.end_step(entry, "done", report.detail);
+  log::info("{}: {} ({:.1f} ms){}{}", command_, step.name, static_cast<double>(report.took.count()) / 1000, report.detail.empty() ? "" : ": ", report.detail);
+  hook("after", step);
+}
+
+// What comes after the commit is tried until it succeeds, or a stop is asked for: the next run, or the proxies and `replicate` by themselves, complete it.
+void SwitchRun::walk() {
+  for (const auto& step : switch_steps()) {
+    if (!step.is_after_commit) {
+      stop_.throw_if_requested();
+      if (closed_at_) require_time();
+      perform(step);
+      continue;
+    }
+    for (int attempt = 1;; ++attempt) {
+      try {
+        perform(step);
+        break;
+      } catch (const Error& error) {
+        if (error.code() == Code::switch_fenced || attempt == kAttemptsMax || !stop_.sleep_for(kRetryPause)) throw;
+        log::warning("{}: {} failed, and is tried again: {}", command_, step.name, error.what());
+        reconnect_quietly();
+      }
+    }
+  }
+}
+
+// Backwards. First a commit is made impossible; then the stream goes on; then the fence is lifted, under the server's lock, if the authority still says so; then the proxies go on.
+void SwitchRun::undo_step(StepId id) {
+  auto authority = this->authority();
+  if (id == StepId::begin && hold_ != 0) authority.abort(hold_);  // false: somebody else did; what was committed never comes here
+  if (id == StepId::objects) workflow::set_aside(definition_, to_, server(to_));
+  if (id == StepId::freeze) stream_->unfreeze();
+  if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
+}
+
+void SwitchRun::undo(std::exception_ptr reason) {
+  const auto entry = state_.start_step(definition_.name, command_, "undo");
+  std::string detail;
+  try {
+    std::rethrow_exception(reason);
+  } catch (const std::exception& error) {
+    detail = error.what();
+  }
+  const auto has_begun = [&](StepId id) { return std::find(begun_.begin(), begun_.end(), id) != begun_.end(); };
+  // In the order that is safe, not simply backwards: see undo_step().
+  std::vector<StepId> order{StepId::begin, StepId::objects, StepId::freeze, StepId::fence};
+  std::erase_if(order, [&](StepId id) { return !has_begun(id); });
+  for (int attempt = 1; !order.empty(); ++attempt) {
+    try {
+      if (attempt > 1) reconnect();
+      while (!order.empty()) {
+        undo_step(order.front());
+        order.erase(order.begin());
+      }
+    } catch (const Error& error) {
+      log::warning("{}: the undo failed, and is tried again: {}", command_, error.what());
+      if (attempt < kAttemptsMax && stop_.sleep_for(kRetryPause)) continue;
+      state_.end_step(entry, "failed", error.what());
+      throw Error(Code::authority_lost, {.object = "workflow " + definition_.name, .cause = fmt::format("the switch is to be undone ({}), and that does not succeed: {}", detail, error.cause()), .remedy = fmt::format("run godwit {} {} again when both servers can be reached; the proxies hold on, and come back by themselves as soon as they can read the authority", command_, definition_.name)});
+    }
+  }
+  if (has_begun(StepId::gate) && hold_ != 0) proxies_.release(hold_, false);
+  for (auto& step : report_.steps) {
+    if (step.state == "done" && step.name != "check" && step.name != "prepare") step.state = "undone";
+  }
+  state_.end_step(entry, "undone", detail);
+  state_.add_event(definition_.name, "warning", command_ + "_undone", detail);
+}
+
+SwitchReport SwitchRun::run() {
+  connect();
+  if (!state::Sidecar::exists(*target_)) throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = "the target knows nothing of it", .remedy = fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name)});
+  state::Sidecar(*target_).create();  // one of an earlier version is brought up to date
+  if (options_.is_dry_run) return plan();
+  route_ = authority().create();
+  recover();
+  if (report_.was_done) return report_;
+  state_.add_event(definition_.name, "info", command_ + "_started", fmt::format("to the {}", db::to_string(to_)));
+  try {
+    walk();
+  } catch (const Error& error) {
+    if (is_committed_ || outcome_is_unknown_) {
+      state_.add_event(definition_.name, "error", command_ + "_unfinished", error.what());
+      throw;
+    }
+    const bool is_untouched = std::find(begun_.begin(), begun_.end(), StepId::begin) == begun_.end();
+    if (is_untouched) throw;
+    undo(std::current_exception());
+    if (error.reaction() == Reaction::precondition || error.code() == Code::switch_undone || error.reaction() == Reaction::cancelled) throw;
+    throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("{}: {}", error.object(), error.cause()), .remedy = error.remedy()});
+  }
+  state_.set_phase(definition_.name, to_ == db::Side::target ? "switched" : "reversed");
+  state_.add_event(definition_.name, "info", command_ + "_done", fmt::format("the {} serves, epoch {}, clients were held {:.1f} ms", db::to_string(to_), report_.epoch, static_cast<double>(report_.pause.count()) / 1000));
+  return report_;
+}
+
+SwitchReport run_switch(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop) { return SwitchRun(definition, options, state, stop).run(); }
+
+std::string SwitchRun::run_step(StepId id) {
+  switch (id) {
+    case StepId::check: return check();
+    case StepId::prepare: return prepare();
+    case StepId::begin: return begin();
+    case StepId::gate: return gate();
+    case StepId::move: proxies_.move(to_); return "";
+    case StepId::fence: return close_fence();
+    case StepId::final_position: return final_position();
+    case StepId::catch_up: return catch_up();
+    case StepId::freeze: return freeze();
+    case StepId::prove: return prove();
+    case StepId::objects: return objects();
+    case StepId::return_position: return return_position();
+    case StepId::commit: return commit();
+    case StepId::unfence: return unfence();
+    case StepId::release: return release();
+    case StepId::old_side: return settle_old_side();
+  }
+  throw Error(Code::internal_error, {.object = "step", .cause = "it is unknown", .remedy = ""});
+}
+
+}  // namespace godwit::cutover

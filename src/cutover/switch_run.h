@@ -1,0 +1,114 @@
+// One run of a switch: what it knows, its steps, and how they are walked. The coordinator holds a named lock on the server of the authority for as long as it lives, so that
+// there is one at a time, and whoever finds a switch under way and the lock free knows that nobody is at it. One thread. Private to cutover.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "godwit/cutover/cutover.h"
+#include "godwit/cutover/steps.h"
+#include "godwit/fence/fence.h"
+#include "godwit/gtid/set.h"
+#include "godwit/state/authority.h"
+#include "godwit/util/error.h"
+#include "godwit/workflow/direction.h"
+#include "godwit/workflow/switching.h"
+#include "hooks.h"
+#include "prove.h"
+#include "proxy_set.h"
+
+namespace godwit::cutover {
+
+using Clock = std::chrono::steady_clock;
+
+
+
+class SwitchRun {
+ public:
+  SwitchRun(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop);
+  SwitchReport run();
+
+ private:
+  // switch_run.cpp
+  void connect();
+  void walk();
+  void perform(const StepInfo& step);
+  void undo(std::exception_ptr reason);
+  void undo_step(StepId id);
+  void hook(const char* when, const StepInfo& step);
+  void require_time() const;
+  std::chrono::milliseconds time_left() const;
+  SwitchReport plan();
+  void reconnect();
+  void reconnect_quietly();
+  std::string coordinator_name() const;
+  db::Connection& server(db::Side side) { return side == db::Side::source ? *source_ : *target_; }
+  state::Authority authority() { return state::Authority(*target_, definition_.name); }
+  fence::Plan fence_plan(db::Side side);
+  db::Endpoint endpoint(db::Side side) const;
+
+  // switch_recover.cpp: what an earlier run has left
+  void recover();
+  void settle_unfinished(std::uint64_t hold);
+
+  // switch_checks.cpp
+  std::string check();
+  void check_stream();
+  void check_vdiff();
+  void check_fence();
+  void check_proxies();
+  void check_return_stream();
+  void check_definers();
+  std::chrono::milliseconds expected_pause();
+  bool await_stream(bool is_back, std::chrono::milliseconds time_max);
+
+  // switch_steps.cpp; each gives what is to be said of it
+  std::string run_step(StepId id);
+  std::string prepare();
+  std::string begin();
+  std::string gate();
+  std::string close_fence();
+  std::string final_position();
+  std::string catch_up();
+  std::string freeze();
+  std::string prove();
+  std::string objects();
+  std::string return_position();
+  std::string commit();
+  bool learn_outcome();
+  std::string unfence();
+  std::string release();
+  std::string settle_old_side();
+
+  const workflow::Definition& definition_;
+  const SwitchOptions& options_;
+  state::StateFile& state_;
+  const Stop& stop_;
+  const Hooks hooks_;
+  const db::Side to_;
+  const db::Side from_;
+  const workflow::Direction direction_;  // of the stream that runs until the commit
+  const std::string command_;            // "switch", "reverse"
+
+  std::unique_ptr<db::Connection> coordinator_;  // holds the lock
+  std::unique_ptr<db::Connection> source_;
+  std::unique_ptr<db::Connection> target_;
+  std::unique_ptr<workflow::StreamSwitch> stream_;
+  ProxySet proxies_;
+  state::Route route_;
+  std::uint64_t hold_ = 0;
+  gtid::Position final_;
+  std::string fence_wish_;  // what the migration is fenced by, once it is
+  std::unique_ptr<NewestRows> newest_rows_;
+  bool is_committed_ = false;
+  bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone
+  std::optional<Clock::time_point> closed_at_;  // the gate
+  std::vector<StepId> begun_;
+  SwitchReport report_;
+};
+
+}  // namespace godwit::cutover

@@ -1,0 +1,174 @@
+// The steps. What must hold between any two of them is in docs/model/README.md; each can be repeated.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "godwit/state/sidecar.h"
+#include "godwit/util/duration.h"
+#include "godwit/util/log.h"
+#include "godwit/util/text.h"
+#include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/switching.h"
+#include "prove.h"
+#include "switch_run.h"
+
+namespace godwit::cutover {
+namespace {
+
+constexpr std::uint64_t kCounterMargin = 1'000;           // so that few counters lack anything once clients are held
+constexpr std::chrono::milliseconds kFollowPatience{5'000};
+constexpr std::chrono::milliseconds kGateDrain{250};       // how long one attempt holds those that are at a safe point already
+constexpr std::chrono::milliseconds kGatePause{250};       // between two attempts
+constexpr std::chrono::milliseconds kLeaseMore{2'000};     // beyond --pause-max: the coordinator gives up first
+constexpr std::chrono::milliseconds kCommitLook{100};
+constexpr std::chrono::milliseconds kCommitUnknownMax{60'000};
+
+}  // namespace
+
+std::string SwitchRun::prepare() {
+  auto authority = this->authority();
+  if (route_.fence.empty()) {
+    authority.set_fence(fence_wish_);
+    route_ = *authority.read();
+  }
+  state::Sidecar(server(from_)).create();  // the stream back will keep its position there
+  fence::prepare(server(from_), fence_plan(from_), kFollowPatience);
+  const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
+  const auto raised = workflow::raise_counters(definition_, to_, server(from_), server(to_), kCounterMargin);
+  proxies_.warm(to_);
+  return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
+}
+
+std::string SwitchRun::begin() {
+  auto authority = this->authority();
+  const auto begun = authority.begin(route_.epoch, coordinator_name());
+  if (!begun) throw Error(Code::switch_fenced, {.object = "the authority", .cause = "another switch has begun", .remedy = "godwit status; then run this again"});
+  route_ = *begun;
+  hold_ = begun->epoch;
+  return fmt::format("epoch {}", hold_);
+}
+
+// Clients that are held wait for those that are not at a safe point: so moments are tried, none of them long. Each is a hold of its own, so that nothing late of the one
+// before can be taken for this one's.
+std::string SwitchRun::gate() {
+  const auto deadline = Clock::now() + options_.drain_timeout;
+  const auto drain = std::min(kGateDrain, options_.pause_max / 2);
+  const auto lease = options_.pause_max + kLeaseMore;
+  std::string why;
+  for (int attempt = 1;; ++attempt) {
+    const bool is_last = Clock::now() + drain >= deadline;
+    closed_at_ = Clock::now();
+    const auto policy = is_last ? options_.on_straggler : OnStraggler::abort;
+    if (proxies_.pause(hold_, {.lease = lease, .drain = drain}, policy, why)) return fmt::format("{} proxies hold, at attempt {}", proxies_.size(), attempt);
+    closed_at_.reset();
+    if (is_last) throw Error(Code::drain_timed_out, {.object = "the gate", .cause = why, .remedy = "let them end; --on-straggler kill; or --drain-timeout with more"});
+    log::info("{}: not every session is at a safe point: {}", command_, why);
+    auto authority = this->authority();
+    authority.abort(hold_);
+    stop_.sleep_for(kGatePause);
+    stop_.throw_if_requested();
+    route_ = *authority.read();
+    begin();
+  }
+}
+
+std::string SwitchRun::close_fence() {
+  if (!closed_at_) closed_at_ = Clock::now();
+  auto authority = this->authority();
+  fence::close(server(from_), authority, fence_plan(from_), hold_, std::max(time_left(), std::chrono::milliseconds(1)));
+  return route_.fence;
+}
+
+std::string SwitchRun::final_position() {
+  final_ = stream_->end_of_serving();
+  return final_.text;
+}
+
+std::string SwitchRun::catch_up() {
+  if (!stream_->reaches(final_, Clock::now() + time_left(), stop_)) {
+    throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("the {} does not reach {} in time", db::to_string(to_), final_.text), .remedy = "is `godwit replicate` running, and caught up? godwit status says so"});
+  }
+  return "";
+}
+
+std::string SwitchRun::freeze() {
+  return fmt::format("its epoch is {}", stream_->freeze());
+}
+
+std::string SwitchRun::prove() { return newest_rows_->prove(time_left() / 2); }
+
+std::string SwitchRun::objects() {
+  const auto raised = workflow::raise_counters(definition_, to_, server(from_), server(to_), 0);
+  const auto created = workflow::bring_back(definition_, to_, server(to_));
+  proxies_.moved();
+  report_.objects.insert(report_.objects.end(), created.begin(), created.end());
+  return fmt::format("{} counters raised, {} triggers and events created", raised, created.size());
+}
+
+std::string SwitchRun::return_position() {
+  return stream_->prepare_return().text;
+}
+
+std::string SwitchRun::commit() {
+  require_time();
+  bool is_committed = false;
+  try {
+    is_committed = authority().commit(hold_);
+  } catch (const Error& error) {
+    log::warning("{}: the answer to the commit is lost: {}", command_, error.what());
+    is_committed = learn_outcome();
+  }
+  if (!is_committed) throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("the hold {} is over: another ended it, or a proxy whose lease was over", hold_), .remedy = "run it again"});
+  is_committed_ = true;
+  report_.serving = to_;
+  report_.epoch = hold_ + 1;
+  return fmt::format("the {} serves, epoch {}", db::to_string(to_), report_.epoch);
+}
+
+// The statement may be on its way still: the abort waits for its row, and is then either first, or too late. Nothing else may be done before that is known.
+bool SwitchRun::learn_outcome() {
+  const auto deadline = Clock::now() + kCommitUnknownMax;
+  while (true) {
+    try {
+      target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
+      auto authority = this->authority();
+      if (authority.abort(hold_)) return false;
+      const auto route = authority.read();
+      return route && !route->is_switching && route->epoch == hold_ + 1 && route->serving == to_;
+    } catch (const Error& error) {
+      if (Clock::now() >= deadline || stop_.is_requested()) {
+        outcome_is_unknown_ = true;
+        throw Error(Code::authority_lost, {.object = "the authority", .cause = "whether the switch is committed is not known: " + error.cause(), .remedy = fmt::format("run godwit {} {} again when the target can be reached; the proxies find out by themselves", command_, definition_.name)});
+      }
+    }
+    stop_.sleep_for(kCommitLook);
+  }
+}
+
+std::string SwitchRun::unfence() {
+  auto authority = this->authority();
+  const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
+  const bool is_ours = seen.route.epoch == hold_ + 1 && !seen.route.is_switching;
+  if (!is_ours) throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("epoch {} is not the one of this switch any more: another has begun", seen.route.epoch), .remedy = "this one is committed; the other goes on from there"});
+  return "";
+}
+
+std::string SwitchRun::release() {
+  report_.proxies = proxies_.release(hold_, true);
+  if (closed_at_) report_.pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - *closed_at_);
+  closed_at_.reset();
+  return fmt::format("clients were held {:.1f} ms", static_cast<double>(report_.pause.count()) / 1000);
+}
+
+std::string SwitchRun::settle_old_side() {
+  auto authority = this->authority();
+  fence::follow(server(from_), authority, fence_plan(from_), kFollowPatience);
+  // `replicate` sets triggers and events aside there before it writes the first row.
+  if (!await_stream(true, options_.return_wait)) {
+    report_.warnings.push_back(fmt::format("the stream back does not run yet: godwit replicate {}", definition_.name));
+    log::warning("{}: {}", command_, report_.warnings.back());
+  }
+  return "";
+}
+
+}  // namespace godwit::cutover

@@ -1,0 +1,55 @@
+// Whose turn it is: which direction the authority lets run, and whether its stream may be followed now. One thread.
+//
+//   authority says d, its stream is frozen    a switch is at work: look again
+//   … and no switch is under way             the hold that froze it is over, and its coordinator is gone: the stream is let go of here
+//   authority says d, its stream is not       d runs; whoever begins it looks again after the claim (confirm), since what was read may have been of before
+//                                             a switch: one that begins after the claim must freeze the stream first, which fences the claim out
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "godwit/state/authority.h"
+#include "godwit/util/error.h"
+#include "godwit/util/stop.h"
+#include "godwit/workflow/copy.h"
+
+namespace godwit::workflow {
+
+class StreamTurn {
+ public:
+  // definition: the forward one; lives longer.
+  StreamTurn(const Definition& definition, const Stop& stop) : definition_(definition), stop_(stop) {}
+
+  struct Turn {
+    Direction direction = Direction::forward;
+    bool is_routed = false;  // the authority has a row: a switch has been prepared, at least
+    bool is_frozen = false;  // not now
+    bool is_completed = false;  // never again: the migration has ended
+  };
+  // As it is now.
+  Turn look();
+  // Waits for a turn that is not frozen; nothing when a stop is requested. Servers that cannot be reached are waited for, except at the first look of all.
+  std::optional<Turn> await();
+  // After the claim of a stream: whether it still is this direction's turn.
+  bool confirms(Direction direction);
+  // A stream was taken from whoever followed it. By a switch, or by another process of its own kind?
+  bool is_by_switch(Direction direction);
+
+ private:
+  struct Seen {
+    std::optional<state::Route> route;
+    std::optional<state::StreamRow> stream;
+  };
+  Seen see(Direction direction);
+  void let_go();
+  db::Connection& session(db::Side side);
+
+  const Definition& definition_;
+  const Stop& stop_;
+  std::unique_ptr<db::Connection> source_;
+  std::unique_ptr<db::Connection> target_;
+  bool has_looked_ = false;
+};
+
+}  // namespace godwit::workflow
