@@ -67,12 +67,12 @@ void start_events(db::Connection& server, const Plan& plan, const Record& record
   set_record(server, plan, "events_before = NULL");
 }
 
-// Sessions of MySQL that are inside an XA transaction, or after its end: they may PREPARE and COMMIT in spite of read_only.
+// Sessions of MySQL that are inside an XA transaction: they may PREPARE and COMMIT in spite of read_only. Those that have prepared are in XA RECOVER.
 std::string open_xa(db::Connection& server) {
   if (server.server().is_mariadb()) return "";
   return server.scalar(
       "SELECT t.PROCESSLIST_ID FROM performance_schema.events_transactions_current e JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID "
-      "WHERE e.STATE = 'ACTIVE' AND e.XA_STATE IN ('ACTIVE', 'IDLE', 'PREPARED') LIMIT 1");
+      "WHERE e.STATE = 'ACTIVE' AND e.XA_STATE IN ('ACTIVE', 'IDLE') LIMIT 1");
 }
 
 std::string xa_in_the_way(db::Connection& server) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <map>
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
@@ -20,7 +21,7 @@ constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb
 constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
 
 // Version 3 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 14> kTables{
+constexpr std::array<std::string_view, 15> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -80,7 +81,12 @@ constexpr std::array<std::string_view, 14> kTables{
     "persisted_before VARCHAR(16) NULL, events_before VARCHAR(16) NULL, changed DATETIME(3) NOT NULL, PRIMARY KEY (workflow, side))",
     "proxy ("
     "workflow VARCHAR(64) NOT NULL, instance VARCHAR(64) NOT NULL, endpoint VARCHAR(255) NOT NULL, serving VARCHAR(16) NOT NULL, seen DATETIME(3) NOT NULL, "
-    "PRIMARY KEY (workflow, instance))"};
+    "PRIMARY KEY (workflow, instance))",
+    "live_object ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, kind VARCHAR(16) NOT NULL, schema_name VARCHAR(64) NOT NULL, "
+    "object_name VARCHAR(64) NOT NULL, table_name VARCHAR(64) NOT NULL, number BIGINT UNSIGNED NOT NULL, statement LONGTEXT NOT NULL, sql_mode TEXT NOT NULL, "
+    "collation_name VARCHAR(64) NOT NULL, time_zone VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL, changed DATETIME(3) NOT NULL, "
+    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))"};
 
 constexpr std::uint64_t kVersion = 3;
 
@@ -389,6 +395,31 @@ bool Sidecar::unfreeze(std::uint64_t stream, std::uint64_t frozen_epoch) {
              .affected_rows != 0;
 }
 
+void Sidecar::announce_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables) {
+  insert(key, gtid::to_string(begin.position.flavour), begin.source_identity, begin.source_version);
+  put_tables(find(key).value().id, tables);
+}
+
+// Mostly they are there already, and nothing is written.
+void Sidecar::put_tables(std::uint64_t stream, const std::vector<TableRow>& wanted) {
+  std::map<std::pair<std::string, std::string>, TableRow> known;
+  for (auto& table : tables(stream)) known[{table.source_schema, table.source_table}] = table;
+  for (auto table : wanted) {
+    const auto there = known.find({table.source_schema, table.source_table});
+    const bool is_same = there != known.end() && there->second.state == "finished" && there->second.target_schema == table.target_schema && there->second.target_table == table.target_table;
+    if (is_same) continue;
+    table.state = "finished";
+    add_table(stream, table);
+    db_.execute(fmt::format("UPDATE {} SET state = 'finished', target_schema = {}, target_table = {} WHERE stream = {} AND source_schema = {} AND source_table = {}",
+                            name("copy_table"),
+                            quote_string(table.target_schema),
+                            quote_string(table.target_table),
+                            stream,
+                            quote_string(table.source_schema),
+                            quote_string(table.source_table)));
+  }
+}
+
 StreamRow Sidecar::prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables) {
   insert(key, gtid::to_string(begin.position.flavour), begin.source_identity, begin.source_version);
   const auto known = find(key);
@@ -407,17 +438,7 @@ StreamRow Sidecar::prepare_stream(const StreamKey& key, const StreamBegin& begin
                             stream));
     db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
     db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));  // of before: the position is beyond their outcome
-    for (auto table : tables) {
-      table.state = "finished";
-      add_table(stream, table);
-      db_.execute(fmt::format("UPDATE {} SET state = 'finished', target_schema = {}, target_table = {} WHERE stream = {} AND source_schema = {} AND source_table = {}",
-                              name("copy_table"),
-                              quote_string(table.target_schema),
-                              quote_string(table.target_table),
-                              stream,
-                              quote_string(table.source_schema),
-                              quote_string(table.source_table)));
-    }
+    put_tables(stream, tables);
     transaction.commit();
   });
   return find(key).value();
@@ -499,6 +520,7 @@ void Sidecar::forget(std::uint64_t stream) {
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("prepared_xa"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("live_object"), stream));
   forget_vdiffs(db_, fmt::format("workflow = (SELECT workflow FROM {} WHERE id = {})", name("stream"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");

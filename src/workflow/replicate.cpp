@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "godwit/fence/reconciler.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "preparation.h"
 #include "stream_run.h"
 #include "stream_turn.h"
 
@@ -22,6 +24,7 @@ class ReplicateRun {
   ReplicateReport run();
 
  private:
+  void start_reconciler();
   StreamRun::End run_turn();
   StreamRun::End attempt(StreamRun& stream, const StreamTurn::Turn& turn);
 
@@ -31,6 +34,7 @@ class ReplicateRun {
   const Stop& stop_;
   copy::Throttle throttle_;
   StreamTurn turn_;
+  std::unique_ptr<fence::Reconciler> reconciler_;
   ReplicateReport report_;
   bool has_begun_ = false;
 };
@@ -47,7 +51,35 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
   return stop_.sleep_for(std::chrono::seconds(1)) ? StreamRun::End::out_of_turn : StreamRun::End::stopped;
 }
 
+// Whoever died: as long as a replicate runs, the side that does not serve is fenced and the one that serves is not (R5).
+void ReplicateRun::start_reconciler() {
+  if (reconciler_) return;
+  std::vector<state::TableRow> tables;
+  try {
+    db::Connection target = db::Connection::open(target_endpoint(definition_));
+    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(definition_)) : std::nullopt;
+    if (!stream) return;
+    tables = state::Sidecar(target).tables(stream->id);
+  } catch (const Error& error) {
+    log::debug("the fences are not looked after yet: {}", error.what());  // whoever needs the target next says it louder
+    return;
+  }
+  fence::ReconcilerOptions options;
+  options.workflow = definition_.name;
+  options.source = source_endpoint(definition_);
+  options.target = target_endpoint(definition_);
+  for (const auto& table : tables) {
+    options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
+    options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
+  }
+  options.on_window = [this](const fence::Window& window) {
+    state_.add_event(definition_.name, "warning", window.is_closed ? "fence_closed_again" : "fence_found_open", db::to_string(window.side));
+  };
+  reconciler_ = std::make_unique<fence::Reconciler>(std::move(options));
+}
+
 StreamRun::End ReplicateRun::run_turn() {
+  start_reconciler();
   const auto turn = turn_.await();
   if (!turn) {
     report_.was_stopped = true;

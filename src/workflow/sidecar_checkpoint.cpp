@@ -1,5 +1,6 @@
 #include "sidecar_checkpoint.h"
 
+#include "godwit/fence/fence.h"
 #include "godwit/sql/quote.h"
 
 namespace godwit::workflow {
@@ -22,6 +23,12 @@ apply::Checkpoint::State SidecarCheckpoint::load(db::Connection& target) {
   // position could be the old one, and what that COMMIT brings would be applied again.
   const db::Rows rows = read(" FOR UPDATE");
   return {.position = gtid::Set::parse(flavour_, rows.text(0, "position")), .overlap_end = gtid::Set::parse(flavour_, rows.text(0, "overlap_end"))};
+}
+
+// Every session that writes comes by here: where the side it writes to is fenced by guard triggers, they let it pass.
+void SidecarCheckpoint::begin_session(db::Connection& target, std::size_t number) const {
+  state::begin_session(target, stream_, number);
+  target.execute(fence::pass_statement());
 }
 
 std::string SidecarCheckpoint::advance_statement(const gtid::Set& position) const {

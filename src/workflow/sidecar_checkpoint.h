@@ -14,7 +14,7 @@ class SidecarCheckpoint : public apply::Checkpoint {
       : flavour_(source_flavour), stream_(stream), epoch_(epoch) {}
 
   State load(db::Connection& target) override;
-  void begin_session(db::Connection& target, std::size_t number) const override { state::begin_session(target, stream_, number); }
+  void begin_session(db::Connection& target, std::size_t number) const override;
   std::string guard_statement() const override { return state::guard_statement(stream_); }
   bool is_own_epoch(const std::string& epoch) const override { return epoch == fmt::format("{}", epoch_); }
   std::string advance_statement(const gtid::Set& position) const override;

@@ -11,6 +11,8 @@
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "godwit/util/text.h"
+#include "godwit/workflow/live_objects.h"
 #include "heartbeat.h"
 #include "sidecar_checkpoint.h"
 #include "stream_watch.h"
@@ -155,6 +157,33 @@ StreamRun::End StreamRun::follow_to_its_end(const std::optional<gtid::Set>& unti
   return end == apply::ApplyEnd::stopped ? End::stopped : End::reached;
 }
 
+// The other direction's row is on the side that serves. A session of a process that has not noticed yet that its stream was frozen can commit nothing, and
+// is ended. One that follows it rightly, while this stream is still ours, would send every row round for ever: that must not be.
+void StreamRun::require_alone() {
+  const state::StreamKey other_key{.workflow = definition_.name, .direction = std::string(to_string(other(definition_.direction)))};
+  const auto other_stream = state::Sidecar::exists(*source_) ? state::Sidecar(*source_).find(other_key) : std::nullopt;
+  if (!other_stream || !state::has_sessions(*source_, other_stream->id)) return;
+  if (other_stream->state != "running") return state::end_sessions(*source_, other_stream->id);
+  const auto own = state::Sidecar(*target_).find(stream_.key);
+  GODWIT_CHECK(!own || own->epoch != stream_.epoch || own->state == "frozen");
+}
+
+// Triggers and events live on the serving side only: on the other they would run once more for what the stream brings. A session that has one of the tables
+// open is waited for. False: a stop was requested.
+bool StreamRun::set_objects_aside() {
+  while (true) {
+    try {
+      const auto names = set_aside(recorded_, passive_side(definition_.direction));
+      if (!names.empty()) log::info("set aside on the {} until it serves: {}", db::to_string(passive_side(definition_.direction)), join(names, ", "));
+      return true;
+    } catch (const Error& error) {
+      if (!error.is_retryable()) throw;
+      log::warning("triggers and events of the side that does not serve are not set aside yet: {}", error.what());
+    }
+    if (!stop_.sleep_for(std::chrono::seconds(1))) return false;
+  }
+}
+
 // The claim before the look (confirms): a switch that begins after the claim takes the stream from us by freezing it, and one that has ended before is
 // seen. So the two directions never run at once, and no row comes back to where it was written.
 StreamRun::End StreamRun::run(const StreamTurn::Turn& turn) {
@@ -167,6 +196,8 @@ StreamRun::End StreamRun::run(const StreamTurn::Turn& turn) {
   target_ = std::make_unique<db::Connection>(db::Connection::open(target_endpoint(definition_)));
   claim();
   if (turn.is_routed && !turn_.confirms(turn.direction)) return End::out_of_turn;
+  if (turn.is_routed) require_alone();
+  if (turn.is_routed && !set_objects_aside()) return End::stopped;
   const auto until = goal();
   source_.reset();
   target_.reset();

@@ -68,6 +68,18 @@ bool StreamSwitch::unfreeze() {
   return stream.state == "frozen" && state::Sidecar(passive_).unfreeze(stream.id, stream.epoch);
 }
 
+std::vector<state::TableRow> StreamSwitch::return_tables(std::uint64_t running) {
+  std::vector<state::TableRow> tables;
+  for (const auto& table : state::Sidecar(passive_).tables(running)) tables.push_back(turned(table));
+  return tables;
+}
+
+void StreamSwitch::announce_return() {
+  const db::Server& reads = passive_.server();
+  const state::StreamBegin begin{.position = db::end_of_binlog(passive_), .source_identity = reads.identity, .source_version = reads.version_text};
+  state::Sidecar(serving_).announce_stream(stream_key(back_), begin, return_tables(running_row().id));
+}
+
 // Frozen first: the end of the passive side's binlog, read after that, has every transaction of the stream that runs behind it, or its rows would go
 // round (and so they would when both streams ran: nobody begins this one before the authority says so).
 gtid::Position StreamSwitch::prepare_return() {
@@ -76,8 +88,7 @@ gtid::Position StreamSwitch::prepare_return() {
     throw Error(Code::stream_not_ready,
                 {.object = fmt::format("the {} stream of {}", stream.key.direction, running_.name), .cause = "it is " + stream.state + ", not frozen", .remedy = "freeze it first"});
   }
-  std::vector<state::TableRow> tables;
-  for (const auto& table : state::Sidecar(passive_).tables(stream.id)) tables.push_back(turned(table));
+  const auto tables = return_tables(stream.id);
   const db::Server& reads = passive_.server();
   const gtid::Position begin = db::end_of_binlog(passive_);
   state::Sidecar(serving_).prepare_stream(stream_key(back_), {.position = begin, .source_identity = reads.identity, .source_version = reads.version_text}, tables);

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "godwit/db/snapshot.h"
+#include "godwit/fence/fence.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
@@ -211,6 +212,7 @@ void Recheck::insert(db::Connection& writer, const VdiffTarget& table, const See
 bool Recheck::rewrite_together(const VdiffTarget& table, const Batch& batch) {
   db::Connection session = db::Connection::open(target_endpoint(definition_), db::Encoding::bytes);
   session.execute("SET SESSION unique_checks = 1");
+  session.execute(fence::pass_statement());
   StreamHold::Standing standing(hold_);
   const auto seen = read_exact(batch, true, standing);
   // Younger than the standing, so that it ends before: its lock would keep the request from being taken back.

@@ -138,6 +138,8 @@ class Sidecar {
   // The other direction's stream, made or begun anew in one transaction: its tables are copied already, and it goes on from `position`, without overlap.
   // Its epoch is raised, its state "copied": it runs as soon as somebody claims it. To be repeated at will.
   StreamRow prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables);
+  // Ahead of the first time, so that little is left to write then: its row, which nobody can follow yet, and its tables.
+  void announce_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables);
   // How long ago somebody claimed the stream, or moved it.
   std::chrono::milliseconds touched_ago(std::uint64_t stream);
   std::optional<StreamRow> find(const StreamKey& key);
@@ -180,6 +182,7 @@ class Sidecar {
  private:
   void update(std::uint64_t stream, std::uint64_t epoch, const std::string& assignment);
   void insert(const StreamKey& key, const std::string& flavour, const std::string& source_identity, const std::string& source_version);
+  void put_tables(std::uint64_t stream, const std::vector<TableRow>& wanted);
   struct Takeover {
     std::optional<std::uint64_t> only_epoch;
     bool is_frozen_taken = false;

@@ -1,24 +1,34 @@
-// (draft by the driver's author: these are the calls that src/cutover makes. Change the inside as you like; keep names and arguments unless they cannot be, and say so.)
-// What lives on the serving side alone: triggers and events; and what must never be handed out twice: auto_increment and sequences. One thread per connection.
+// Triggers and events live on the serving side only: on the other, each change that the stream brings would fire them once more. A switch brings those of
+// the new serving side back, and sets those of the other aside, with their definitions in that side's sidecar. One thread.
+//
+// When each may run, so that no stream reads what it does:
+//   bring_back  on the side that will serve, after its stream is frozen and before its end of binlog is read (StreamSwitch::prepare_return): the stream
+//               that reads this side begins behind it
+//   set_aside   on the side that does not serve: nobody reads its binlog until the next switch, which reads from its end
+// Both hold a named lock of that server and read the authority inside it, so that a process that was asleep does nothing to a side that serves by now.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "godwit/db/connection.h"
 #include "godwit/workflow/copy.h"
 
 namespace godwit::workflow {
 
-// Each gives what it did, "trigger `shop`.`t`". `server` is a session with `side`.
-std::vector<std::string> set_aside(const Definition& definition, db::Side side, db::Connection& server);
-std::vector<std::string> bring_back(const Definition& definition, db::Side side, db::Connection& server);
-// Accounts that triggers and events to be brought to `to` need, and that it lacks.
-std::vector<std::string> missing_definers(const Definition& definition, db::Side to, db::Connection& source, db::Connection& target);
-// What a switch to `to` would create there, and set aside on the other side.
-std::vector<std::string> objects_to_change(const Definition& definition, db::Side to, db::Connection& source, db::Connection& target);
-// auto_increment and sequences of `to`: above everything that `from` ever handed out, by `margin`; only where something is lacking. Gives how many were changed.
-std::uint64_t raise_counters(const Definition& definition, db::Side to, db::Connection& from_server, db::Connection& to_server, std::uint64_t margin);
+// Records what that side has, then drops it; gives the names of what was dropped. Does nothing while that side serves, or a switch is under way. To be
+// repeated wherever it was killed. Throws Error(lock_contention) when somebody has one of the tables open for longer than a moment.
+std::vector<std::string> set_aside(const Definition& definition, db::Side side);
+
+// Creates what is recorded for that side, and not there; gives the names. hold: the epoch of the switch that does it. To be repeated wherever it was
+// killed. Throws Error(switch_fenced) when that hold is over, and what the server says to a statement.
+std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold);
+
+// Accounts that the definitions recorded for that side name, and that side does not have: what would be created could not run. Changes nothing.
+struct MissingDefiner {
+  std::string account;  // `app`@`%`
+  std::string object;   // the first that needs it: trigger `shop`.`audit`
+};
+std::vector<MissingDefiner> missing_definers(const Definition& definition, db::Side side);
 
 }  // namespace godwit::workflow

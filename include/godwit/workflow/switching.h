@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "godwit/gtid/position.h"
 #include "godwit/state/sidecar.h"
@@ -37,6 +38,8 @@ class StreamSwitch {
   // It goes on, by whichever replicate is there. False: it was not frozen.
   bool unfreeze();
 
+  // Ahead of the pause, so that little is left to write in it. Changes nothing that anybody follows; both sides have a sidecar by then.
+  void announce_return();
   // The stream that leads back, made or begun anew at the end of the passive side's binlog: its row is on the side that has served. Only while the one
   // that runs is frozen: throws Error(stream_not_ready). Gives its position.
   gtid::Position prepare_return();
@@ -45,6 +48,7 @@ class StreamSwitch {
 
  private:
   state::StreamRow running_row();
+  std::vector<state::TableRow> return_tables(std::uint64_t running);
 
   const Definition running_;  // as the direction that runs sees it
   const Definition back_;

@@ -27,7 +27,7 @@ void servers_command(const std::string& command) {
 
 }  // namespace
 
-Client::Client(int port, const std::string& schema) : handle_(mysql_init(nullptr)) {
+Client::Client(int port, const std::string& schema, const std::string& user) : handle_(mysql_init(nullptr)) {
   mysql_options(handle_.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
   const my_bool enforce = 1;
   const my_bool verify = 0;
@@ -35,7 +35,7 @@ Client::Client(int port, const std::string& schema) : handle_(mysql_init(nullptr
   mysql_options(handle_.get(), MYSQL_OPT_SSL_ENFORCE, &enforce);
   mysql_options(handle_.get(), MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
   const auto number = static_cast<unsigned>(port);
-  if (mysql_real_connect(handle_.get(), "127.0.0.1", "godwit", "godwit", schema.empty() ? nullptr : schema.c_str(), number, nullptr, 0) == nullptr) {
+  if (mysql_real_connect(handle_.get(), "127.0.0.1", user.c_str(), "godwit", schema.empty() ? nullptr : schema.c_str(), number, nullptr, 0) == nullptr) {
     throw std::runtime_error(mysql_error(handle_.get()));
   }
   execute("SET SESSION time_zone = '+00:00'");

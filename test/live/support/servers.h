@@ -16,7 +16,7 @@ using Cells = std::vector<std::optional<std::string>>;
 
 class Client {
  public:
-  Client(int port, const std::string& schema);
+  Client(int port, const std::string& schema, const std::string& user = "godwit");  // its password is "godwit"
   // Throws std::runtime_error with the server's words.
   std::vector<Cells> query(const std::string& sql);
   void execute(const std::string& sql) { query(sql); }
@@ -44,6 +44,7 @@ class Server {
   const std::string& flavour() const { return flavour_; }
   std::string dsn(const std::string& schema) const;
   Client client(const std::string& schema = "") const { return Client(port_, schema); }
+  Client client_of(const std::string& user, const std::string& schema = "") const { return Client(port_, schema, user); }
   void kill_server() const;
   void restart() const;
 
