@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "godwit/util/error.h"
+#include "godwit/util/log.h"
 #include "godwit/util/text.h"
 
 namespace godwit {
@@ -124,6 +125,7 @@ void hit_failpoint_slow(Fp point) {
     case Action::fatal:
       throw Error(Code::internal_error, {.object = name, .cause = "armed", .remedy = "unset GODWIT_FAILPOINTS"});
     case Action::sleep:
+      log::warning("failpoint {}: sleeps for {} ms", name, now.sleep.count());
       std::this_thread::sleep_for(now.sleep);
       return;
   }

@@ -35,7 +35,7 @@ class AppClient {
     std::string schema;
     bool has_tls = false;
     std::string charset = "utf8mb4";
-    std::string compression;  // "zlib" or "zstd"
+    std::string compression{};  // "zlib" or "zstd"
     bool takes_several_statements = false;
     std::vector<std::pair<std::string, std::string>> attributes{};
     unsigned seconds_max = 60;  // for an answer

@@ -1,0 +1,201 @@
+#include "switch_stage.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+#include "compare.h"
+#include "traces.h"
+#include "waiting.h"
+
+namespace godwit::test {
+namespace {
+
+void must(const Outcome& outcome, const std::string& what) {
+  if (outcome.status != 0) throw std::runtime_error(what + ": exit status " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err);
+}
+
+// Fires once for each order, on the side that serves; the event, once a second.
+void create_objects(Client& client) {
+  client.script(R"(
+CREATE TABLE trade.audit (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, order_id BIGINT NOT NULL, at_port INT NOT NULL, KEY by_order (order_id)) ENGINE=InnoDB;
+CREATE TABLE trade.ticks (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, at_port INT NOT NULL, at DATETIME(6) NOT NULL) ENGINE=InnoDB;
+CREATE TRIGGER trade.order_audit AFTER INSERT ON trade.orders FOR EACH ROW INSERT INTO trade.audit (order_id, at_port) VALUES (NEW.id, @@port);
+CREATE EVENT trade.tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO trade.ticks (at_port, at) VALUES (@@port, NOW(6));
+)");
+}
+
+}  // namespace
+
+void reset_server(const Server& server) {
+  Client client = server.client();
+  if (server.is_mariadb()) {
+    client.execute("SET GLOBAL read_only = OFF");
+  } else {
+    client.execute("SET GLOBAL super_read_only = OFF, GLOBAL read_only = OFF");
+    for (const char* name : {"super_read_only", "read_only"}) client.execute(std::string("RESET PERSIST IF EXISTS ") + name);
+  }
+  client.execute("SET GLOBAL event_scheduler = ON");
+  for (const char* schema : {"trade", "_godwit", "_godwit_proxy"}) client.execute(std::string("DROP DATABASE IF EXISTS ") + schema);
+  create_teller(server);
+}
+
+SwitchStage::SwitchStage(StageOptions options) : source(options.source), target(options.target), migration(source, target, kTrade), options_(std::move(options)) {
+  prepare();
+  for (unsigned i = 0; i < options_.proxies; ++i) {
+    ports_.push_back(free_port());
+    proxies_.emplace_back();
+    start_proxy(i);
+  }
+  must(migration.run("copy", options_.copy_options), "copy");
+  start_replicate();
+  if (const auto text = difference_of_sides(60); !text.empty()) throw std::runtime_error("replicate does not catch up: " + text);
+  ledger_ = std::make_unique<SwitchLedger>(
+      SwitchLedger::Options{.ports = ports_, .clients = options_.clients, .think_max = options_.think_max, .reconnects = options_.reconnects, .seed = options_.seed});
+  ledger_->await_busy();
+}
+
+SwitchStage::~SwitchStage() {
+  ledger_.reset();
+  replicate_.reset();
+  proxies_.clear();
+  for (const Server* server : {&source, &target}) {
+    try {
+      reset_server(*server);
+    } catch (const std::exception&) {
+      // It may have been killed by a test that failed; the next one says so.
+    }
+  }
+}
+
+void SwitchStage::prepare() {
+  for (const Server* server : {&source, &target}) reset_server(*server);
+  Client client = source.client();
+  create_trade(client, options_.clients);
+  client.execute("CREATE TABLE trade.probes (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, side VARCHAR(10) NOT NULL, turn BIGINT NOT NULL) ENGINE=InnoDB");
+  if (options_.has_trigger) create_objects(client);
+  for (const auto& sql : options_.source_sql) client.execute(sql);
+  for (const Server* server : {&source, &target}) pictures_[server->port()] = picture(*server);
+}
+
+std::map<std::string, std::string> SwitchStage::environment(const std::string& failpoints) const {
+  auto all = armed(failpoints);
+  all["GODWIT_ADMIN_PASSWORD"] = proxies_.empty() ? "none" : proxies_[0]->admin_login().password;
+  return all;
+}
+
+std::vector<std::string> SwitchStage::named_proxies(const std::vector<std::string>& more) const {
+  std::vector<std::string> all;
+  for (const int port : ports_) all.insert(all.end(), {"--proxy", "127.0.0.1:" + std::to_string(port)});
+  all.insert(all.end(), {"--admin-user", proxies_[0]->admin_login().user});
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+Process SwitchStage::start(const std::string& command, const std::vector<std::string>& more, const std::string& failpoints) const {
+  std::vector<std::string> all{"--yes", "--json"};
+  all.insert(all.end(), more.begin(), more.end());
+  return migration.start(command, named_proxies(all), environment(failpoints));
+}
+
+Outcome SwitchStage::run(const std::string& command, const std::vector<std::string>& more, const std::string& failpoints) const { return start(command, more, failpoints).wait(); }
+
+void SwitchStage::start_replicate(const std::vector<std::string>& more, const std::string& failpoints) {
+  replicate_.reset();
+  replicate_ = std::make_unique<Process>(migration.start("replicate", more, armed(failpoints)));
+}
+
+void SwitchStage::end_replicate() { replicate_.reset(); }
+
+void SwitchStage::start_proxy(unsigned number) {
+  proxies_[number].reset();
+  proxies_[number] = std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options_.proxy_options, .schema = kTrade, .port = ports_[number]});
+}
+
+void SwitchStage::kill_proxy(unsigned number) {
+  proxies_[number]->process().signal(SIGKILL);
+  proxies_[number]->process().wait();
+}
+
+std::string SwitchStage::serving() {
+  std::set<std::string> sides;
+  for (const auto& proxy : proxies_) sides.insert(proxy->serving());
+  std::string text;
+  for (const auto& name : sides) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
+std::string SwitchStage::writable() {
+  std::string text;
+  for (const std::string name : {"source", "target"}) {
+    try {
+      AppClient client({.port = side(name).port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true, .seconds_max = 5});
+      const auto turn = ++probes_sent_;
+      if (!client.ask("INSERT INTO probes (side, turn) VALUES ('" + name + "', " + std::to_string(turn) + ")").is_ok()) continue;
+      probes_accepted_.insert(turn);
+      text += (text.empty() ? "" : " ") + name;
+    } catch (const std::exception&) {
+      // No server, or no account there: nobody writes.
+    }
+  }
+  return text;
+}
+
+std::string SwitchStage::await_one_side(std::chrono::seconds limit) {
+  std::string seen;
+  const auto is_one = [&] {
+    try {
+      const std::string served = serving();
+      const std::string written = writable();
+      seen = "proxies send to " + served + "; writable: " + (written.empty() ? "none" : written);
+      return served == written && (served == "source" || served == "target");
+    } catch (const std::exception& error) {
+      seen = error.what();
+      return false;
+    }
+  };
+  return holds_within(limit, is_one) ? "" : seen;
+}
+
+std::string SwitchStage::difference_of_sides(int limit_s) {
+  std::string text;
+  const auto are_equal = [&] {
+    try {
+      Client from = source.client();
+      Client to = target.client();
+      text = difference(from, kTrade, to, kTrade);
+    } catch (const std::exception& error) {
+      text = error.what();
+    }
+    return text.empty();
+  };
+  holds_within(std::chrono::seconds(limit_s), are_equal);
+  return text;
+}
+
+std::string SwitchStage::probe_fault(Client& server) {
+  std::multiset<std::uint64_t> found;
+  for (const auto& row : server.query("SELECT turn FROM trade.probes")) found.insert(std::stoull(row[0].value()));
+  if (std::equal(found.begin(), found.end(), probes_accepted_.begin(), probes_accepted_.end())) return "";
+  return std::to_string(probes_accepted_.size()) + " direct writes were accepted, and " + std::to_string(found.size()) + " are there\n";
+}
+
+std::string SwitchStage::fault(Evidence evidence) {
+  ledger_->pause();
+  std::string text;
+  const std::string side_name = serving();
+  if (side_name != "source" && side_name != "target") text += "proxies send to " + side_name + "\n";
+  if (const auto difference = difference_of_sides(30); !difference.empty()) text += "the sides differ: " + difference + "\n";
+  Client server = side(side_name).client();
+  evidence.ledger = ledger_.get();
+  evidence.has_server_died |= has_server_died_;
+  evidence.has_trigger = options_.has_trigger;
+  text += judge(evidence, server) + probe_fault(server);
+  ledger_->go_on();
+  return text;
+}
+
+}  // namespace godwit::test

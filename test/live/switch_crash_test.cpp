@@ -1,0 +1,315 @@
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// Death at any point of `switch`, `reverse`, `complete` and `cancel`, under load: of the command itself, of a proxy, of `replicate`, of either server. Then the command is run once more, or
+// nobody does anything. Whatever happens: exactly one side is written to, every acknowledged write is there once, and clients that were not connected to what was killed
+// see no error. The points are godwit's own list, so that a new step is walked through without anybody adding it here. A few of them, by GODWIT_SEED; all with GODWIT_LONG=1.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "catch.h"
+#include "live/support/seed.h"
+#include "live/support/switch_stage.h"
+#include "live/support/traces.h"
+#include "live/support/waiting.h"
+
+using namespace godwit::test;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Strings = std::vector<std::string>;
+
+namespace {
+
+constexpr seconds kLeaseMax{15};  // the hold's lease, and what the proxies need to find out then
+
+bool is_long() { return std::getenv("GODWIT_LONG") != nullptr; }
+
+const std::string& opposite(const std::string& command) {
+  static const std::string names[] = {"switch", "reverse"};
+  return command == "switch" ? names[1] : names[0];
+}
+std::string side_of(const std::string& command) { return command == "switch" ? "target" : "source"; }
+
+// Whether the commit point is behind this point, by godwit's own table of steps.
+class Steps {
+ public:
+  explicit Steps(const Migration& migration) {
+    const auto document = json::parse(migration.run_plain({"inspect", "steps", "--json"}).out);
+    for (const auto& step : document["steps"]) {
+      if (step["after_commit"]) after_.push_back(step["name"]);
+    }
+  }
+  bool is_committed(const std::string& point) const {
+    const auto step = point.substr(point.find('.') + 1, point.rfind('.') - point.find('.') - 1);
+    return point == "switch.commit.after" || std::find(after_.begin(), after_.end(), step) != after_.end();
+  }
+
+ private:
+  Strings after_;
+};
+
+// All in the long run, else so many, drawn anew each time.
+template <typename T>
+std::vector<T> drawn(std::vector<T> all, std::size_t count, std::mt19937_64& random) {
+  if (is_long() || all.size() <= count) return all;
+  std::shuffle(all.begin(), all.end(), random);
+  all.resize(count);
+  return all;
+}
+
+struct Seed {
+  Seed() : value(seed_of_this_run()), random(value) { std::cout << "switch_crash: GODWIT_SEED=" << value << "\n"; }
+  std::uint64_t value;
+  std::mt19937_64 random;
+};
+
+void check_works(SwitchStage& stage) {
+  const auto before = stage.ledger().acknowledged();
+  CHECK(holds_within(seconds(20), [&] { return stage.ledger().acknowledged() > before + 10; }));
+}
+
+// So often as an operator would; says what was tried.
+std::string run_until_done(SwitchStage& stage, const std::string& command) {
+  std::string story;
+  for (int attempt = 1; attempt <= 6; ++attempt) {
+    const Outcome outcome = stage.run(command);
+    story += command + ", attempt " + std::to_string(attempt) + ": " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err;
+    if (outcome.status == 0) return "";
+    std::this_thread::sleep_for(seconds(1));
+  }
+  return story;
+}
+
+// From wherever it is: over, and back to the source.
+void check_goes_on(SwitchStage& stage) {
+  if (stage.serving() == "source") CHECK(run_until_done(stage, "switch") == "");
+  CHECK(run_until_done(stage, "reverse") == "");
+  CHECK(stage.serving() == "source");
+  CHECK(stage.fault() == "");
+}
+
+// --- the command is killed --------------------------------------------------------------------------------------------
+
+struct Killing {
+  std::string command;
+  std::string point;
+  bool is_run_again = false;
+};
+
+std::vector<Killing> killings(const Strings& points) {
+  std::vector<Killing> all;
+  for (const auto& point : points) {
+    for (const std::string command : {"switch", "reverse"}) {
+      for (const bool again : {true, false}) all.push_back({command, point, again});
+    }
+  }
+  return all;
+}
+
+void check_killing(SwitchStage& stage, const Steps& steps, const Killing& it) {
+  if (it.command == "reverse") REQUIRE(run_until_done(stage, "switch") == "");
+  const Outcome killed = stage.run(it.command, {}, it.point + "=kill");
+  INFO("killed: " << killed.status << "\n" << killed.out << killed.err);
+  REQUIRE(killed.status == 128 + SIGKILL);
+  if (it.is_run_again) {
+    CHECK(run_until_done(stage, it.command) == "");
+    CHECK(stage.serving() == side_of(it.command));
+  }
+  CHECK(stage.await_one_side(kLeaseMax) == "");
+  const bool has_switched = it.is_run_again || steps.is_committed(it.point);
+  CHECK(stage.serving() == side_of(has_switched ? it.command : opposite(it.command)));
+  check_works(stage);
+  CHECK(stage.fault() == "");
+  check_goes_on(stage);
+  CHECK(stage.ledger().complaints() == "");
+}
+
+void kill_the_command(const std::string& source, const std::string& target, std::size_t count) {
+  Seed seed;
+  INFO("GODWIT_SEED=" << seed.value);
+  SwitchStage stage({.source = source, .target = target, .clients = 8, .has_trigger = true, .seed = seed.value});
+  const Steps steps(stage.migration);
+  const auto points = stage.migration.failpoints("switch.");
+  REQUIRE(points.size() >= 30);
+  for (const auto& it : drawn(killings(points), count, seed.random)) {
+    INFO(it.command << " killed at " << it.point << (it.is_run_again ? ", run again" : ", and nobody runs it again"));
+    check_killing(stage, steps, it);
+    if (!stage.ledger().complaints().empty()) return;  // the clients have ended
+  }
+}
+
+// --- something else is killed while the command stands at a point -----------------------------------------------------
+
+enum class Victim { proxy, replicate, source, target };
+const char* name_of(Victim victim) {
+  switch (victim) {
+    case Victim::proxy: return "a proxy";
+    case Victim::replicate: return "replicate";
+    case Victim::source: return "the source";
+    case Victim::target: return "the target";
+  }
+  return "";
+}
+
+struct Accident {
+  std::string command;
+  std::string point;
+  Victim victim = Victim::proxy;
+};
+
+std::vector<Accident> accidents(const Strings& points) {
+  std::vector<Accident> all;
+  for (const auto& point : points) {
+    for (const auto victim : {Victim::proxy, Victim::replicate, Victim::source, Victim::target}) {
+      // The long run takes each point and victim once, in one of the two directions.
+      all.push_back({all.size() % 3 == 0 ? "reverse" : "switch", point, victim});
+    }
+  }
+  return all;
+}
+
+// Killed, and back after a second.
+void strike(SwitchStage& stage, Victim victim) {
+  switch (victim) {
+    case Victim::proxy:
+      stage.kill_proxy(1);
+      std::this_thread::sleep_for(seconds(1));
+      stage.start_proxy(1);
+      return;
+    case Victim::replicate:
+      stage.end_replicate();
+      std::this_thread::sleep_for(seconds(1));
+      stage.start_replicate();
+      return;
+    case Victim::source:
+    case Victim::target: {
+      const Server& server = victim == Victim::source ? stage.source : stage.target;
+      server.kill_server();
+      std::this_thread::sleep_for(seconds(1));
+      server.restart();
+      return;
+    }
+  }
+}
+
+// Errors of clients that had nothing to do with what was killed.
+std::string undue_errors(const SwitchStage& stage, const std::vector<Complaint>& errors, const Accident& it, bool was_serving) {
+  std::string text;
+  for (const auto& error : errors) {
+    const bool is_due = it.victim == Victim::proxy ? error.port == stage.port(1) : it.victim != Victim::replicate && was_serving;
+    if (!is_due) text += "client " + std::to_string(error.client) + " at port " + std::to_string(error.port) + ": " + error.text + "\n";
+  }
+  return text;
+}
+
+void check_accident(SwitchStage& stage, const Steps& steps, const Accident& it) {
+  if (it.command == "reverse") REQUIRE(run_until_done(stage, "switch") == "");
+  const auto errors_before = stage.ledger().errors().size();
+  Process process = stage.start(it.command, {"--pause-max", "5s"}, it.point + "=sleep:800");
+  REQUIRE(has_logged(process, "failpoint " + it.point));
+  const std::string serving = side_of(steps.is_committed(it.point) ? it.command : opposite(it.command));
+  strike(stage, it.victim);
+  const bool is_server = it.victim == Victim::source || it.victim == Victim::target;
+  if (is_server) stage.server_died();
+  const Outcome outcome = process.wait();
+  INFO(outcome.status << "\n" << outcome.out << outcome.err << stage.replicate_log());
+  CHECK((outcome.status == 0 || outcome.status == 3 || outcome.status == 5));
+  // A server of MariaDB that comes back is writable until it is fenced again: within a second or two.
+  if (is_server) std::this_thread::sleep_for(seconds(3));
+  CHECK(stage.await_one_side(kLeaseMax) == "");
+  check_works(stage);
+  CHECK(stage.fault() == "");
+  auto errors = stage.ledger().errors();
+  errors.erase(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors_before));
+  CHECK(undue_errors(stage, errors, it, is_server && serving == (it.victim == Victim::source ? "source" : "target")) == "");
+  check_goes_on(stage);
+  for (const auto& fault : stage.ledger().faults()) FAIL_CHECK(fault.text);
+}
+
+void kill_something_else(const std::string& source, const std::string& target, std::size_t count) {
+  Seed seed;
+  INFO("GODWIT_SEED=" << seed.value);
+  const StageOptions options{.source = source, .target = target, .clients = 8, .proxies = 2, .reconnects = true, .seed = seed.value};
+  auto stage = std::make_unique<SwitchStage>(options);
+  const Steps steps(stage->migration);
+  for (const auto& it : drawn(accidents(stage->migration.failpoints("switch.")), count, seed.random)) {
+    INFO(name_of(it.victim) << " killed while " << it.command << " stands at " << it.point);
+    check_accident(*stage, steps, it);
+  }
+}
+
+// --- complete and cancel ----------------------------------------------------------------------------------------------
+
+Outcome end(const SwitchStage& stage, const std::string& command, const std::string& failpoints = "") {
+  return stage.migration.run(command, command == "complete" ? Strings{"--yes", "--json"} : Strings{"--json"}, armed(failpoints));
+}
+
+void kill_the_end(const std::string& command, const std::string& source, const std::string& target, std::size_t count) {
+  Seed seed;
+  INFO("GODWIT_SEED=" << seed.value);
+  const bool is_complete = command == "complete";
+  Strings points;
+  {
+    const Server a(source);
+    const Server b(target);
+    points = Migration(a, b, kTrade).failpoints(command + ".");
+  }
+  REQUIRE(points.size() >= 6);
+  for (const auto& point : drawn(points, count, seed.random)) {
+    INFO("killed at " << point);
+    SwitchStage stage({.source = source, .target = target, .clients = 8, .proxy_options = {"--delegate-auth"}, .seed = seed.value});
+    const std::string side = is_complete ? "target" : "source";
+    if (is_complete) REQUIRE(run_until_done(stage, "switch") == "");
+    CHECK(stage.fault() == "");
+    const Outcome killed = end(stage, command, point + "=kill");
+    INFO("killed: " << killed.status << "\n" << killed.out << killed.err);
+    REQUIRE(killed.status == 128 + SIGKILL);
+    // Nobody runs it again for a while: clients go on, where they were, and nowhere else.
+    std::this_thread::sleep_for(seconds(2));
+    check_works(stage);
+    CHECK(stage.serving() == side);
+    if (is_complete) CHECK(stage.await_one_side(seconds(5)) == "");
+    const Outcome again = end(stage, command);
+    INFO("again: " << again.status << "\n" << again.out << again.err);
+    CHECK(again.status == 0);
+    std::this_thread::sleep_for(seconds(2));  // the proxies and `replicate` make nothing anew
+    check_works(stage);
+    CHECK(stage.ledger().complaints() == "");
+    CHECK(traces(stage.target) == "");
+    if (!is_complete) {
+      CHECK(picture(stage.source) == stage.before(stage.source));
+      CHECK(picture(stage.target) == stage.before(stage.target));
+    } else {
+      CHECK(stage.writable() == "target");
+    }
+    stage.ledger().pause();
+    Client client = stage.side(side).client();
+    CHECK(judge({.ledger = &stage.ledger()}, client) == "");
+    stage.ledger().go_on();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("switch_crash: switch and reverse are killed at each point: MariaDB to MariaDB", "[switch_crash]") { kill_the_command("a", "b", 3); }
+TEST_CASE("switch_crash: switch and reverse are killed at each point: MariaDB to MySQL", "[switch_crash]") { kill_the_command("a", "c", 2); }
+TEST_CASE("switch_crash: switch and reverse are killed at each point: MySQL to MariaDB", "[switch_crash]") { kill_the_command("c", "a", 2); }
+
+TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MariaDB", "[switch_crash]") { kill_something_else("a", "b", 2); }
+TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MySQL", "[switch_crash]") { kill_something_else("a", "c", 2); }
+TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MySQL to MariaDB", "[switch_crash]") { kill_something_else("c", "a", 2); }
+
+TEST_CASE("switch_crash: complete is killed at each point", "[switch_crash]") {
+  kill_the_end("complete", "a", "b", 2);
+  kill_the_end("complete", "a", "c", 1);
+}
+TEST_CASE("switch_crash: cancel is killed at each point", "[switch_crash]") {
+  kill_the_end("cancel", "a", "b", 1);
+  kill_the_end("cancel", "c", "a", 1);
+}

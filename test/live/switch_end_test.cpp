@@ -1,0 +1,165 @@
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// How a migration ends: `godwit complete` once the target serves, `godwit cancel` before it ever did. Neither leaves anything of godwit behind, neither is noticed
+// by a client, and both can be run again.
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "catch.h"
+#include "live/support/switch_stage.h"
+#include "live/support/traces.h"
+#include "live/support/waiting.h"
+
+using namespace godwit::test;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Strings = std::vector<std::string>;
+
+namespace {
+
+std::string code_of(const Outcome& outcome) {
+  const auto document = json::parse(outcome.out, nullptr, false);
+  return document.is_object() && document.contains("error") ? document["error"].value("code", "") : "";
+}
+
+Outcome must(SwitchStage& stage, const std::string& command, const Strings& options = {}) {
+  Outcome outcome = stage.run(command, options);
+  INFO(command << " " << outcome.status << "\n" << outcome.out << outcome.err);
+  REQUIRE(outcome.status == 0);
+  return outcome;
+}
+
+// `complete` and `cancel` know nothing of proxies.
+Outcome end(const SwitchStage& stage, const std::string& command, Strings options = {}) {
+  options.insert(options.end(), {"--json"});
+  if (command == "complete") options.emplace_back("--yes");
+  return stage.migration.run(command, options);
+}
+
+void check_works_on(SwitchStage& stage) {
+  const auto before = stage.ledger().acknowledged();
+  CHECK(holds_within(seconds(10), [&] { return stage.ledger().acknowledged() > before + 50; }));
+  CHECK(stage.ledger().complaints() == "");
+}
+
+// What the books say is on that side; the other one does not follow any more.
+std::string fault_on(SwitchStage& stage, const std::string& side) {
+  stage.ledger().pause();
+  Client client = stage.side(side).client();
+  const std::string text = judge({.ledger = &stage.ledger()}, client);
+  stage.ledger().go_on();
+  return text;
+}
+
+bool can_write(const Server& server, const std::string& table = "trade.bypass") {
+  AppClient client({.port = server.port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
+  client.run({"BEGIN"});
+  const bool is_ok = client.ask("INSERT INTO " + table + " (writer, turn) VALUES (99, 1)").is_ok();
+  client.ask("ROLLBACK");
+  return is_ok;
+}
+
+}  // namespace
+
+TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old side as was asked", "[switch_end]") {
+  struct Case {
+    std::string source;
+    std::string target;
+    std::string old_side;
+  };
+  for (const auto& it : {Case{"a", "b", ""}, Case{"a", "c", "writable"}, Case{"c", "a", "rename"}, Case{"c", "a", "read-only"}}) {
+    SwitchStage stage({.source = it.source, .target = it.target, .clients = 8, .proxy_options = {"--delegate-auth"}});
+    INFO(stage.source.flavour() << " -> " << stage.target.flavour() << " " << it.old_side);
+    const Outcome early = end(stage, "complete");
+    CHECK(early.status == 3);
+    CHECK(code_of(early) == "GW1108");
+    for (const char* command : {"switch", "reverse"}) must(stage, command);
+    CHECK(code_of(end(stage, "complete")) == "GW1108");
+    must(stage, "switch");
+    REQUIRE(stage.fault() == "");
+    const Outcome completed = end(stage, "complete", it.old_side.empty() ? Strings{} : Strings{"--old-side", it.old_side});
+    INFO(completed.out << completed.err);
+    REQUIRE(completed.status == 0);
+    check_works_on(stage);
+    CHECK(stage.serving() == "target");
+    std::string left = traces(stage.target);
+    CHECK(left == "");
+    if (it.old_side == "writable") {
+      CHECK(picture(stage.source) == stage.before(stage.source));
+      CHECK(can_write(stage.source));
+    } else if (it.old_side == "rename") {
+      Client client = stage.source.client();
+      CHECK(client.scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'trade' AND TABLE_NAME NOT LIKE '%\\_godwit\\_old'") == "0");
+      CHECK(std::stoul(client.scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'trade'")) >= 7);
+      CHECK(std::stoul(client.scalar("SELECT COUNT(*) FROM trade.orders_godwit_old")) > 0);
+    } else {
+      CHECK_FALSE(can_write(stage.source));
+    }
+    if (it.old_side != "rename") CHECK(stage.source.client().scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_godwit%'") == "0");
+    CHECK(can_write(stage.target));
+    // Again: nothing to do. And there is no way back any more.
+    const Outcome again = end(stage, "complete");
+    INFO(again.out << again.err);
+    CHECK(again.status == 0);
+    CHECK(json::parse(again.out)["was_done"] == true);
+    for (const char* command : {"switch", "reverse"}) {
+      const Outcome refused = stage.run(command);
+      INFO(command << " " << refused.out << refused.err);
+      CHECK((refused.status == 3 || refused.status == 2));
+    }
+    check_works_on(stage);
+    CHECK(fault_on(stage, "target") == "");
+  }
+}
+
+TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") {
+  const Server elsewhere("a");
+  elsewhere.client().script("DROP DATABASE IF EXISTS elsewhere;\nCREATE DATABASE elsewhere;\nCREATE TABLE elsewhere.t (id INT NOT NULL PRIMARY KEY);\n");
+  for (const std::string old_side : {"writable", "read-only"}) {
+    INFO(old_side);
+    SwitchStage stage({.clients = 8});
+    must(stage, "switch");
+    CHECK(traces(stage.source).find("trigger") != std::string::npos);
+    const Outcome completed = end(stage, "complete", {"--old-side", old_side});
+    INFO(completed.out << completed.err);
+    REQUIRE(completed.status == 0);
+    CHECK(traces(stage.target) == "");
+    CHECK(can_write(stage.source) == (old_side == "writable"));
+    if (old_side == "writable") CHECK(traces(stage.source) == "");
+    check_works_on(stage);
+  }
+  elsewhere.client().execute("DROP DATABASE elsewhere");
+}
+
+TEST_CASE("switch_end: cancel before the first switch leaves both sides as they were", "[switch_end]") {
+  for (const auto& [source, target] : {std::pair("a", "b"), std::pair("a", "c"), std::pair("c", "a")}) {
+    SwitchStage stage({.source = source, .target = target, .clients = 8, .has_trigger = true, .proxy_options = {"--delegate-auth"}});
+    INFO(stage.source.flavour() << " -> " << stage.target.flavour());
+    // A switch that was undone has touched both sides.
+    CHECK(stage.run("switch", {}, "switch.commit.before=error").status != 0);
+    CHECK(stage.fault() == "");
+    const Outcome outcome = end(stage, "cancel");
+    INFO(outcome.out << outcome.err);
+    REQUIRE(outcome.status == 0);
+    CHECK(holds_within(seconds(10), [&] { return !stage.replicates(); }));
+    check_works_on(stage);
+    CHECK(picture(stage.source) == stage.before(stage.source));
+    CHECK(picture(stage.target) == stage.before(stage.target));
+    CHECK(traces(stage.source) + traces(stage.target) == "");
+    CHECK(fault_on(stage, "source") == "");
+    const Outcome again = end(stage, "cancel");
+    INFO(again.out << again.err);
+    CHECK(again.status == 0);
+  }
+}
+
+TEST_CASE("switch_end: cancel is refused once the target serves, or has served", "[switch_end]") {
+  SwitchStage stage({.clients = 4});
+  must(stage, "switch");
+  const Outcome refused = end(stage, "cancel");
+  INFO(refused.out << refused.err);
+  CHECK(refused.status == 3);
+  CHECK(code_of(refused) == "GW1107");
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}

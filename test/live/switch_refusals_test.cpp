@@ -1,0 +1,360 @@
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// What a switch refuses, each by its code, and that nothing is changed by it: no side is fenced that was not, no client is held. Dry runs and hooks.
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "catch.h"
+#include "live/support/switch_stage.h"
+#include "live/support/traces.h"
+#include "live/support/waiting.h"
+
+using namespace godwit::test;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Strings = std::vector<std::string>;
+
+namespace {
+
+const std::string kQuiet = "CREATE TABLE trade.quiet (id INT NOT NULL PRIMARY KEY, v INT NOT NULL) ENGINE=InnoDB";  // which no client writes to
+
+std::string authority(const SwitchStage& stage) {
+  Client client = stage.target.client();
+  return text_of(client, "SELECT epoch, serving, is_switching FROM _godwit.route");
+}
+
+class Watch {
+ public:
+  explicit Watch(SwitchStage& stage) : stage_(stage), source_(picture(stage.source)), target_(picture(stage.target)) {}
+
+  // Nobody is held, the source serves and is the one that is written to, and the clients have had no error. `is_untouched`: nothing else is changed either.
+  void check(bool is_untouched) {
+    for (unsigned i = 0; i < stage_.proxies(); ++i) CHECK_FALSE(stage_.proxy(i).is_closed());
+    CHECK(stage_.serving() == "source");
+    const auto written = stage_.writable();
+    if (is_untouched) CHECK_THAT(written, Catch::StartsWith("source"));
+    if (!is_untouched) CHECK(written == "source");
+    const auto before = stage_.ledger().acknowledged();
+    CHECK(holds_within(seconds(5), [&] { return stage_.ledger().acknowledged() > before + 10; }));
+    CHECK(stage_.ledger().complaints() == "");
+    if (!is_untouched) return;
+    CHECK(picture(stage_.source) == source_);
+    CHECK(picture(stage_.target) == target_);
+  }
+
+ private:
+  SwitchStage& stage_;
+  std::string source_;
+  std::string target_;
+};
+
+json error_of(const Outcome& outcome) {
+  const auto document = json::parse(outcome.out, nullptr, false);
+  return document.is_object() && document.contains("error") ? document["error"] : json::object();
+}
+
+void check_refused(SwitchStage& stage, const Strings& options, const std::string& code, const std::string& words, const std::string& failpoints = "") {
+  Watch watch(stage);
+  const Outcome outcome = stage.run("switch", options, failpoints);
+  INFO(outcome.status << "\n" << outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  const json error = error_of(outcome);
+  CHECK(error.value("code", "") == code);
+  CHECK_THAT(error.value("object", "") + " " + error.value("cause", ""), Catch::Contains(words));
+  CHECK(error.value("remedy", "") != "");
+  watch.check(true);
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+  ::chmod(path.c_str(), 0700);
+}
+
+// A folder of hooks, gone at the end.
+struct HookFolder {
+  HookFolder() {
+    std::string pattern = "/tmp/godwit-hooks-XXXXXX";
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path = pattern;
+  }
+  ~HookFolder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+}  // namespace
+
+TEST_CASE("switch_refusals: a proxy that does not answer, is not named, or none at all", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4, .proxies = 2});
+  SECTION("not there") { check_refused(stage, {"--proxy", "127.0.0.1:" + std::to_string(free_port())}, "GW1105", ""); }
+  SECTION("its admin account has another password") {
+    const Outcome outcome = stage.migration.run("switch", stage.named_proxies({"--yes", "--json"}), {{"GODWIT_ADMIN_PASSWORD", "wrong"}});
+    CHECK(outcome.status == 3);
+    CHECK(error_of(outcome).value("code", "") == "GW1105");
+  }
+  SECTION("alive and not named, or none named") {
+    const auto admin = stage.proxy().admin_login();
+    const auto refused = [&](const Strings& options, const std::string& words) {
+      Watch watch(stage);
+      const Outcome outcome = stage.migration.run("switch", options, stage.environment());
+      INFO(outcome.status << "\n" << outcome.out << outcome.err);
+      CHECK(outcome.status == 3);
+      CHECK(error_of(outcome).value("code", "") == "GW1102");
+      CHECK_THAT(outcome.out, Catch::Contains(words));
+      watch.check(true);
+    };
+    refused({"--yes", "--json", "--admin-user", admin.user, "--proxy", "127.0.0.1:" + std::to_string(stage.proxy().port())}, std::to_string(stage.proxy(1).port()));
+    refused({"--yes", "--json"}, "no proxy is named");
+    refused({"--yes", "--json", "--no-proxy"}, "alive and not named");
+  }
+  // And then it goes through.
+  const Outcome outcome = stage.run("switch");
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(stage.fault() == "");
+}
+
+TEST_CASE("switch_refusals: a stream that does not run, or is behind", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4});
+  SECTION("no replicate") {
+    stage.end_replicate();
+    check_refused(stage, {}, "GW1102", "replicate");
+  }
+  SECTION("behind") {
+    stage.start_replicate({}, "apply.window_taken=sleep:2500");
+    std::this_thread::sleep_for(seconds(2));
+    check_refused(stage, {"--lag-max", "500ms"}, "GW1102", "behind");
+  }
+  stage.start_replicate();
+  CHECK(stage.fault() == "");
+  const Outcome outcome = stage.run("switch");
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(stage.fault() == "");
+}
+
+TEST_CASE("switch_refusals: a vdiff that is missing, too old, or has found something", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4, .source_sql = {kQuiet, "INSERT INTO trade.quiet VALUES (1, 1), (2, 2)"}});
+  check_refused(stage, {"--require-vdiff", "1h"}, "GW1102", "there is none");
+  Client target = stage.target.client();
+  target.execute("SET SESSION sql_log_bin = 0");
+  target.execute("UPDATE trade.quiet SET v = 7 WHERE id = 2");
+  CHECK(stage.migration.run("vdiff").status == 4);
+  check_refused(stage, {"--require-vdiff", "1h"}, "GW1102", "different");
+  check_refused(stage, {}, "GW1102", "found differences");
+  CHECK(stage.migration.run("vdiff", {"--repair"}).status == 0);
+  CHECK(stage.migration.run("vdiff", {"--restart"}).status == 0);
+  std::this_thread::sleep_for(seconds(3));
+  check_refused(stage, {"--require-vdiff", "1s"}, "GW1102", "s ago");
+  const Outcome outcome = stage.run("switch", {"--require-vdiff", "1h"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(stage.fault() == "");
+}
+
+TEST_CASE("switch_refusals: a definer that the other side does not have", "[switch_refusals]") {
+  const Server source("a");
+  source.client().execute("CREATE USER IF NOT EXISTS ghost@localhost");
+  {
+    SwitchStage stage({.clients = 4, .source_sql = {kQuiet, "CREATE DEFINER = ghost@localhost TRIGGER trade.haunted BEFORE INSERT ON trade.quiet FOR EACH ROW SET NEW.v = NEW.v + 1"}});
+    check_refused(stage, {}, "GW1102", "ghost");
+    stage.target.client().execute("CREATE USER ghost@localhost");
+    const Outcome outcome = stage.run("switch");
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    CHECK(stage.fault() == "");
+    stage.target.client().execute("DROP USER ghost@localhost");
+  }
+  source.client().execute("DROP USER ghost@localhost");
+}
+
+TEST_CASE("switch_refusals: a side that could not be followed on the way back", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4});
+  Client target = stage.target.client();
+  target.execute("SET GLOBAL binlog_row_image = 'MINIMAL'");
+  check_refused(stage, {}, "GW0303", "binlog_row_image");
+  target.execute("SET GLOBAL binlog_row_image = 'FULL'");
+}
+
+TEST_CASE("switch_refusals: a second coordinator while one is at work", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4});
+  Process first = stage.start("switch", {}, "switch.check.after=sleep:6000");
+  REQUIRE(has_logged(first, "switch.check.after"));
+  check_refused(stage, {}, "GW1102", "another coordinator");
+  const Outcome outcome = first.wait();
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(stage.fault() == "");
+}
+
+TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up, or ends it", "[switch_refusals]") {
+  SwitchStage stage({.clients = 8});
+  AppClient straggler({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
+  straggler.run({"BEGIN", "INSERT INTO bypass (writer, turn) VALUES (77, 1)"});
+  const auto id = std::to_string(straggler.id());
+  SECTION("give up") {
+    Watch watch(stage);
+    stage.ledger().take_waits_ms();
+    const Outcome outcome = stage.run("switch", {"--drain-timeout", "2s"});
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 5);
+    CHECK(error_of(outcome).value("code", "") == "GW1103");
+    CHECK_THAT(outcome.out, Catch::Contains(id) && Catch::Contains("transaction"));
+    watch.check(false);
+    // Nobody waited for the whole of that time: moments are tried, none of them long.
+    for (const double wait : stage.ledger().take_waits_ms()) CHECK(wait < 1000);
+    CHECK(straggler.ask("DELETE FROM bypass WHERE writer = 77").is_ok());
+    CHECK(straggler.ask("COMMIT").is_ok());
+  }
+  SECTION("end it") {
+    const Outcome outcome = stage.run("switch", {"--drain-timeout", "1s", "--on-straggler", "kill"});
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    CHECK(straggler.ask("COMMIT").error != 0);
+    CHECK(stage.serving() == "target");
+  }
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
+TEST_CASE("switch_refusals: what would take longer than --pause-max is undone, and clients only wait", "[switch_refusals]") {
+  SwitchStage stage({.clients = 8});
+  for (const std::string step : {"move", "catch_up", "objects", "commit"}) {
+    INFO(step);
+    Watch watch(stage);
+    const Outcome outcome = stage.run("switch", {"--pause-max", "400ms"}, "switch." + step + ".before=sleep:700");
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 5);
+    CHECK(error_of(outcome).value("code", "") == "GW1103");
+    watch.check(false);
+  }
+  const Outcome outcome = stage.run("switch");
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
+TEST_CASE("switch_refusals: a step that fails is undone, at each step before the commit; after it, it is done all the same", "[switch_refusals]") {
+  SwitchStage stage({.clients = 8});
+  std::string wanted = "target";
+  for (const auto& point : stage.migration.failpoints("switch.")) {
+    if (point.rfind("switch.check.", 0) == 0) continue;
+    INFO(point);
+    const bool is_on_source = wanted == "target";
+    const Outcome outcome = stage.run(is_on_source ? "switch" : "reverse", {}, point + "=error");
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.err.find(point) != std::string::npos);
+    if (outcome.status == 0) wanted = SwitchStage::other(wanted);
+    CHECK(stage.await_one_side(seconds(5)) == "");
+    CHECK(stage.serving() == SwitchStage::other(wanted));
+    const auto before = stage.ledger().acknowledged();
+    CHECK(holds_within(seconds(5), [&] { return stage.ledger().acknowledged() > before + 10; }));
+  }
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
+TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[switch_refusals]") {
+  for (const auto& [source, target] : {std::pair("a", "b"), std::pair("a", "c")}) {
+    SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});
+    AppClient immovable({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
+    immovable.run({"CREATE TEMPORARY TABLE mine (id INT)"});
+    Watch watch(stage);
+    const std::string before = authority(stage);
+    const Outcome outcome = stage.run("switch", {"--dry-run"});
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    REQUIRE(outcome.status == 0);
+    const json report = json::parse(outcome.out);
+    const json steps = json::parse(stage.migration.run_plain({"inspect", "steps", "--json"}).out)["steps"];
+    REQUIRE(report["steps"].size() == steps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CHECK(report["steps"][i]["name"] == steps[i]["name"]);
+      CHECK(report["steps"][i]["state"] == "planned");
+    }
+    CHECK(report["expected_pause_ms"].get<double>() > 0);
+    CHECK_THAT(report["objects"].dump(), Catch::Contains("order_audit") && Catch::Contains("tick"));
+    CHECK_THAT(report["immovable"].dump(), Catch::Contains(std::to_string(immovable.id())));
+    CHECK(authority(stage) == before);
+    watch.check(true);
+    immovable.run({"DROP TEMPORARY TABLE mine"});
+    CHECK(stage.fault() == "");
+  }
+}
+
+TEST_CASE("switch_refusals: the side that is asked for serves already: nothing to do", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4});
+  const auto again = [&](const std::string& command, const std::string& side) {
+    const std::string before = authority(stage);
+    const Outcome outcome = stage.run(command);
+    INFO(command << " " << outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    CHECK(json::parse(outcome.out)["was_done"] == true);
+    CHECK(json::parse(outcome.out)["serving"] == side);
+    if (!before.empty()) CHECK(authority(stage) == before);
+  };
+  again("reverse", "source");
+  REQUIRE(stage.run("switch").status == 0);
+  again("switch", "target");
+  REQUIRE(stage.run("reverse").status == 0);
+  again("reverse", "source");
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
+TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see no password; one that fails before a step ends the switch", "[switch_refusals]") {
+  SwitchStage stage({.clients = 8});
+  HookFolder folder;
+  const std::string seen = folder.path + "/seen";
+  const json steps = json::parse(stage.migration.run_plain({"inspect", "steps", "--json"}).out)["steps"];
+  std::string expected;
+  for (const auto& step : steps) {
+    for (const std::string when : {"before", "after"}) {
+      const std::string name = step["name"];
+      write_file(folder.path + "/" + when + "-" + name, "#!/bin/sh\necho \"$GODWIT_WHEN $GODWIT_STEP $GODWIT_WORKFLOW $GODWIT_COMMAND $GODWIT_FROM $GODWIT_TO$GODWIT_ADMIN_PASSWORD$GODWIT_SOURCE_PASSWORD\" >> " + seen + "\n");
+      expected += when + " " + name + " test switch source target\n";
+    }
+  }
+  const auto read = [&] {
+    std::ifstream file(seen);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  SECTION("all succeed") {
+    const Outcome outcome = stage.run("switch", {"--hook-dir", folder.path, "--pause-max", "5s"});
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    CHECK(read() == expected);
+  }
+  SECTION("one before a step fails, or hangs") {
+    for (const std::string body : {"exit 7", "sleep 30"}) {
+      for (const std::string step : {"check", "gate", "fence", "commit"}) {
+        INFO(step << ": " << body);
+        const std::string path = folder.path + "/before-" + step;
+        std::ifstream file(path);
+        const std::string kept(std::istreambuf_iterator<char>(file), {});
+        if (body == "sleep 30" && step != "commit") continue;
+        write_file(path, "#!/bin/sh\n" + body + "\n");
+        Watch watch(stage);
+        const Outcome outcome = stage.run("switch", {"--hook-dir", folder.path, "--pause-max", "2s"});
+        INFO(outcome.status << "\n" << outcome.out << outcome.err);
+        CHECK(outcome.status == 3);
+        CHECK(error_of(outcome).value("code", "") == "GW1106");
+        watch.check(false);
+        write_file(path, kept);
+      }
+    }
+  }
+  SECTION("one after a step, or after the commit, fails: a warning") {
+    for (const std::string name : {"after-gate", "after-commit", "before-unfence"}) write_file(folder.path + "/" + name, "#!/bin/sh\nexit 7\n");
+    const Outcome outcome = stage.run("switch", {"--hook-dir", folder.path, "--pause-max", "5s"});
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    CHECK_THAT(json::parse(outcome.out)["warnings"].dump(), Catch::Contains("after-gate") && Catch::Contains("after-commit") && Catch::Contains("before-unfence"));
+  }
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
