@@ -35,10 +35,18 @@ class Proxy::Turn {
   explicit Turn(Proxy& proxy) : proxy_(proxy) {
     if (proxy.is_busy_) throw refused("another command is under way", "wait for it, and say SHOW ROUTE");
     proxy.is_busy_ = true;
+    set_alert(true);
   }
-  ~Turn() { proxy_.is_busy_ = false; }
+  ~Turn() {
+    proxy_.is_busy_ = false;
+    set_alert(false);
+  }
 
  private:
+  // Workers ask each other a lot now, and clients wait for it.
+  void set_alert(bool is_alert) {
+    for (const auto& worker : proxy_.workers_) worker->stay_alert(is_alert);
+  }
   Proxy& proxy_;
 };
 

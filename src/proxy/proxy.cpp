@@ -12,6 +12,7 @@
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
+#include "kept_memory.h"
 
 namespace godwit::proxy {
 namespace {
@@ -66,6 +67,7 @@ void raise_descriptor_limit(std::uint64_t clients) {
 }  // namespace
 
 ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
+  limit_kept_memory();
   raise_descriptor_limit(options.limits.clients);
   Context context(options);
   set_upstream(context.upstream(db::Side::source), db::Side::source, options.source, options.sends_proxy_protocol);
