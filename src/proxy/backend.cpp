@@ -1,12 +1,14 @@
 #include "backend.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <asio/connect.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <cerrno>
 
 #include "godwit/auth/sha2.h"
 #include "godwit/util/error.h"
@@ -27,62 +29,72 @@ Error refused(const Upstream& upstream, const wire::ServerError& error) {
   return Error(Code::access_denied, {.object = upstream.name(), .cause = fmt::format("{} ({}) {}", error.number, error.state, error.text), .remedy = "SHOW ACCOUNTS on the proxy says how the account is logged in"});
 }
 
-// One end of an attempt to connect that is cut short at the deadline.
-template <typename AnySocket>
-struct Alarm {
-  Alarm(AnySocket& socket, Deadline deadline) : timer(socket.get_executor(), deadline) {
-    timer.async_wait([&socket](const std::error_code& error) {
-      if (error) return;
-      std::error_code ignored;
-      socket.close(ignored);
-    });
-  }
-  asio::steady_timer timer;
-};
-
-asio::awaitable<Socket> open_local(asio::any_io_executor executor, const Upstream& upstream) {
-  asio::local::stream_protocol::socket socket(executor);
-  std::error_code error;
-  co_await socket.async_connect(asio::local::stream_protocol::endpoint(upstream.dsn.socket), asio::redirect_error(asio::use_awaitable, error));
-  if (error) throw Error(Code::cannot_connect, {.object = upstream.name(), .cause = error.message(), .remedy = "is the server running?"});
-  co_return Socket(std::move(socket));
+Error unreachable(const Upstream& upstream, const std::string& cause) {
+  return Error(Code::cannot_connect, {.object = upstream.name(), .cause = cause, .remedy = "is the server running, and reachable from here?"});
 }
 
-asio::awaitable<Socket> open_tcp(asio::any_io_executor executor, const Upstream& upstream, Deadline deadline) {
+// The connection is made while its channel waits for the greeting.
+int begin_connecting(const Endpoint& endpoint, const Upstream& upstream) {
+  const int socket = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket >= 0 && (::connect(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 || errno == EINPROGRESS)) return socket;
+  const std::string cause = std::generic_category().message(errno);
+  if (socket >= 0) ::close(socket);
+  throw unreachable(upstream, cause);
+}
+
+// Where the server may be; its name may stand for several addresses.
+asio::awaitable<std::vector<Endpoint>> endpoints_of(asio::any_io_executor executor, const Upstream& upstream) {
+  std::vector<Endpoint> endpoints;
   std::error_code error;
-  asio::ip::tcp::socket socket(executor);
-  const auto address = asio::ip::make_address(upstream.dsn.host, error);
-  // Destroyed before the socket that it may close.
-  auto alarm = std::make_unique<Alarm<asio::ip::tcp::socket>>(socket, deadline);
-  if (!error) {
-    const asio::ip::tcp::endpoint endpoint(address, upstream.dsn.port);
-    co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-  } else {
-    asio::ip::tcp::resolver resolver(executor);
-    error.clear();
-    const auto found = co_await resolver.async_resolve(upstream.dsn.host, std::to_string(upstream.dsn.port), asio::redirect_error(asio::use_awaitable, error));
-    if (!error) co_await asio::async_connect(socket, found, asio::redirect_error(asio::use_awaitable, error));
+  if (!upstream.dsn.socket.empty()) {
+    endpoints.emplace_back(asio::local::stream_protocol::endpoint(upstream.dsn.socket));
+    co_return endpoints;
   }
-  alarm.reset();
-  if (!error && !socket.is_open()) error = asio::error::timed_out;
-  if (error) throw Error(Code::cannot_connect, {.object = upstream.name(), .cause = error == asio::error::operation_aborted ? "it did not answer in time" : error.message(), .remedy = "is the server running, and reachable from here?"});
-  co_return Socket(std::move(socket));
+  const auto address = asio::ip::make_address(upstream.dsn.host, error);
+  if (!error) {
+    endpoints.emplace_back(asio::ip::tcp::endpoint(address, upstream.dsn.port));
+    co_return endpoints;
+  }
+  asio::ip::tcp::resolver resolver(executor);
+  const auto found = co_await resolver.async_resolve(upstream.dsn.host, std::to_string(upstream.dsn.port), asio::redirect_error(asio::use_awaitable, error));
+  if (error) throw unreachable(upstream, error.message());
+  for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
+  co_return endpoints;
 }
 
 }  // namespace
 
-asio::awaitable<std::shared_ptr<Backend>> Backend::connect(asio::any_io_executor executor, const Upstream& upstream, const ClientAddress& client, Deadline deadline) {
-  Socket socket(executor);
-  if (upstream.dsn.socket.empty()) {
-    socket = co_await open_tcp(executor, upstream, deadline);
-  } else {
-    socket = co_await open_local(executor, upstream);
+// A connection that is refused, or not made in time, ends like one that is lost: before the first byte.
+asio::awaitable<std::string> Backend::first_packet(Channel& channel, const Upstream& upstream, Deadline deadline) {
+  std::string cause;
+  try {
+    std::string payload = co_await channel.packet(deadline, kLoginPacketMax);
+    co_return payload;
+  } catch (const Error& error) {
+    if (error.code() != Code::connection_lost) throw;
+    cause = error.cause();
   }
-  auto channel = std::make_shared<Channel>(std::move(socket), upstream.name());
+  throw unreachable(upstream, cause);
+}
+
+asio::awaitable<std::shared_ptr<Backend>> Backend::connect(asio::any_io_executor executor, const Upstream& upstream, const ClientAddress& client, Deadline deadline) {
+  const auto endpoints = co_await endpoints_of(executor, upstream);
+  for (std::size_t i = 0;; ++i) {
+    try {
+      auto backend = co_await connect_to(executor, endpoints[i], upstream, client, deadline);
+      co_return backend;
+    } catch (const Error& error) {
+      if (error.code() != Code::cannot_connect || i + 1 == endpoints.size()) throw;
+    }
+  }
+}
+
+asio::awaitable<std::shared_ptr<Backend>> Backend::connect_to(asio::any_io_executor executor, const Endpoint& endpoint, const Upstream& upstream, const ClientAddress& client, Deadline deadline) {
+  auto channel = std::make_shared<Channel>(executor, begin_connecting(endpoint, upstream), upstream.name());
   std::shared_ptr<Backend> backend(new Backend(channel, upstream));
   channel->start();
   if (upstream.sends_proxy_header) channel->write(client.proxy_header);
-  const std::string payload = co_await channel->packet(deadline, kLoginPacketMax);
+  const std::string payload = co_await first_packet(*channel, upstream, deadline);
   if (const auto error = wire::read_error(payload)) {
     throw Error(error->number == 1040 ? Code::too_many_connections : Code::cannot_connect,
                 {.object = upstream.name(), .cause = fmt::format("{} {}", error->number, error->text), .remedy = "look at the server"});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/io_context.hpp>
 #include <memory>
 #include <mutex>
@@ -50,6 +51,7 @@ struct Upstream {
 };
 
 using Credential = auth::Credentials;
+using Endpoint = asio::generic::stream_protocol::endpoint;
 
 struct ClientAddress {
   std::string host;
@@ -101,6 +103,8 @@ class Backend {
 
  private:
   Backend(std::shared_ptr<Channel> channel, const Upstream& upstream) : channel_(std::move(channel)), upstream_(&upstream), facts_(upstream.facts.get()) {}
+  static asio::awaitable<std::shared_ptr<Backend>> connect_to(asio::any_io_executor executor, const Endpoint& endpoint, const Upstream& upstream, const ClientAddress& client, Deadline deadline);
+  static asio::awaitable<std::string> first_packet(Channel& channel, const Upstream& upstream, Deadline deadline);
   asio::awaitable<std::string> packet(Deadline deadline);
   asio::awaitable<std::string> prove(std::string user, auth::Prover& prover, Deadline deadline);
   asio::awaitable<routing::Result> read_result(Deadline deadline);

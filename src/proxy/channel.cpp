@@ -1,7 +1,10 @@
 #include "channel.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
@@ -21,29 +24,67 @@ Error lost(const std::string& peer, const std::string& cause) {
 
 }  // namespace
 
-Channel::Channel(Socket socket, std::string peer) : socket_(std::move(socket)), peer_(std::move(peer)) {
-  is_local_ = socket_.local_endpoint().protocol().family() == AF_UNIX;
-  socket_.non_blocking(true);
-  if (!is_local_) {
-    const int on = 1;
-    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
-    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  }
+Channel::Channel(asio::any_io_executor executor, int socket, std::string peer) : executor_(std::move(executor)), poller_(Poller::of(executor_)), socket_(socket), peer_(std::move(peer)) {
+  int domain = 0;
+  socklen_t bytes = sizeof domain;
+  ::getsockopt(socket_, SOL_SOCKET, SO_DOMAIN, &domain, &bytes);
+  is_local_ = domain == AF_UNIX;
+  if (is_local_) return;
+  const int on = 1;
+  ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(socket_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
-void Channel::start() { read(); }
+Channel::~Channel() {
+  if (is_polled_) poller_.remove(socket_, place_);
+  if (socket_ >= 0) ::close(socket_);
+}
+
+void Channel::start() { settle_interest(); }
+
+// What the channel is to be told of. The system is asked when that changes, in steady traffic never.
+void Channel::settle_interest() {
+  if (is_closed_ || has_ended_) return;
+  const std::uint32_t events = (wants_input() ? EPOLLIN : 0U) | (unsent_.is_empty() ? 0U : EPOLLOUT);
+  if (!is_polled_) {
+    place_ = poller_.add(socket_, *this, events);
+    is_polled_ = true;
+  } else if (events != interest_) {
+    poller_.change(socket_, place_, events);
+  }
+  interest_ = events;
+}
+
+// A connection that is broken says so whether it is asked or not: what it still holds is taken then, to come to its end.
+void Channel::on_ready(std::uint32_t events) {
+  const auto self = shared_from_this();
+  if ((events & EPOLLOUT) != 0) flush();
+  const bool is_readable = (events & EPOLLIN) != 0 && wants_input();
+  if (!has_ended_ && (is_readable || (events & (EPOLLERR | EPOLLHUP)) != 0)) read();
+  settle_interest();
+}
 
 void Channel::close() {
   if (is_closed_) return;
   is_closed_ = true;
   on_input = on_drained = on_end = nullptr;
-  std::error_code ignored;
-  socket_.close(ignored);
+  stop_polling();
+  ::close(std::exchange(socket_, -1));
   if (!has_ended_) {
     has_ended_ = true;
     end_reason_ = "it was closed";
   }
-  if (waiter_ != nullptr) waiter_->cancel();
+  wake();
+}
+
+void Channel::stop_polling() {
+  if (std::exchange(is_polled_, false)) poller_.remove(socket_, place_);
+}
+
+void Channel::wake() {
+  if (waiter_ == nullptr) return;
+  waiter_->cancel();
+  poller_.give_turn();
 }
 
 // After what waits to be sent. What the client still sends is read and dropped for a moment: closed upon unread bytes, a connection is reset, and the
@@ -57,12 +98,12 @@ void Channel::close_when_sent() {
     send_pending_tls();
   }
   if (has_ended_) return close();
-  if (unsent_.is_empty()) ::shutdown(socket_.native_handle(), SHUT_WR);
-  auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
+  if (unsent_.is_empty()) ::shutdown(socket_, SHUT_WR);
+  auto timer = std::make_shared<asio::steady_timer>(executor_, std::chrono::seconds(1));
   timer->async_wait([self = shared_from_this(), timer](const std::error_code&) { self->close(); });
   is_paused_ = false;
   input_.consume(input_.size());
-  read();
+  settle_interest();
 }
 
 void Channel::end(std::string reason) {
@@ -70,8 +111,9 @@ void Channel::end(std::string reason) {
   has_ended_ = true;
   end_reason_ = std::move(reason);
   if (is_closing_) return close();
+  stop_polling();  // it would be told of its end for ever
   if (waiter_ != nullptr) {
-    waiter_->cancel();
+    wake();
   } else if (on_end) {
     const auto deed = on_end;  // it may be gone with its session
     deed();
@@ -85,59 +127,35 @@ void Channel::resume_reading() {
 }
 
 void Channel::go_on() {
-  read();
+  settle_interest();
   if (!has_more_inside_ || is_turning_ || is_paused_ || has_ended_ || is_full()) return;
   is_turning_ = true;
-  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+  asio::post(executor_, [self = shared_from_this()] {
     self->is_turning_ = false;
     if (!self->is_closed_) self->after_read();
   });
+  poller_.give_turn();
 }
 
 void Channel::read() {
-  if (is_reading_ || is_paused_ || has_ended_ || is_full()) return;
   Buffer& into = raw();
-  reading_into_ = &into;
   into.make_room(std::max(read_bytes_, wanted_ > into.size() ? wanted_ - into.size() : 0));
-  is_reading_ = true;
   const auto room = into.room();
-  socket_.async_read_some(asio::buffer(room.data(), room.size()), [self = shared_from_this()](const std::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
-}
-
-void Channel::on_read(const std::error_code& error, std::size_t bytes) {
-  is_reading_ = false;
-  if (is_closed_) return;
-  if (error == asio::error::operation_aborted && (is_shrinking_ || is_restarting_)) {
-    if (is_shrinking_) raw().shrink(0);
-    read_bytes_ = kReadBytesMin;
-    is_shrinking_ = is_restarting_ = false;
-    return read();
-  }
-  if (error) return end(error == asio::error::eof ? "it closed the connection" : error.message());
-  Buffer& into = *reading_into_;
-  is_shrinking_ = false;
-  if (std::exchange(is_restarting_, false) && &into != &raw()) {  // it was read before the cancellation came
-    into.commit(bytes);
-    const std::string early(into.view());
-    into.consume(early.size());
-    raw().append(early);
-    return after_read();
-  }
-  const bool is_full = bytes == into.room().size();
-  into.commit(bytes);
-  if (is_full && read_bytes_ < kReadBytesMax) read_bytes_ *= 2;
+  const ssize_t got = ::recv(socket_, room.data(), room.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  if (got < 0) return end(std::generic_category().message(errno));
+  if (got == 0) return end("it closed the connection");
+  into.commit(static_cast<std::size_t>(got));
+  if (static_cast<std::size_t>(got) == room.size() && read_bytes_ < kReadBytesMax) read_bytes_ *= 2;
   after_read();
 }
 
 void Channel::after_read() {
   const auto self = shared_from_this();
-  if (is_closing_) {
-    raw().consume(raw().size());
-    return read();
-  }
+  if (is_closing_) return raw().consume(raw().size());
   if (!decode() || has_ended_) return;
   if (waiter_ != nullptr) {
-    waiter_->cancel();
+    wake();
   } else if (!input_.is_empty() && on_input) {
     on_input();
   }
@@ -215,7 +233,7 @@ void Channel::write(std::string_view bytes) {
   try {
     tls_->write(bytes);
   } catch (const Error& error) {  // whoever writes is in the middle of something
-    asio::post(socket_.get_executor(), [self = shared_from_this(), reason = std::string(error.what())] { self->end(reason); });
+    asio::post(executor_, [self = shared_from_this(), reason = std::string(error.what())] { self->end(reason); });
   }
   send_pending_tls();
 }
@@ -225,8 +243,6 @@ asio::awaitable<void> Channel::start_tls(const layer::TlsContext& context, const
   input_.consume(early.size());
   tls_ = std::make_unique<layer::Tls>(context, host);
   if (!early.empty()) tls_->feed(early);
-  // The read under way goes into the plain buffer still: it is begun anew into the other.
-  restart_read();
   while (true) {
     layer::Tls::Result result = layer::Tls::Result::ok;
     try {
@@ -250,24 +266,15 @@ void Channel::start_compression(layer::Compression kind, int level, layer::Compr
   if (tls_) {
     frames_.append(early);
   } else {
-    restart_read();
     raw_.append(early);
   }
   if (!early.empty()) decode();
 }
 
-// Where the bytes of the network go to has changed.
-void Channel::restart_read() {
-  if (!is_reading_) return;
-  is_restarting_ = true;
-  std::error_code ignored;
-  socket_.cancel(ignored);
-}
-
 void Channel::send(std::string_view bytes) {
   if (unsent_.is_empty()) {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent > 0) {
         bytes.remove_prefix(static_cast<std::size_t>(sent));
         continue;
@@ -280,30 +287,22 @@ void Channel::send(std::string_view bytes) {
   }
   if (bytes.empty()) return;
   unsent_.append(bytes);
-  await_writable();
-}
-
-void Channel::await_writable() {
-  if (is_awaiting_writable_) return;
-  is_awaiting_writable_ = true;
-  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const std::error_code& error) {
-    self->is_awaiting_writable_ = false;
-    if (!error && !self->is_closed_) self->flush();
-  });
+  settle_interest();
 }
 
 void Channel::flush() {
   while (!unsent_.is_empty()) {
     const auto bytes = unsent_.view();
-    const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return await_writable();
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (sent < 0) return;
     unsent_.consume(static_cast<std::size_t>(sent));
     unsent_since_ = std::chrono::steady_clock::now();
   }
+  settle_interest();
   if (is_closing_) {
-    ::shutdown(socket_.native_handle(), SHUT_WR);
+    ::shutdown(socket_, SHUT_WR);
   } else if (on_drained) {
     on_drained();
   }
@@ -312,7 +311,7 @@ void Channel::flush() {
 // Until bytes have come.
 asio::awaitable<void> Channel::more(Deadline deadline) {
   if (has_ended_) throw lost(peer_, end_reason_);
-  asio::steady_timer timer(socket_.get_executor(), deadline);
+  asio::steady_timer timer(executor_, deadline);
   waiter_ = &timer;
   if (is_full()) want(input_.size() + 1);
   resume_reading();
@@ -349,18 +348,15 @@ void Channel::send_packet(std::string_view payload) {
   write(scratch_);
 }
 
-// The read under way holds its buffer: it is begun anew.
 void Channel::shrink() {
   if (!unsent_.is_empty() || has_ended_) return;
   unsent_.shrink(0);
   if (scratch_.capacity() > kReadBytesMin) scratch_ = {};
   if (tls_) tls_->release();
   if (inflow_) inflow_->release();
-  if (raw().is_empty() && &raw() != &input_ && input_.is_empty()) input_.shrink(0);
-  if (!is_reading_ || !input_.is_empty() || raw().capacity() <= kReadBytesMin) return;
-  is_shrinking_ = true;
-  std::error_code ignored;
-  socket_.cancel(ignored);
+  if (input_.is_empty()) input_.shrink(0);
+  if (raw_.is_empty()) raw_.shrink(0);
+  read_bytes_ = kReadBytesMin;
 }
 
 }  // namespace godwit::proxy

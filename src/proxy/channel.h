@@ -4,7 +4,6 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
-#include <asio/generic/stream_protocol.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
@@ -15,10 +14,10 @@
 #include "buffer.h"
 #include "godwit/layer/compression.h"
 #include "godwit/layer/tls.h"
+#include "poller.h"
 
 namespace godwit::proxy {
 
-using Socket = asio::generic::stream_protocol::socket;
 using Deadline = std::chrono::steady_clock::time_point;
 
 inline constexpr std::size_t kReadBytesMin = 2048;
@@ -28,9 +27,13 @@ inline constexpr std::size_t kUnsentBytesMax = 262144;
 // So much is read ahead, or made of compressed frames, while nobody takes it.
 inline constexpr std::size_t kUntakenBytesMax = 262144;
 
-class Channel : public std::enable_shared_from_this<Channel> {
+class Channel final : public std::enable_shared_from_this<Channel>, private Polled {
  public:
-  Channel(Socket socket, std::string peer);  // "client 127.0.0.1:41522", "source 127.0.0.1:3306", for messages
+  // Of a socket that is connected, or about to be: it closes it in the end. The peer is for messages: "client 127.0.0.1:41522", "source 127.0.0.1:3306".
+  Channel(asio::any_io_executor executor, int socket, std::string peer);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
 
   // Called when bytes have come, when all that waited was sent, and once when no more will come; none of them while a packet() is awaited.
   std::function<void()> on_input;
@@ -73,31 +76,35 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool is_local() const { return is_local_; }  // a socket of this machine's file system: as safe as TLS
 
   void shrink();  // gives back what an idle connection does not need
-  asio::any_io_executor executor() { return socket_.get_executor(); }
-  Socket& socket() { return socket_; }
+  asio::any_io_executor executor() { return executor_; }
 
  private:
+  void on_ready(std::uint32_t events) override;
   void read();
   void go_on();
-  void on_read(const std::error_code& error, std::size_t bytes);
+  bool wants_input() const { return !is_paused_ && !is_full(); }
+  void settle_interest();
+  void stop_polling();
+  void wake();  // whoever awaits a packet
   void after_read();
   bool decode();
   bool decode_tls();
   void inflate(std::string_view& network);
   void send_pending_tls();
-  void restart_read();
   void send(std::string_view bytes);
-  void await_writable();
   void flush();
   void end(std::string reason);
   Buffer& raw() { return tls_ || inflow_ ? raw_ : input_; }
 
-  Socket socket_;
+  const asio::any_io_executor executor_;
+  Poller& poller_;
+  int socket_ = -1;
+  Poller::Place place_;
+  std::uint32_t interest_ = 0;
   const std::string peer_;
   Buffer input_;
   Buffer raw_;      // as it came from the network, where there are layers
   Buffer frames_;   // compressed ones, out of TLS
-  Buffer* reading_into_ = nullptr;
   Buffer unsent_;   // as it goes to the network
   std::string scratch_;
   std::string framed_;
@@ -110,11 +117,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::size_t wanted_ = 0;
   std::size_t read_bytes_ = kReadBytesMin;
   std::uint8_t sequence_ = 0;
-  bool is_reading_ = false;
-  bool is_awaiting_writable_ = false;
+  bool is_polled_ = false;
   bool is_paused_ = false;
-  bool is_shrinking_ = false;
-  bool is_restarting_ = false;
   bool has_more_inside_ = false;  // frames that would make more than there is room for
   bool is_turning_ = false;       // and are looked at again with the next turn of the loop
   bool is_closing_ = false;

@@ -37,7 +37,7 @@ wire::Greeting greeting_of(const Upstream& upstream) {
         co_return found;
       },
       asio::use_future);
-  loop.run();
+  Poller::of(loop.get_executor()).run();
   return greeting.get();
 }
 

@@ -41,6 +41,17 @@ Error refused(std::string cause, std::string remedy) { return Error(Code::gate_r
 Proxy::Turn::Turn(Proxy& proxy) : proxy_(proxy) {
   if (proxy.is_busy_) throw refused("another command is under way", "wait for it, and say SHOW ROUTE");
   proxy.is_busy_ = true;
+  set_alert(true);
+}
+
+Proxy::Turn::~Turn() {
+  proxy_.is_busy_ = false;
+  set_alert(false);
+}
+
+// Workers ask each other a lot now, and clients wait for it.
+void Proxy::Turn::set_alert(bool is_alert) {
+  for (const auto& worker : proxy_.workers_) worker->stay_alert(is_alert);
 }
 
 asio::awaitable<void> Proxy::until_free() {

@@ -13,6 +13,7 @@
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
+#include "kept_memory.h"
 
 namespace godwit::proxy {
 namespace {
@@ -75,6 +76,7 @@ void unregister(AuthorityDesk& desk, const std::string& instance) {
 }  // namespace
 
 ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
+  limit_kept_memory();
   raise_descriptor_limit(options.limits.clients);
   Context context(options);
   set_upstream(context.upstream(db::Side::source), db::Side::source, options.source, options.sends_proxy_protocol);

@@ -8,11 +8,12 @@ namespace godwit::proxy {
 class Proxy::Turn {
  public:
   explicit Turn(Proxy& proxy);
-  ~Turn() { proxy_.is_busy_ = false; }
+  ~Turn();
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
  private:
+  void set_alert(bool is_alert);
   Proxy& proxy_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <asio/co_spawn.hpp>
@@ -24,78 +25,55 @@ constexpr std::size_t kAccountsMax = 100'000;  // remembered, by address
 
 }  // namespace
 
-Worker::Worker(Proxy& proxy, Context& context, Steward& steward, std::size_t index) : proxy_(proxy), context_(context), steward_(steward), index_(index), sweep_(loop_) {}
+Worker::Worker(Proxy& proxy, Context& context, Steward& steward, std::size_t index)
+    : proxy_(proxy), context_(context), steward_(steward), index_(index), poller_(Poller::of(loop_.get_executor())), sweep_(loop_) {}
 
 Worker::~Worker() = default;
 
-// Each worker has a socket of its own for the address: the system spreads the clients, and a newer proxy can listen beside an older one.
 void Worker::listen(const asio::ip::tcp::endpoint& endpoint) {
-  std::error_code error;
-  auto& acceptor = acceptors_.emplace_back(loop_);
-  acceptor.open(endpoint.protocol(), error);
-  const int on = 1;
-  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error && ::setsockopt(acceptor.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) error = std::error_code(errno, std::generic_category());
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    throw Error(Code::cannot_listen, {.object = fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port()), .cause = error.message(), .remedy = "--listen another address"});
-  }
+  listeners_.emplace_back(loop_.get_executor(), endpoint, [this](int socket) { proxy_.least_loaded(*this).adopt(socket, *this); });
 }
 
 void Worker::start() {
-  for (auto& acceptor : acceptors_) asio::co_spawn(loop_, accept(acceptor), asio::detached);
+  for (auto& listener : listeners_) listener.start();
   asio::co_spawn(loop_, look_after_sessions(), asio::detached);
-  thread_ = std::thread([this] { loop_.run(); });
+  thread_ = std::thread([this] { poller_.run(); });
 }
 
 void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-asio::awaitable<void> Worker::accept(asio::ip::tcp::acceptor& acceptor) {
-  while (acceptor.is_open()) {
-    std::error_code error;
-    asio::ip::tcp::socket socket(loop_);
-    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
-    if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
-    if (error) {  // no file descriptor is left, say: the next attempt is no better at once
-      log::warning("a client is not accepted: {}", error.message());
-      sweep_.expires_after(std::chrono::milliseconds(100));
-      asio::steady_timer pause(loop_, std::chrono::milliseconds(100));
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
-      continue;
-    }
-    const bool is_v6 = acceptor.local_endpoint().address().is_v6();
-    proxy_.least_loaded(*this).adopt(socket.release(), is_v6);
-  }
+void Worker::adopt(int socket, const Worker& giver) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  if (&giver == this) return welcome(socket);
+  asio::post(loop_, [this, socket] { welcome(socket); });
+  poller_.ring();
 }
 
-void Worker::adopt(int socket, bool is_v6) {
-  load_.fetch_add(1, std::memory_order_relaxed);
-  asio::dispatch(loop_, [this, socket, is_v6] {
-    asio::ip::tcp::socket tcp(loop_, is_v6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), socket);
-    std::error_code error;
-    const auto peer = tcp.remote_endpoint(error);
-    if (error) {
-      load_.fetch_sub(1, std::memory_order_relaxed);
-      return;
-    }
-    auto address = peer.address();
-    if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-    ClientAddress client{.host = address.to_string(), .port = peer.port(), .proxy_header = context_.proxy_header_of(address.to_string(), peer.port())};
-    auto channel = std::make_shared<Channel>(Socket(std::move(tcp)), fmt::format("client {}:{}", client.host, client.port));
-    if (context_.stats.connections.fetch_add(1) >= context_.options.limits.clients || is_stopping_) {
-      ++context_.stats.refused;
-      --context_.stats.connections;
-      load_.fetch_sub(1, std::memory_order_relaxed);
-      channel->send_packet(wire::write_error({.number = 1040, .state = "08004", .text = "Too many connections to the proxy"}));
-      return channel->close_when_sent();
-    }
-    auto session = std::make_shared<Session>(*this, std::move(channel), std::move(client));
-    sessions_.insert(session);
-    session->start();
-  });
+void Worker::welcome(int socket) {
+  asio::ip::tcp::endpoint peer;
+  auto bytes = static_cast<socklen_t>(peer.capacity());
+  if (::getpeername(socket, peer.data(), &bytes) != 0) {
+    load_.fetch_sub(1, std::memory_order_relaxed);
+    ::close(socket);
+    return;
+  }
+  peer.resize(bytes);
+  auto address = peer.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  ClientAddress client{.host = address.to_string(), .port = peer.port(), .proxy_header = context_.proxy_header_of(address.to_string(), peer.port())};
+  auto channel = std::make_shared<Channel>(loop_.get_executor(), socket, fmt::format("client {}:{}", client.host, client.port));
+  if (context_.stats.connections.fetch_add(1) >= context_.options.limits.clients || is_stopping_) {
+    ++context_.stats.refused;
+    --context_.stats.connections;
+    load_.fetch_sub(1, std::memory_order_relaxed);
+    channel->send_packet(wire::write_error({.number = 1040, .state = "08004", .text = "Too many connections to the proxy"}));
+    return channel->close_when_sent();
+  }
+  auto session = std::make_shared<Session>(*this, std::move(channel), std::move(client));
+  sessions_.insert(session);
+  session->start();
 }
 
 asio::awaitable<void> Worker::look_after_sessions() {
@@ -106,6 +84,7 @@ asio::awaitable<void> Worker::look_after_sessions() {
     const auto now = std::chrono::steady_clock::now();
     const std::vector<std::shared_ptr<Session>> sessions(sessions_.begin(), sessions_.end());
     for (const auto& session : sessions) session->look_after(now);
+    if (index_ == 0) kept_memory_.look(context_.stats.connections);
   }
 }
 
@@ -270,8 +249,7 @@ std::size_t Worker::end_sessions(bool is_forced) {
 }
 
 void Worker::stop_listening() {
-  std::error_code ignored;
-  for (auto& acceptor : acceptors_) acceptor.close(ignored);
+  for (auto& listener : listeners_) listener.close();
 }
 
 void Worker::stop() {

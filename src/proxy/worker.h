@@ -14,6 +14,8 @@
 
 #include "context.h"
 #include "godwit/util/error.h"
+#include "kept_memory.h"
+#include "listener.h"
 #include "session.h"
 #include "steward.h"
 
@@ -33,7 +35,8 @@ class Worker {
   // Any thread.
   asio::io_context& loop() { return loop_; }
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
-  void adopt(int socket, bool is_v6);
+  void adopt(int socket, const Worker& giver);  // a client's; in the giver's thread
+  void stay_alert(bool is_alert) { poller_.stay_alert(is_alert); }
 
   Context& context() { return context_; }
   Steward& steward() { return steward_; }
@@ -85,7 +88,7 @@ class Worker {
   void know_account(const std::string& user, const std::string& host, const std::string& account);
 
  private:
-  asio::awaitable<void> accept(asio::ip::tcp::acceptor& acceptor);
+  void welcome(int socket);
   asio::awaitable<void> look_after_sessions();
   asio::awaitable<Moved> for_each_held(Deadline deadline, const std::function<asio::awaitable<void>(Session&)>& deed);
 
@@ -94,12 +97,14 @@ class Worker {
   Steward& steward_;
   const std::size_t index_;
   asio::io_context loop_{1};
-  std::list<asio::ip::tcp::acceptor> acceptors_;
+  Poller& poller_;
+  std::list<Listener> listeners_;
   std::unordered_set<std::shared_ptr<Session>> sessions_;
   std::list<asio::steady_timer*> waiting_for_gate_;
   std::unordered_map<std::string, std::string> accounts_;  // "user@address" → account
   asio::steady_timer sweep_;
   layer::Compressor compressor_;
+  KeptMemory kept_memory_;
   std::atomic<std::size_t> load_{0};
   Deadline unreachable_logged_{};
   bool is_stopping_ = false;
