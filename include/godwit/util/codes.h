@@ -113,7 +113,8 @@
   X(1106, hook_failed, precondition, "a hook did not end with status 0")                           \
   X(1107, not_switched, precondition, "the side that serves is not the one the command needs")     \
   X(1108, complete_refused, precondition, "the migration cannot be completed in its present state") \
-  X(1109, fence_failed, precondition, "a side could not be fenced")
+  X(1109, fence_failed, precondition, "a side could not be fenced") \
+  X(1110, side_not_serving, precondition, "a write to the side that does not serve")
 
 namespace godwit {
 
