@@ -139,11 +139,22 @@ asio::awaitable<std::optional<state::Route>> Proxy::read_authority() {
   co_return view_.route;
 }
 
+asio::awaitable<bool> Proxy::abort(std::uint64_t hold) {
+  bool was_aborted = false;
+  try {
+    was_aborted = co_await desk_.abort(hold);
+  } catch (const Error& error) {
+    note_unread(error);
+  }
+  co_return was_aborted;
+}
+
 asio::awaitable<AuthorityDesk::Look> Proxy::look(db::Side side) {
   const auto number = ++readings_;
+  const std::string fence = view_.route ? view_.route->fence : "";
   AuthorityDesk::Look look;
   try {
-    look = co_await desk_.look(side, view_.route ? view_.route->fence : "");
+    look = co_await desk_.look(side, fence);
     note_reading(number, look.route);
   } catch (const Error& error) {
     note_unread(error);
@@ -256,7 +267,7 @@ asio::awaitable<void> Proxy::end_hold() {
   const SwitchHold hold = *switch_hold_;
   const auto is_over = [&] { return !switch_hold_ || switch_hold_->epoch != hold.epoch; };
   if (hold.epoch != kUndecided) {
-    const bool was_aborted = co_await desk_.abort(hold.epoch);
+    const bool was_aborted = co_await abort(hold.epoch);
     if (was_aborted) log::warning("hold {}: its lease has ended without a word, and no commit can follow any more", hold.epoch);
   }
   const auto route = co_await read_authority();

@@ -324,13 +324,13 @@ asio::awaitable<std::size_t> Proxy::left_behind(db::Side side) {
 // All sessions are held. Where one cannot be moved, all are where they were; or it is ended, and the others are there.
 asio::awaitable<MoveReport> Proxy::bring_all(db::Side side, Immovable immovable) {
   MoveReport report{.side = side};
+  if (context_.upstream(side).facts.get() == nullptr) co_await steward_.renew_facts(side);
   const auto away = co_await left_behind(side);
   if (away == 0) {
     context_.gate.serve(side);
     co_return report;
   }
   const auto began = Clock::now();
-  if (context_.upstream(side).facts.get() == nullptr) co_await steward_.renew_facts(side);
   std::mutex mutex;
   std::string failure;
   co_await each([&](Worker& worker) -> asio::awaitable<void> {

@@ -110,6 +110,7 @@ class Proxy {
   // --- authority_watch.cpp
   asio::awaitable<std::optional<state::Route>> read_authority();
   asio::awaitable<AuthorityDesk::Look> look(db::Side side);
+  asio::awaitable<bool> abort(std::uint64_t hold);
   void note_reading(std::uint64_t number, const std::optional<state::Route>& route);
   [[noreturn]] void note_unread(const Error& error);
   asio::awaitable<void> require_switching(std::uint64_t epoch);
