@@ -16,7 +16,7 @@ namespace godwit::cutover {
 namespace {
 
 constexpr std::chrono::milliseconds kProxyAgeMax{30'000};
-constexpr std::chrono::milliseconds kStreamPatience{3'000};
+constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
