@@ -298,14 +298,9 @@ asio::awaitable<std::vector<Backend::Prepared>> Backend::prepare(std::span<const
 
 bool Backend::tells_of_transactions() const {
   if (!has(wire::cap::session_track)) return false;
-  const auto global = [&](const char* name) {
-    const auto found = facts_->variables.find(name);
-    return found == facts_->variables.end() ? std::string() : found->second.global.value_or("");
-  };
-  const std::string type = global("query_cache_type");
-  const std::string size = global("query_cache_size");
-  const bool has_query_cache = !type.empty() && type != "OFF" && !size.empty() && size != "0";
-  return !has_query_cache;
+  // MariaDB's is OFF too where the cache had no size at the server's start; the size itself no session has.
+  const auto cache = facts_->variables.find("query_cache_type");
+  return cache == facts_->variables.end() || cache->second.global.value_or("OFF") == "OFF";
 }
 
 asio::awaitable<void> Backend::set_trackers(Deadline deadline) {
