@@ -154,6 +154,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void note_temporary_table(const std::string& name, ContextId context);
   void note_tracking(std::string_view sql);
   void answer_pings();
+  void note_diagnostics(wire::Command command, std::string_view sql);
   Begin answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question);
   Begin begin_context();
   void expect(wire::Command command, std::uint32_t statement = 0);
@@ -169,6 +170,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // What of an OK's trackers the client is to see; false where that is all of them, as they are.
   bool see_trackers(std::string_view trackers, std::string& kept);
   void see_status(std::uint16_t status);
+  void see_warnings(unsigned warnings);
   asio::awaitable<void> ask_status();
   void replace_packet(const Response& step, std::string_view payload);
   std::string_view payload_of(const Response& step);
@@ -258,6 +260,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<routing::SessionState> state_;
   std::map<std::string, std::string> collations_before_;  // its names for some of them, on the side that it came from
   std::optional<routing::Diagnostics> diagnostics_;  // of the statement before the move
+  bool keeps_diagnostics_ = false;  // the request that is begun now
   std::vector<routing::Refusal> refusals_;
   bool is_refused_there_ = false;  // by what the other side lacks: it may be mended by the next MOVE
 

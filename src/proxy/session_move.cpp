@@ -218,6 +218,10 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   state_ = std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
+  if (std::exchange(diagnostics_->is_of_warnings_alone, false)) {
+    diagnostics_->found_rows = state_->diagnostics.found_rows;
+    diagnostics_->row_count = state_->diagnostics.row_count;
+  }
   state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
   refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);  // as it is now: a routine may be newer than the session

@@ -105,6 +105,7 @@ struct Diagnostics {
   std::uint64_t warning_count = 0;  // errors and notes included
   std::uint64_t error_count = 0;
   std::vector<Warning> warnings;
+  bool is_of_warnings_alone = false;  // FOUND_ROWS() and ROW_COUNT() are a later statement's, which the server knows
 };
 
 struct SessionState {
