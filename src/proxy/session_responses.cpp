@@ -231,6 +231,7 @@ void Session::on_answered(bool is_error) {
 
 void Session::on_idle() {
   if (has_ended_ || is_exclusive_) return;
+  if (give_at_safe_point()) return;
   if (context_.gate.is_closed()) {
     hold();
   } else if (context_.options.moves_always && !must_go_on() && was_changed_) {

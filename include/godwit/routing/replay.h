@@ -16,6 +16,7 @@ namespace godwit::routing {
 struct Step {
   std::string statement;
   std::string object;             // what it sets, for messages
+  bool sets_variables = false;    // system variables or character sets: what was read of them before is not known any more
   bool is_optional = false;       // the server may refuse it: the session had it from the old server's globals, not from its client
   std::vector<Step> instead{};    // when the server refuses it: these, one by one
 };
@@ -38,6 +39,9 @@ struct ReplayOptions {
 // whatever the text statements and contexts before them changed, since they compare with `fresh` alone: run them last.
 Replay plan_replay(const SessionState& wanted, const SessionState& fresh, const ServerFacts& from, const ServerFacts& to,
                    const ReplayOptions& options);
+
+// Of these, what the next transaction uses up, as does what reads the session: it is to be run after that.
+std::vector<Step> one_shot_steps(const SessionState& wanted);
 
 // Puts a session into that context, whatever it is in.
 Replay plan_context(const PrepareContext& context, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options);
