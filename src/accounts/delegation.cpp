@@ -64,6 +64,18 @@ DelegationKey DelegationKey::random() {
   return key;
 }
 
+DelegationKey DelegationKey::derived(std::string_view passwords, std::string_view workflow) {
+  if (passwords.empty()) return random();
+  const std::string about = fmt::format("godwit delegation of {}", workflow);
+  std::array<unsigned char, kKeyBytes> mac{};
+  unsigned size = 0;
+  GODWIT_CHECK(HMAC(EVP_sha256(), passwords.data(), static_cast<int>(passwords.size()), reinterpret_cast<const unsigned char*>(about.data()), about.size(), mac.data(), &size) != nullptr);
+  GODWIT_CHECK(size == kKeyBytes);
+  DelegationKey key{auth::Secret(std::string_view(reinterpret_cast<const char*>(mac.data()), size))};
+  OPENSSL_cleanse(mac.data(), mac.size());
+  return key;
+}
+
 DelegationKey DelegationKey::of(auth::Secret bytes) {
   if (bytes.view().size() < kKeyBytes)
     throw Error(Code::accounts_file_unusable, {.object = "the key of delegated credentials", .cause = "shorter than 32 bytes", .remedy = "openssl rand -base64 32 > FILE; chmod 600 FILE"});

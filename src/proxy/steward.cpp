@@ -36,7 +36,7 @@ routing::Result asked(db::Connection& connection, const std::string& statement) 
 
 }  // namespace
 
-Steward::Steward(Context& context) : context_(context) {}
+Steward::Steward(Context& context) : context_(context), key_(accounts::DelegationKey::derived(context.options.source.password + context.options.target.password, context.options.name)) {}
 Steward::~Steward() { threads_.join(); }
 
 // By the side's connection, made again where it was lost.

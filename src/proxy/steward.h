@@ -67,7 +67,7 @@ class Steward {
 
   Context& context_;
   std::array<Desk, 2> desks_;
-  const accounts::DelegationKey key_ = accounts::DelegationKey::random();
+  const accounts::DelegationKey key_;
   asio::thread_pool threads_{2};
 };
 

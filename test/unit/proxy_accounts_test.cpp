@@ -239,4 +239,9 @@ TEST_CASE("delegation: a key makes another password for each account and server,
   CHECK(first.view() != key.password_for("uuid2", "app", "%").view());
   CHECK(first.view() != DelegationKey::random().password_for("uuid", "app", "%").view());
   CHECK_THROWS_AS(DelegationKey::of(auth::Secret("short")), Error);
+  const auto derived = DelegationKey::derived("one secret", "shop").password_for("uuid", "app", "%");
+  CHECK(derived.view() == DelegationKey::derived("one secret", "shop").password_for("uuid", "app", "%").view());
+  CHECK(derived.view() != DelegationKey::derived("one secret", "shops").password_for("uuid", "app", "%").view());
+  CHECK(derived.view() != DelegationKey::derived("another", "shop").password_for("uuid", "app", "%").view());
+  CHECK(DelegationKey::derived("", "shop").password_for("uuid", "app", "%").view() != DelegationKey::derived("", "shop").password_for("uuid", "app", "%").view());
 }

@@ -17,11 +17,13 @@ namespace godwit::accounts {
 inline constexpr std::string_view kDelegationSchema = "_godwit_proxy";
 
 // What the credentials are made of. Proxies that share one, share the credentials; a random one is lost with its process, and the next one makes
-// new credentials.
+// new credentials: two proxies at a time would take each other's away.
 class DelegationKey {
  public:
   static DelegationKey random();
-  // Of at least 32 bytes: the content of the operator's file.
+  // Of what every proxy of the workflow knows, and nobody who may not give credentials anyway: the passwords of godwit's own accounts. Random where they are empty.
+  static DelegationKey derived(std::string_view passwords, std::string_view workflow);
+  // Of at least 32 bytes.
   static DelegationKey of(auth::Secret bytes);
 
   auth::Secret password_for(std::string_view server_identity, std::string_view user, std::string_view host) const;
