@@ -27,18 +27,27 @@ std::string passing_privileges(const ServerView& server) {
 // 'app'@'%' as the servers' grant tables name it; a role of MariaDB has no host.
 std::string grantee(const std::string& user, const std::string& host) { return fmt::format("'{}'@'{}'", user, host); }
 
-// Whoever has one of these privileges. Without SELECT on `mysql` the server shows only one's own.
+void add_from(const ServerView& server, const std::string& query, std::set<std::string>& all) {
+  try {
+    const db::Rows rows = server.connection.query(query);
+    for (std::size_t i = 0; i < rows.size(); ++i) all.insert(grantee(rows.text(i, "u"), rows.text(i, "h")));
+  } catch (const Error& error) {
+    if (error.is_retryable()) throw;  // a table that the account may not read
+  }
+}
+
+// Whoever has one of these privileges. Without SELECT on `mysql` the server shows only one's own. MariaDB shows no roles there: they are bits.
 std::set<std::string> holders(const ServerView& server) {
   std::set<std::string> result;
   const db::Rows rows = server.connection.query(fmt::format("SELECT DISTINCT GRANTEE AS g FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE IN ({})", passing_privileges(server)));
   for (std::size_t i = 0; i < rows.size(); ++i) result.insert(rows.text(i, "g"));
-  if (!is_super_enough(server)) return result;
-  try {
-    const db::Rows supers = server.connection.query("SELECT User AS u, Host AS h FROM mysql.user WHERE Super_priv = 'Y'");
-    for (std::size_t i = 0; i < supers.size(); ++i) result.insert(grantee(supers.text(i, "u"), supers.text(i, "h")));
-  } catch (const Error& error) {
-    if (error.is_retryable()) throw;
+  constexpr std::uint64_t kReadOnlyAdmin = 1ULL << 33;
+  constexpr std::uint64_t kSuper = 1ULL << 15;
+  if (server.is_mariadb()) {
+    const std::uint64_t bits = kReadOnlyAdmin | (is_super_enough(server) ? kSuper : 0);
+    add_from(server, fmt::format("SELECT User AS u, '' AS h FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.is_role') = 1 AND CAST(JSON_VALUE(Priv, '$.access') AS UNSIGNED) & {} <> 0", bits), result);
   }
+  if (is_super_enough(server)) add_from(server, "SELECT User AS u, Host AS h FROM mysql.user WHERE Super_priv = 'Y'", result);
   return result;
 }
 
@@ -51,8 +60,7 @@ void add_members(const ServerView& server, std::set<std::string>& all) {
     for (std::size_t before = 0; before != all.size();) {
       before = all.size();
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        const std::string role = rows.text(i, "role");
-        if (all.count(role) != 0 || all.count(role.substr(0, role.size() - 3)) != 0) all.insert(rows.text(i, "member"));
+        if (all.count(rows.text(i, "role")) != 0) all.insert(rows.text(i, "member"));
       }
     }
   } catch (const Error& error) {
@@ -102,7 +110,7 @@ std::vector<std::string> lacks_for_triggers(const ServerView& server) {
   if (server.is_mariadb() && !has_any(server, {"SUPER", "BINLOG ADMIN"})) missing.emplace_back("BINLOG ADMIN");
   if (!server.is_mariadb() && !has_any(server, {"SUPER", "SYSTEM_VARIABLES_ADMIN", "SESSION_VARIABLES_ADMIN"})) missing.emplace_back("SESSION_VARIABLES_ADMIN");
   const bool is_trusted = !server.is_on("log_bin") || server.is_on("log_bin_trust_function_creators") || has_any(server, {"SUPER"});
-  if (!is_trusted && !server.is_mariadb()) missing.emplace_back("SUPER (or SET GLOBAL log_bin_trust_function_creators = ON)");
+  if (!is_trusted) missing.emplace_back("SUPER (or SET GLOBAL log_bin_trust_function_creators = ON)");
   return missing;
 }
 

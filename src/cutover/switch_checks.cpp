@@ -16,7 +16,7 @@ namespace godwit::cutover {
 namespace {
 
 constexpr std::chrono::milliseconds kProxyAgeMax{30'000};
-constexpr std::chrono::milliseconds kStreamPatience{3'000};
+constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
@@ -46,7 +46,7 @@ void SwitchRun::check_stream() {
   const std::string object = "workflow " + definition_.name;
   const auto row = stream_->row();
   if (!row || !row->position) refuse(object, fmt::format("there is no stream to the {}", db::to_string(to_)), fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name));
-  if (row->state != "running") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
+  if (row->state != "running" && row->state != "copied") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
   if (!await_stream(false, kStreamPatience)) refuse(object, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
   if (stream_->reaches(stream_->end_of_serving(), Clock::now() + options_.lag_max, stop_)) return;
   refuse(object, fmt::format("the {} is more than {} behind (--lag-max)", db::to_string(to_), format_duration(options_.lag_max)), "wait until godwit status says that it is caught up");

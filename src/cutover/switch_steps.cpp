@@ -32,7 +32,7 @@ std::string SwitchRun::prepare() {
     route_ = *authority.read();
   }
   state::Sidecar(server(from_)).create();  // the stream back will keep its position there
-  fence::prepare(server(from_), fence_plan(from_), kFollowPatience);
+  for (const auto side : {from_, to_}) fence::prepare(server(side), fence_plan(side), kFollowPatience);
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
   const auto raised = raise_counters(kCounterMargin);
   proxies_.warm(to_);
@@ -119,6 +119,10 @@ std::string SwitchRun::return_position() {
 
 std::string SwitchRun::commit() {
   require_time();
+  // A MariaDB that was restarted since has forgotten its fence, and the sessions of ours with it: what it accepted then is not on the other side.
+  if (route_.fence != "none" && !fence::is_fenced(server(from_), fence_plan(from_))) {
+    throw Error(Code::switch_undone, {.object = db::describe(server(from_).endpoint()), .cause = "it is not fenced any more: was it restarted?", .remedy = "run it again"});
+  }
   bool is_committed = false;
   try {
     is_committed = authority().commit(hold_);

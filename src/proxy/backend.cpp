@@ -210,13 +210,13 @@ asio::awaitable<bool> Backend::read_rows(routing::Result& result, std::uint64_t 
       co_return false;
     }
     if (!row.empty() && row[0] == '\xFE' && row.size() < wire::kFrameMax && (has(wire::cap::deprecate_eof) || row.size() <= 8)) {
-      std::uint16_t status = 0;
+      status_ = 0;
       if (has(wire::cap::deprecate_eof)) {
-        if (const auto ok = wire::read_ok(row, has(wire::cap::session_track))) status = ok->status;
+        if (const auto ok = wire::read_ok(row, has(wire::cap::session_track))) status_ = ok->status;
       } else if (const auto eof = wire::read_eof(row)) {
-        status = eof->status;
+        status_ = eof->status;
       }
-      co_return (status & wire::status::more_results) != 0;
+      co_return (status_ & wire::status::more_results) != 0;
     }
     wire::Input in(row);
     std::vector<db::Rows::Cell> cells;
@@ -247,6 +247,7 @@ asio::awaitable<routing::Result> Backend::read_result(Deadline deadline) {
     if (head[0] == '\0') {
       const auto ok = wire::read_ok(head, has(wire::cap::session_track));
       if (!ok) throw misbehaved(*upstream_, "an unreadable OK");
+      status_ = ok->status;
       if ((ok->status & wire::status::more_results) == 0) co_return result;
       continue;
     }
@@ -310,23 +311,31 @@ asio::awaitable<std::vector<Backend::Prepared>> Backend::prepare(std::span<const
 
 bool Backend::tells_of_transactions() const {
   if (!has(wire::cap::session_track)) return false;
-  const auto global = [&](const char* name) {
-    const auto found = facts_->variables.find(name);
-    return found == facts_->variables.end() ? std::string() : found->second.global.value_or("");
-  };
-  const std::string type = global("query_cache_type");
-  const std::string size = global("query_cache_size");
-  const bool has_query_cache = !type.empty() && type != "OFF" && !size.empty() && size != "0";
-  return !has_query_cache;
+  // MariaDB's is OFF too where the cache had no size at the server's start; the size itself no session has.
+  const auto cache = facts_->variables.find("query_cache_type");
+  return cache == facts_->variables.end() || cache->second.global.value_or("OFF") == "OFF";
 }
 
-asio::awaitable<void> Backend::set_trackers(Deadline deadline) {
-  if (!has(wire::cap::session_track)) co_return;
+std::optional<std::string> Backend::trackers_statement() const {
+  if (!has(wire::cap::session_track)) return std::nullopt;
   // A session of MariaDB that tells of its transactions does not use the query cache.
   std::string statement = "SET session_track_state_change=1";
   if (tells_of_transactions()) statement += ", session_track_transaction_info='CHARACTERISTICS'";
-  const auto results = co_await run({&statement, 1}, deadline);
-  if (results[0].is_error()) throw Error(Code::statement_failed, {.object = upstream_->name(), .cause = results[0].error, .remedy = statement});
+  return statement;
+}
+
+asio::awaitable<void> Backend::set_trackers(Deadline deadline) {
+  const auto statement = trackers_statement();
+  if (!statement) co_return;
+  const auto results = co_await run({&*statement, 1}, deadline);
+  if (results[0].is_error()) throw Error(Code::statement_failed, {.object = upstream_->name(), .cause = results[0].error, .remedy = *statement});
+}
+
+void Backend::close_statement(std::uint32_t id) {
+  std::string payload(1, static_cast<char>(wire::Command::stmt_close));
+  wire::put(payload, id, 4);
+  channel_->set_sequence(0);
+  channel_->send_packet(payload);
 }
 
 asio::awaitable<std::uint16_t> Backend::ping(Deadline deadline) {
@@ -335,6 +344,7 @@ asio::awaitable<std::uint16_t> Backend::ping(Deadline deadline) {
   const std::string answer = co_await packet(deadline);
   const auto ok = wire::read_ok(answer, has(wire::cap::session_track));
   if (!ok || ok->header != 0) throw misbehaved(*upstream_, "it does not answer a ping");
+  status_ = ok->status;
   co_return ok->status;
 }
 

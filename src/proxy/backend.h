@@ -81,6 +81,7 @@ class Backend {
   // The password, as this connection may carry it (caching_sha2_password's full authentication).
   asio::awaitable<void> send_sha2_password(const auth::Secret& password, const std::string& nonce, Deadline deadline);
   const routing::ServerFacts& facts() const { return *facts_; }
+  std::shared_ptr<const routing::ServerFacts> shared_facts() const { return facts_; }
 
   // One answer for each statement, in order, sent at once. A server's refusal is in its Result.
   asio::awaitable<std::vector<routing::Result>> run(std::span<const std::string> statements, Deadline deadline);
@@ -91,7 +92,11 @@ class Backend {
     std::optional<wire::ServerError> error;
   };
   asio::awaitable<std::vector<Prepared>> prepare(std::span<const std::string> statements, Deadline deadline);
+  void close_statement(std::uint32_t id);
+  // The session's status flags, as the last answer to run() or ping() had them.
+  std::uint16_t status() const { return status_; }
   // What makes the server tell of changes to the session (docs/session-state.md).
+  std::optional<std::string> trackers_statement() const;
   asio::awaitable<void> set_trackers(Deadline deadline);
   // False: of locked tables, and of what is set for the next transaction alone, only the client's statements tell.
   bool tells_of_transactions() const;
@@ -118,6 +123,7 @@ class Backend {
   std::shared_ptr<const routing::ServerFacts> facts_;
   wire::Greeting greeting_;
   wire::Capabilities capabilities_ = 0;
+  std::uint16_t status_ = 0;
 };
 
 }  // namespace godwit::proxy

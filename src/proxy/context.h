@@ -15,6 +15,7 @@
 #include "godwit/proxy/proxy.h"
 #include "godwit/routing/replay.h"
 #include "registry.h"
+#include "standby.h"
 #include "stats.h"
 #include "vault.h"
 
@@ -46,6 +47,8 @@ struct Context {
   std::unique_ptr<const auth::RsaKey> rsa;
   accounts::Passwords passwords;  // of --accounts
   routing::ReplayOptions replay_options;
+  routing::VariablesPool variables;
+  FreshStates fresh_states;
   Registry registry;
   Failures failures;
   Vault vault;

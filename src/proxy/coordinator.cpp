@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kSettleMin{100};  // for sessions that only 
 constexpr std::chrono::milliseconds kOwnersAsked{100};  // between two looks at who owns locks
 constexpr int kKillRoundsMax = 3;
 constexpr std::chrono::seconds kMoveMax{10};
+constexpr std::chrono::minutes kWarmMax{5};  // nobody waits for it
 constexpr std::size_t kNamedMax = 5;
 constexpr std::chrono::seconds kTurnMax{15};  // that a command of a switch waits for the one that is under way
 constexpr std::chrono::milliseconds kTurnLook{5};
@@ -313,7 +314,7 @@ asio::awaitable<MoveReport> Proxy::warm(db::Side side) {
   std::mutex mutex;
   std::string failure;
   co_await each([&](Worker& worker) -> asio::awaitable<void> {
-    const auto warmed = co_await worker.warm_all(side, Clock::now() + kMoveMax);
+    const auto warmed = co_await worker.warm_all(side, Clock::now() + kWarmMax);
     const std::lock_guard lock(mutex);
     report.sessions += warmed.sessions;
     if (failure.empty()) failure = warmed.first_failure;

@@ -13,7 +13,7 @@ namespace godwit::proxy {
 namespace {
 
 // How long Asio may have to wait while there is traffic, and how long the set is waited at after the last of it.
-constexpr std::chrono::nanoseconds kTick = std::chrono::microseconds(500);
+constexpr std::chrono::nanoseconds kTick = std::chrono::milliseconds(2);
 constexpr std::uint64_t kClockPlace = ~std::uint64_t{0};
 
 std::uint64_t packed(Poller::Place place) { return std::uint64_t{place.generation} << 32 | place.slot; }
@@ -34,20 +34,23 @@ void set_clock(int clock, std::chrono::nanoseconds after) {
 }  // namespace
 
 Poller::Poller(asio::execution_context& context)
-    : asio::execution_context::service(context), loop_(static_cast<asio::io_context&>(context)), set_(loop_, ::epoll_create1(EPOLL_CLOEXEC)),
+    : asio::execution_context::service(context), loop_(static_cast<asio::io_context&>(context)), set_(::epoll_create1(EPOLL_CLOEXEC)), doorway_(loop_),
       clock_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   // Edge-triggered: a tick is told of once, and never read.
   epoll_event event = event_of(EPOLLIN | EPOLLET, kClockPlace);
-  GODWIT_CHECK(::epoll_ctl(set_.native_handle(), EPOLL_CTL_ADD, clock_, &event) == 0);
+  GODWIT_CHECK(::epoll_ctl(set_, EPOLL_CTL_ADD, clock_, &event) == 0);
 }
 
-Poller::~Poller() { ::close(clock_); }
+Poller::~Poller() {
+  ::close(clock_);
+  ::close(set_);
+}
 
 Poller& Poller::of(const asio::any_io_executor& executor) { return asio::use_service<Poller>(asio::query(executor, asio::execution::context)); }
 
 void Poller::shutdown() noexcept {
-  std::error_code ignored;
-  set_.close(ignored);
+  is_shut_ = true;
+  if (doorway_.is_open()) doorway_.release();
 }
 
 Poller::Place Poller::add(int socket, Polled& polled, std::uint32_t events) {
@@ -62,26 +65,26 @@ Poller::Place Poller::add(int socket, Polled& polled, std::uint32_t events) {
   slots_[place.slot].polled = &polled;
   place.generation = slots_[place.slot].generation;
   epoll_event event = event_of(events, packed(place));
-  GODWIT_CHECK(::epoll_ctl(set_.native_handle(), EPOLL_CTL_ADD, socket, &event) == 0);
+  GODWIT_CHECK(::epoll_ctl(set_, EPOLL_CTL_ADD, socket, &event) == 0);
   ++sockets_;
-  if (!is_awaiting_ && !is_serving_) await();
+  if (!doorway_.is_open() && !is_serving_) await();
   return place;
 }
 
 void Poller::change(int socket, Place place, std::uint32_t events) {
   epoll_event event = event_of(events, packed(place));
-  GODWIT_CHECK(::epoll_ctl(set_.native_handle(), EPOLL_CTL_MOD, socket, &event) == 0);
+  GODWIT_CHECK(::epoll_ctl(set_, EPOLL_CTL_MOD, socket, &event) == 0);
 }
 
 void Poller::remove(int socket, Place place) {
-  ::epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, socket, nullptr);
+  ::epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr);
   Slot& slot = slots_[place.slot];
   slot.polled = nullptr;
   ++slot.generation;
   free_.push_back(place.slot);
   if (--sockets_ > 0) return;
   std::error_code ignored;
-  set_.cancel(ignored);  // a loop that has nothing else to do may end
+  doorway_.cancel(ignored);  // a loop that has nothing else to do may end
 }
 
 void Poller::stay_alert(bool is_alert) {
@@ -91,12 +94,14 @@ void Poller::stay_alert(bool is_alert) {
 
 void Poller::ring() { set_clock(clock_, std::chrono::nanoseconds(1)); }
 
+// The set lies in Asio's only while it is waited at there: each event of a socket would be told to both.
 void Poller::await() {
-  is_awaiting_ = true;
-  set_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const std::error_code& error) {
-    is_awaiting_ = false;
+  doorway_.assign(set_);
+  doorway_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const std::error_code& error) {
+    if (is_shut_) return;
+    doorway_.release();
     is_ready_ = !error;
-    if (!is_ready_ && sockets_ > 0 && set_.is_open()) await();  // it was called off, and there are others by now
+    if (!is_ready_ && sockets_ > 0) await();  // it was called off, and there are others by now
   });
 }
 
@@ -116,12 +121,12 @@ void Poller::serve() {
   set_clock(clock_, kTick);
   while (sockets_ > 0 && !loop_.stopped()) {
     const bool is_alert = is_alert_.load(std::memory_order_relaxed);
-    const int ready = ::epoll_wait(set_.native_handle(), events_.data(), kAtOnce, is_alert ? 0 : -1);
+    const int ready = ::epoll_wait(set_, events_.data(), kAtOnce, is_alert ? 0 : -1);
     if (ready < 0) continue;  // a signal
     const bool is_tick = dispatch_some(static_cast<std::size_t>(ready));
     if (is_tick || is_alert || is_turn_due_) {
-      is_turn_due_ = false;
       loop_.poll();
+      is_turn_due_ = false;  // also of what it has asked for itself meanwhile: that has run by now
     }
     if (is_alert && ready == 0) break;
     if (!is_tick) continue;
@@ -129,7 +134,7 @@ void Poller::serve() {
     set_clock(clock_, kTick);
   }
   is_serving_ = false;
-  if (sockets_ > 0 && !is_awaiting_) await();
+  if (sockets_ > 0) await();
 }
 
 // Whether the tick was among it.

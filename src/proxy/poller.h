@@ -1,6 +1,6 @@
 // Tells the channels and listeners of one event loop when their sockets can be read or written. Beside Asio's own reactor, which asks each socket once more
-// after every read and would be waited at by way of a handler each time. The sockets are in an epoll set of their own, level-triggered; that set is in
-// Asio's, where the loop waits while there is little to do. While there is traffic the set itself is waited at, and Asio (timers, coroutines, what other
+// after every read and would be waited at by way of a handler each time. The sockets are in an epoll set of their own, level-triggered, which Asio waits
+// at while there is little to do. While there is traffic the set itself is waited at, and Asio (timers, coroutines, what other
 // threads post) has its turn in between: when something here asks for it, and at every tick. All in the loop's thread, but where it says otherwise.
 #pragma once
 
@@ -64,7 +64,8 @@ class Poller : public asio::execution_context::service {
   bool dispatch_some(std::size_t ready);
 
   asio::io_context& loop_;
-  asio::posix::stream_descriptor set_;
+  const int set_;
+  asio::posix::stream_descriptor doorway_;  // the set, as Asio has it
   const int clock_;  // a timer in the set, whose expiry is the tick
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
@@ -72,7 +73,7 @@ class Poller : public asio::execution_context::service {
   std::size_t sockets_ = 0;
   std::size_t served_ = 0;  // since the last tick
   std::atomic<bool> is_alert_{false};
-  bool is_awaiting_ = false;
+  bool is_shut_ = false;
   bool is_serving_ = false;
   bool is_ready_ = false;
   bool is_turn_due_ = false;

@@ -1,5 +1,5 @@
 // One client and its connection to the serving side. Relaying is callbacks (session_requests.cpp, session_responses.cpp); what is a conversation is coroutines: the login
-// (session_login.cpp), and the move to the other side (session_move.cpp). Its end is session_end.cpp. All in the thread of its worker.
+// (session_login.cpp), and the move to the other side (session_move.cpp, session_standby.cpp). Its end is session_end.cpp. All in the thread of its worker.
 //
 // A session is served, or in the proxy's own hands (`is_exclusive_`): then what the client sends stays in its buffer, and the server is asked by the proxy.
 #pragma once
@@ -14,6 +14,7 @@
 #include "backend.h"
 #include "channel.h"
 #include "context.h"
+#include "standby.h"
 #include "steward.h"
 #include "godwit/routing/diagnostics.h"
 #include "godwit/routing/hints.h"
@@ -115,8 +116,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void begin_change_user(std::string request);
   void begin_reset();
   void begin_shuttle();
-  wire::Login login_for(db::Side side) const;
-
   void dismiss_server();
   bool may_become(const std::string& user);
 
@@ -156,6 +155,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void note_temporary_table(const std::string& name, ContextId context);
   void note_tracking(std::string_view sql);
   void answer_pings();
+  void note_diagnostics(wire::Command command, std::string_view sql);
   Begin answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question);
   Begin begin_context();
   void expect(wire::Command command, std::uint32_t statement = 0);
@@ -171,6 +171,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // What of an OK's trackers the client is to see; false where that is all of them, as they are.
   bool see_trackers(std::string_view trackers, std::string& kept);
   void see_status(std::uint16_t status);
+  void see_warnings(unsigned warnings);
   asio::awaitable<void> ask_status();
   void note_waiting();
   void replace_packet(const Response& step, std::string_view payload);
@@ -184,24 +185,34 @@ class Session : public std::enable_shared_from_this<Session> {
   void hand_back();   // to the client
   void in_own_hands(std::function<asio::awaitable<void>()> deed);
   void refuse_move(std::vector<routing::Refusal> refusals);
+  asio::awaitable<routing::SessionState> read_state(routing::PullOptions options, Deadline deadline);
   void add_refusals(const Census& census);
-  asio::awaitable<std::shared_ptr<Backend>> open_standby(db::Side side, Deadline deadline);
-  struct Drifted {};  // definitions that the client keeps are other ones there
-  asio::awaitable<void> rebuild(Backend& backend, Deadline deadline);
-  asio::awaitable<bool> rebuild_statements(Backend& backend, const routing::PrepareContext& fresh, Deadline deadline);
-  asio::awaitable<void> run_steps(Backend& backend, const routing::Replay& plan, Deadline deadline);
-  asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
-  void adopt(std::shared_ptr<Backend> backend);
+  void adopt(Standby& standby);
   void settle_move();
   asio::awaitable<void> follow_gate();
   void attach();
+
+  // --- session_standby.cpp
+  wire::Login login_for_standby() const;
+  asio::awaitable<std::shared_ptr<Standby>> open_standby(db::Side side, Deadline deadline);
+  asio::awaitable<std::shared_ptr<Standby>> ready_standby(db::Side side, Deadline deadline);
+  void drop_standby();
+  routing::ReplayOptions replay_options() const;
+  Likeness likeness();
+  asio::awaitable<bool> take_at_safe_point();
+  bool give_at_safe_point();
+  asio::awaitable<bool> pull_between(Deadline since);
+  asio::awaitable<void> make_ready(db::Side side, Deadline deadline);
+  asio::awaitable<void> follow_and_adopt(db::Side side, Deadline deadline);
 
   Worker& worker_;
   Context& context_;
   std::shared_ptr<Channel> client_;
   ClientAddress address_;
   std::shared_ptr<Backend> server_;
-  std::shared_ptr<Backend> standby_;   // logged in at the other side, and idle
+  std::shared_ptr<Standby> standby_;   // at the other side, and idle
+  std::optional<std::uint64_t> warmed_at_;  // after so many requests it was like the session
+  asio::steady_timer* safe_point_ = nullptr;  // of who waits for the session to come to one
   std::shared_ptr<Backend> previous_;  // where the session was before move(), until release()
 
   // The login, kept for the other side.
@@ -258,7 +269,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool has_changed_variables_ = true;  // since the last pull, as far as the server tells
   routing::WireState wire_;
   std::optional<routing::SessionState> state_;
+  std::map<std::string, std::string> collations_before_;  // its names for some of them, on the side that it came from
   std::optional<routing::Diagnostics> diagnostics_;  // of the statement before the move
+  bool keeps_diagnostics_ = false;  // the request that is begun now
   std::vector<routing::Refusal> refusals_;
   bool is_refused_there_ = false;  // by what the other side lacks: it may be mended by the next MOVE
 

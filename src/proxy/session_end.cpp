@@ -46,9 +46,10 @@ void Session::end(std::string_view reason) {
   log::debug("session {} of {} has ended: {}", client_id_, address_.host, reason);
   client_->close_when_sent();
   if (!is_served_) dismiss_server();
-  for (const auto* backend : {&server_, &standby_, &previous_}) {
+  for (const auto* backend : {&server_, &previous_}) {
     if (*backend) (*backend)->channel().close();
   }
+  if (standby_) standby_->backend().channel().close();
   if (client_id_ != 0) context_.registry.remove(client_id_);
   if (!user_.empty()) context_.vault.leave(user_);
   context_.stats.statements += requests_seen_;

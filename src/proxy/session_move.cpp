@@ -20,7 +20,6 @@ namespace godwit::proxy {
 namespace {
 
 constexpr std::chrono::seconds kConversation{10};
-constexpr std::uint8_t kUtf8mb4 = 45;  // a collation every server knows; the session's own follows by SET
 
 Deadline soon() { return std::chrono::steady_clock::now() + kConversation; }
 
@@ -106,6 +105,8 @@ void Session::forget_state() {
   is_context_known_ = is_one_shot_unknown_ = false;
   has_changed_variables_ = true;
   state_.reset();
+  drop_standby();
+  collations_before_.clear();
   diagnostics_.reset();
   owns_tracking_ = owns_state_change_ = owns_transaction_info_ = false;
 }
@@ -166,6 +167,7 @@ void Session::release() {
 
 // It stays there. What was read of it is in its old server's words.
 void Session::settle_move() {
+  collations_before_ = routing::collations_before(*state_, previous_->facts(), server_->facts(), replay_options());
   previous_->quit();
   previous_.reset();
   ++moves_;
@@ -188,6 +190,13 @@ void Session::let_go_on() {
 
 // --- what it is made of --------------------------------------------------------------------------------------------
 
+asio::awaitable<routing::SessionState> Session::read_state(routing::PullOptions options, Deadline deadline) {
+  const auto& facts = server_->facts();
+  const auto statements = routing::pull_statements(facts, options);
+  const auto results = co_await server_->run(statements, deadline);
+  co_return routing::read_state(facts, options, wire_, results);
+}
+
 asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   is_refused_there_ = false;
   const auto& facts = server_->facts();
@@ -201,12 +210,21 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   wire_.text_deallocates = text_statements_.deallocates();
   routing::PullOptions options;
   // Where the client has taken the trackers over, or there are none, nothing says that variables are as they were.
-  options.is_light = state_.has_value() && !has_changed_variables_ && !owns_tracking_ && (server_->capabilities() & wire::cap::session_track) != 0;
+  const bool may_have_changed = has_changed_variables_ || owns_tracking_ || (server_->capabilities() & wire::cap::session_track) == 0;
+  options.is_light = state_ && state_->unread.empty();
+  options.has_digest = !options.is_light || may_have_changed;
   if (const auto found = census.user_variables.find(server_->id()); found != census.user_variables.end()) options.user_variables = found->second;
-  const auto statements = routing::pull_statements(facts, options);
-  const auto results = co_await server_->run(statements, deadline);
-  auto state = routing::read_state(facts, options, wire_, results);
-  if (options.is_light) state = routing::merge(facts, *state_, std::move(state));
+  auto state = co_await read_state(options, deadline);
+  if (options.is_light && options.has_digest && !routing::has_same_variables(*state_, state)) {
+    if (!diagnostics_) diagnostics_ = state.diagnostics;
+    options.is_light = false;
+    state = co_await read_state(options, deadline);
+  }
+  if (options.is_light) {
+    state = routing::merge(facts, *state_, std::move(state));
+  } else {
+    state.variables = context_.variables.shared(std::move(state.variables));
+  }
   const auto more = routing::follow_up_statements(facts, state);
   if (!more.empty()) {
     const auto followed = co_await server_->run(more, deadline);
@@ -215,6 +233,10 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   state_ = std::move(state);
   // The pull has wiped them out on the server; what an earlier one has kept is what the client's last statement left.
   if (!diagnostics_) diagnostics_ = state_->diagnostics;
+  if (std::exchange(diagnostics_->is_of_warnings_alone, false)) {
+    diagnostics_->found_rows = state_->diagnostics.found_rows;
+    diagnostics_->row_count = state_->diagnostics.row_count;
+  }
   state_->diagnostics = *diagnostics_;
   was_changed_ = has_changed_variables_ = false;
   refusals_ = routing::refusals(*context_.upstream(server_->side()).facts.get(), *state_);  // as it is now: a routine may be newer than the session
@@ -245,210 +267,7 @@ void Session::add_refusals(const Census& census) {
   if (!context_.vault.find(account_, other(server_->side()))) add("no_secret", account_, "nothing is known by which the account could log in on the other side: SHOW ACCOUNTS");
 }
 
-// --- the other side ------------------------------------------------------------------------------------------------
-
-wire::Login Session::login_for(db::Side side) const {
-  wire::Login login = login_;
-  login.capabilities = client_capabilities_ & ~wire::cap::connect_with_db;  // the schema is part of its state, and may have another name there
-  login.schema.clear();
-  if (!context_.has_one_flavour()) login.charset = kUtf8mb4;
-  if (has_drifted_) login.capabilities &= ~wire::cap::cache_metadata;
-  static_cast<void>(side);
-  return login;
-}
-
-asio::awaitable<std::shared_ptr<Backend>> Session::open_standby(db::Side side, Deadline deadline) {
-  auto credential = context_.vault.find(account_, side);
-  if (!credential) credential = co_await credential_on(side);
-  if (!credential) {
-    throw Error(Code::login_unprovable, {.object = account_, .cause = "no secret of the account is known", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
-  }
-  auto backend = co_await Backend::connect(client_->executor(), context_.upstream(side), address_, deadline);
-  try {
-    co_await backend->log_in(with_session_track(login_for(side), *backend), *credential, deadline);
-  } catch (const Error& error) {
-    if (error.code() == Code::access_denied) context_.vault.note(account_, error.cause());
-    backend->channel().close();
-    throw;
-  }
-  context_.vault.note_proof(account_, side);
-  co_return backend;
-}
-
-asio::awaitable<void> Session::warm(db::Side side, Deadline deadline) {
-  const auto self = shared_from_this();
-  if (standby_ && standby_->side() == side && !standby_->channel().has_ended()) co_return;
-  auto standby = co_await open_standby(side, deadline);
-  if (has_ended_) {
-    standby->quit();
-    co_return;
-  }
-  standby_ = std::move(standby);
-}
-
-namespace {
-
-Error immovable(const std::string& who, const routing::Refusal& refusal) {
-  return Error(Code::session_immovable,
-               {.object = who, .cause = fmt::format("{}{}{}{}{}", refusal.reason, refusal.object.empty() ? "" : " ", refusal.object, refusal.detail.empty() ? "" : ": ", refusal.detail),
-                .remedy = "docs/session-state.md says what each reason means"});
-}
-
-}  // namespace
-
-// Runs the steps at once; what the server refuses is done piecemeal, left out where it was never the client's, or ends the attempt.
-asio::awaitable<void> Session::run_steps(Backend& backend, const routing::Replay& plan, Deadline deadline) {
-  if (!plan.refusals.empty()) {
-    refusals_ = plan.refusals;
-    throw immovable(account_, plan.refusals.front());
-  }
-  std::vector<std::string> statements;
-  for (const auto& step : plan.steps) statements.push_back(step.statement);
-  const auto results = co_await backend.run(statements, deadline);
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (!results[i].is_error()) continue;
-    const auto& step = plan.steps[i];
-    if (!step.instead.empty()) {
-      const routing::Replay piecemeal{.steps = step.instead, .refusals = {}};
-      co_await run_steps(backend, piecemeal, deadline);
-      continue;
-    }
-    if (step.is_optional) continue;
-    const routing::Refusal refusal{"target_refuses", step.object, fmt::format("{} {}", results[i].server_errno, results[i].error)};
-    refusals_ = {refusal};
-    throw immovable(account_, refusal);
-  }
-}
-
-// The client's statements, each prepared again in what it was prepared in.
-asio::awaitable<bool> Session::rebuild_statements(Backend& backend, const routing::PrepareContext& fresh, Deadline deadline) {
-  const auto& from = server_->facts();
-  const auto& to = backend.facts();
-  std::map<ContextId, std::vector<std::uint32_t>> groups;
-  for (const auto& [id, statement] : statements_.all()) groups[statement.context].push_back(id);
-  bool has_changed_context = false;
-  for (auto& [context, ids] : groups) {
-    std::sort(ids.begin(), ids.end());
-    if (context < contexts_.size() && (!context_.has_one_flavour() || has_changed_context || contexts_[context] != fresh)) {
-      const auto plan = routing::plan_context(contexts_[context], from, to, context_.replay_options);
-      co_await run_steps(backend, plan, deadline);
-      has_changed_context = true;
-    }
-    std::vector<std::string> texts;
-    for (const auto id : ids) texts.push_back(statements_.find(id)->sql);
-    const auto prepared = co_await backend.prepare(texts, deadline);
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (prepared[i].error) {
-        const routing::Refusal refusal{"statement_not_preparable", texts[i].substr(0, 80), fmt::format("{} {}", prepared[i].error->number, prepared[i].error->text)};
-        refusals_ = {refusal};
-        throw immovable(account_, refusal);
-      }
-      Statement& statement = *statements_.find(ids[i]);
-      statement.next_id = prepared[i].id;
-      if (prepared[i].definitions != statement.definitions) has_drifted_ = true;
-    }
-  }
-  co_return has_changed_context;
-}
-
-// The client has set its trackers itself: they are as it has set them, the proxy's own use of them included.
-asio::awaitable<void> Session::restore_tracking(Backend& backend, Deadline deadline) {
-  std::vector<std::string> statements;
-  for (const auto& [name, value] : state_->variables) {
-    if (name.rfind("session_track_", 0) == 0 && backend.facts().variables.contains(name)) statements.push_back(fmt::format("SET {} = {}", name, sql::quote_string(value)));
-  }
-  const auto results = co_await backend.run(statements, deadline);
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i].is_error()) {
-      refusals_ = {routing::Refusal{"target_refuses", statements[i], results[i].error}};
-      throw immovable(account_, refusals_.front());
-    }
-  }
-}
-
-asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
-  const auto& from = server_->facts();
-  const auto& to = backend.facts();
-  const auto read = [&]() -> asio::awaitable<routing::SessionState> {
-    routing::PullOptions options;
-    for (const auto& variable : state_->user_variables) options.user_variables.push_back(variable.name);
-    const auto statements = routing::pull_statements(to, options);
-    const auto results = co_await backend.run(statements, deadline);
-    auto state = routing::read_state(to, options, {}, results);
-    const auto more = routing::follow_up_statements(to, state);
-    if (!more.empty()) {
-      const auto followed = co_await backend.run(more, deadline);
-      routing::read_follow_up(to, followed, state);
-    }
-    co_return state;
-  };
-  co_await backend.set_trackers(deadline);
-  auto fresh = co_await read();
-  const bool has_drifted = has_drifted_;
-  const auto fresh_context = routing::context_of(fresh);
-  const bool has_changed_context = co_await rebuild_statements(backend, fresh_context, deadline);
-  if (has_changed_context) fresh = routing::after_context(std::move(fresh));
-  if (has_drifted_ && !has_drifted && (backend.capabilities() & wire::cap::cache_metadata) != 0) throw Drifted();
-  if (!text_statements_.all().empty()) {
-    const auto plan = routing::plan_text_statements(text_statements_.all(), from, to, context_.replay_options);
-    co_await run_steps(backend, plan, deadline);
-    fresh = routing::after_context(std::move(fresh));
-  }
-  auto plan = routing::plan_replay(*state_, fresh, from, to, context_.replay_options);
-  // A one-shot SET TRANSACTION is used up by what reads the session: after all that, and looked at no more.
-  const auto is_one_shot = [](const routing::Step& step) { return step.object == "SET TRANSACTION"; };
-  routing::Replay last;
-  std::copy_if(plan.steps.begin(), plan.steps.end(), std::back_inserter(last.steps), is_one_shot);
-  std::erase_if(plan.steps, is_one_shot);
-  co_await run_steps(backend, plan, deadline);
-  if (owns_tracking_) co_await restore_tracking(backend, deadline);
-  const bool has_option = (client_capabilities_ & wire::cap::multi_statements) != 0;
-  if (has_option != has_multi_statements_) co_await backend.set_multi_statements(has_multi_statements_, deadline);
-  auto rebuilt = co_await read();
-  rebuilt.wire.transaction_characteristics = state_->wire.transaction_characteristics;
-  const auto differences = routing::compare(*state_, rebuilt, from, to, context_.replay_options);
-  if (!differences.empty()) {
-    const auto& difference = differences.front();
-    const routing::Refusal refusal{"state_differs", difference.object, fmt::format("{} there, {} here", difference.found, difference.wanted)};
-    refusals_ = {refusal};
-    throw immovable(account_, refusal);
-  }
-  constexpr std::uint16_t kLasting = wire::status::autocommit | wire::status::no_backslash_escapes | wire::status::in_transaction;
-  const auto status = co_await backend.ping(deadline);
-  if ((status & kLasting) != (status_ & kLasting)) {
-    const routing::Refusal refusal{"state_differs", "status", fmt::format("{:#x} there, {:#x} here", status, status_)};
-    refusals_ = {refusal};
-    throw immovable(account_, refusal);
-  }
-  co_await run_steps(backend, last, deadline);
-}
-
-asio::awaitable<void> Session::move(db::Side side, Deadline deadline) {
-  const auto self = shared_from_this();
-  if (std::exchange(is_refused_there_, false)) refusals_.clear();
-  if (!refusals_.empty()) throw immovable(account_, refusals_.front());
-  if (!state_) throw Error(Code::gate_refused, {.object = account_, .cause = "its state was not read", .remedy = "PAUSE, then MOVE"});
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    auto backend = std::exchange(standby_, nullptr);
-    if (!backend || backend->side() != side || backend->channel().has_ended()) backend = co_await open_standby(side, deadline);
-    try {
-      co_await rebuild(*backend, deadline);
-    } catch (const Drifted&) {  // the client keeps the old definitions: on a connection that always sends them it need not
-      backend->quit();
-      continue;
-    } catch (const std::exception&) {
-      is_refused_there_ = true;
-      backend->quit();
-      throw;
-    }
-    if (has_ended_) {
-      backend->quit();
-      co_return;
-    }
-    adopt(std::move(backend));
-    co_return;
-  }
-}
+// --- to the other side, and back -----------------------------------------------------------------------------------
 
 // A login that was begun before the gate was closed ends after it: nobody has counted it, and the side it has logged in to may serve no more. From here to
 // serve() nothing is waited for.
@@ -464,12 +283,12 @@ asio::awaitable<void> Session::follow_gate() {
   }
 }
 
-void Session::adopt(std::shared_ptr<Backend> backend) {
+void Session::adopt(Standby& standby) {
   for (auto& [id, statement] : statements_.all()) {
-    statement.previous_id = std::exchange(statement.server_id, statement.next_id);
+    statement.previous_id = std::exchange(statement.server_id, standby.prepared(id).value());
     statement.previous_lacks_types = std::exchange(statement.lacks_types, true);
   }
-  previous_ = std::exchange(server_, std::move(backend));
+  previous_ = std::exchange(server_, standby.release());
   // If it ends now, nobody is interested; on the way back it is looked at.
   previous_->channel().on_input = previous_->channel().on_end = previous_->channel().on_drained = nullptr;
   attach();

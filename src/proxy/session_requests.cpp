@@ -146,8 +146,7 @@ void Session::relay_requests() {
 void Session::expect(wire::Command command, std::uint32_t statement) {
   ++requests_seen_;
   was_changed_ = true;
-  // A prepare that succeeds leaves MariaDB's diagnostics alone.
-  if (command != wire::Command::stmt_close && !(command == wire::Command::stmt_prepare && server_->facts().is_mariadb())) diagnostics_.reset();
+  if (command != wire::Command::stmt_close && !std::exchange(keeps_diagnostics_, false)) diagnostics_.reset();
   const auto reply = wire::reply_of(static_cast<std::uint8_t>(command));
   if (reply != wire::Reply::none) responses_.expect({.reply = reply, .command = command, .statement = statement});
 }
@@ -309,7 +308,9 @@ Session::Begin Session::begin_query(const Request& request) {
   }
   const std::string_view sql = text_of(payload);
   if (diagnostics_ && is_whole(request)) {
-    if (const auto asked = routing::asks_for_diagnostics(sql)) return answer_diagnostic(request, *asked);
+    const auto asked = routing::asks_for_diagnostics(sql);
+    const bool is_of_rows = asked && (asked->question == routing::Question::found_rows || asked->question == routing::Question::row_count);
+    if (asked && !(is_of_rows && diagnostics_->is_of_warnings_alone)) return answer_diagnostic(request, *asked);
   }
   // Asked when it comes to a PREPARE, it would cost the client its ROW_COUNT() and FOUND_ROWS(); this statement makes new ones anyhow.
   if (!is_context_known_ && has_prepared_ && !routing::may_read_diagnostics(sql)) return begin_context();
@@ -339,8 +340,22 @@ Session::Begin Session::begin_query(const Request& request) {
     }
     note_hints(hints, sql);
   }
+  if (is_whole(request)) note_diagnostics(wire::Command::query, sql);
   expect(wire::Command::query);
   return Begin::passes;
+}
+
+// MariaDB's warnings outlive statements that use no table, and what is prepared.
+void Session::note_diagnostics(wire::Command command, std::string_view sql) {
+  if (!diagnostics_ || !server_->facts().is_mariadb()) return;
+  const bool clears_warnings = routing::uses_tables(sql);
+  if (command == wire::Command::stmt_prepare) {
+    if (clears_warnings) *diagnostics_ = {.found_rows = diagnostics_->found_rows, .row_count = diagnostics_->row_count, .is_of_warnings_alone = diagnostics_->is_of_warnings_alone};
+    keeps_diagnostics_ = true;
+  } else if (!clears_warnings) {
+    diagnostics_->is_of_warnings_alone = true;
+    keeps_diagnostics_ = true;
+  }
 }
 
 Session::Begin Session::answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question) {
@@ -372,6 +387,7 @@ Session::Begin Session::begin_prepare(const Request& request) {
   const std::string_view sql = seen(request).substr(1);
   note_hints(hints_of(sql), sql);
   statements_.begin(std::string(sql), context_id_);
+  note_diagnostics(wire::Command::stmt_prepare, sql);
   expect(wire::Command::stmt_prepare);
   return Begin::passes;
 }
@@ -412,6 +428,7 @@ Session::Begin Session::begin_execute(const Request& request) {
   Statement* statement = statements_.find(id);
   if (statement == nullptr) return begin_statement(request);
   const auto command = static_cast<wire::Command>(payload[0]);
+  if (statement->is_kept) note_diagnostics(command, statement->sql);
   const bool is_bulk = command == wire::Command::stmt_bulk_execute;
   const auto read = is_bulk ? wire::read_bulk_execute(payload, statement->parameters) : wire::read_execute(payload, statement->parameters, client_capabilities_);
   if (read.state == wire::HeadState::needs_more && !is_whole(request) && payload.size() < kHeadBytesMax) {

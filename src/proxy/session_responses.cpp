@@ -70,6 +70,7 @@ void Session::see_response(const Response& step) {
       is_status_known_ = false;
       wire_.row_count = -1;
       if (is_refused_write(payload_of(step))) worker_.proxy().doubt();
+      diagnostics_.reset();
       break;
     case wire::Responses::Event::prepared:
       see_prepared(step);
@@ -112,13 +113,19 @@ void Session::see_status(std::uint16_t status) {
   if ((status & wire::status::in_transaction) != 0) has_savepoint_ = false;  // from here on the flag tells
 }
 
+// With some of its own, those from before a move are not all.
+void Session::see_warnings(unsigned warnings) {
+  wire_.warnings = warnings;
+  if (warnings > 0) diagnostics_.reset();
+}
+
 void Session::see_ok(const Response& step) {
   const std::string_view payload = payload_of(step);
   if (step.is_eof) {
     const auto eof = wire::read_eof(payload);
     if (!eof) return;
     see_status(eof->status);
-    wire_.warnings = eof->warnings;
+    see_warnings(eof->warnings);
     wire_.row_count = -1;
     // MariaDB loses what it would have told with it: another context, or that a one-shot SET TRANSACTION is used up now.
     const bool is_changed = (eof->status & wire::status::session_state_changed) != 0;
@@ -131,7 +138,7 @@ void Session::see_ok(const Response& step) {
   auto ok = wire::read_ok(payload, (server_->capabilities() & wire::cap::session_track) != 0);
   if (!ok) return;
   see_status(ok->status);
-  wire_.warnings = ok->warnings;
+  see_warnings(ok->warnings);
   wire_.row_count = ok->header == 0xFE ? -1 : static_cast<std::int64_t>(ok->affected_rows);
   const bool is_tracking_client = (client_capabilities_ & wire::cap::session_track) != 0;
   kept_.clear();
@@ -234,6 +241,7 @@ void Session::on_answered(bool is_error) {
 
 void Session::on_idle() {
   if (has_ended_ || is_exclusive_) return;
+  if (give_at_safe_point()) return;
   if (context_.gate.is_closed()) {
     hold();
   } else if (context_.options.moves_always && !must_go_on() && was_changed_) {

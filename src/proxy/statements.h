@@ -25,8 +25,7 @@ struct Statement {
   bool lacks_types = false;  // its server has never seen them: it was prepared there by the proxy
   bool has_long_data = false;
   bool has_cursor = false;
-  // While the session is moved: its number on the connection being made, and on the one it came from.
-  std::uint32_t next_id = 0;
+  // Since the session was moved: its number on the connection that it came from.
   std::uint32_t previous_id = 0;
   bool previous_lacks_types = false;
 };

@@ -82,23 +82,36 @@ asio::awaitable<void> Steward::renew_facts(db::Side side) {
       asio::use_awaitable);
 }
 
-asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
+std::shared_ptr<const Census> Steward::take_census(db::Side side, db::Connection& connection) {
   const auto facts = context_.upstream(side).facts.get();
-  const auto take = [&facts](db::Connection& connection) -> std::shared_ptr<const Census> {
-    auto census = std::make_shared<Census>();
-    const auto read = [&](const std::optional<std::string>& statement, auto into) {
-      if (!statement) return;
-      const auto result = asked(connection, *statement);
-      if (result.is_error()) throw Error(Code::privilege_missing, {.object = db::describe(connection.endpoint()), .cause = result.error, .remedy = "GRANT SELECT ON performance_schema.* to the proxy's account"});
-      into(result);
-    };
-    const auto prepared = asked(connection, "XA RECOVER");  // who may not see them cannot be told that there are none
-    census->prepared_xa = prepared.is_error() ? 1 : prepared.rows.size();
-    read(routing::locks_statement(*facts), [&](const routing::Result& result) { census->locks = routing::read_locks(*facts, result); });
-    read(routing::user_variables_statement(*facts), [&](const routing::Result& result) { census->user_variables = routing::read_user_variables(result); });
-    read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });
-    read(routing::named_statements_statement(*facts), [&](const routing::Result& result) { census->named_statements = routing::read_named_statements(result); });
-    return census;
+  Desk& it = desk(side);
+  it.census_begun = std::chrono::steady_clock::now();
+  auto census = std::make_shared<Census>();
+  const auto read = [&](const std::optional<std::string>& statement, auto into) {
+    if (!statement) return;
+    const auto result = asked(connection, *statement);
+    if (result.is_error()) throw Error(Code::privilege_missing, {.object = db::describe(connection.endpoint()), .cause = result.error, .remedy = "GRANT SELECT ON performance_schema.* to the proxy's account"});
+    into(result);
+  };
+  const auto prepared = asked(connection, "XA RECOVER");  // who may not see them cannot be told that there are none
+  census->prepared_xa = prepared.is_error() ? 1 : prepared.rows.size();
+  read(routing::locks_statement(*facts), [&](const routing::Result& result) { census->locks = routing::read_locks(*facts, result); });
+  read(routing::user_variables_statement(*facts), [&](const routing::Result& result) { census->user_variables = routing::read_user_variables(result); });
+  read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });
+  read(routing::named_statements_statement(*facts), [&](const routing::Result& result) { census->named_statements = routing::read_named_statements(result); });
+  it.census = census;
+  return census;
+}
+
+asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
+  const auto take = [this, side](db::Connection& connection) { return take_census(side, connection); };
+  co_return co_await ask(side, take);
+}
+
+asio::awaitable<std::shared_ptr<const Census>> Steward::census_since(db::Side side, Deadline then) {
+  const auto take = [this, side, then](db::Connection& connection) {
+    const Desk& it = desk(side);
+    return it.census && it.census_begun >= then ? it.census : take_census(side, connection);
   };
   co_return co_await ask(side, take);
 }

@@ -39,6 +39,8 @@ class Steward {
   void read_facts(db::Side side);
   asio::awaitable<void> renew_facts(db::Side side);
   asio::awaitable<std::shared_ptr<const Census>> census(db::Side side);
+  // One that was begun at that time or later, be it for somebody else.
+  asio::awaitable<std::shared_ptr<const Census>> census_since(db::Side side, Deadline then);
   // Of an account that CURRENT_USER() names; read again where it is not known, or with `is_anew`.
   asio::awaitable<std::optional<accounts::AccountFacts>> account(db::Side side, std::string current_user, bool is_anew = false);
   // A second credential of the account on that side, which the proxy alone knows.
@@ -53,7 +55,10 @@ class Steward {
     std::mutex mutex;
     std::optional<db::Connection> connection;
     std::vector<accounts::AccountFacts> accounts;
+    std::shared_ptr<const Census> census;
+    Deadline census_begun{};
   };
+  std::shared_ptr<const Census> take_census(db::Side side, db::Connection& connection);
   Desk& desk(db::Side side) { return desks_[side == db::Side::source ? 0 : 1]; }
   template <typename Deed>
   auto with(db::Side side, Deed deed);

@@ -173,11 +173,21 @@ Answer answer(const DiagnosticQuestion& question, Flavour flavour, Diagnostics& 
     result.rows.columns = {std::string(question.column)};
     result.rows.rows = {{number_for(question.question, diagnostics)}};
     diagnostics.found_rows = 1;
+    diagnostics.is_of_warnings_alone = false;
   }
   diagnostics.row_count = -1;
   clear_warnings(question.question, flavour, diagnostics);
   if (is_select(question.question) && flavour == Flavour::mysql) result.warnings = static_cast<unsigned>(diagnostics.warning_count);
   return result;
+}
+
+bool uses_tables(std::string_view sql) {
+  Tokens tokens(sql);
+  if (!tokens.next().is("SELECT")) return true;
+  for (Token token = tokens.next(); token.kind != Token::Kind::end; token = tokens.next()) {
+    if (token.is("FROM") || token.is("TABLE") || token.is_sign(';')) return true;
+  }
+  return false;
 }
 
 bool may_read_diagnostics(std::string_view sql) {

@@ -11,6 +11,7 @@
 #include "godwit/util/text.h"
 #include "literals.h"
 #include "pull.h"
+#include "variables.h"
 
 namespace godwit::routing {
 namespace {
@@ -46,6 +47,15 @@ std::string variables_sql(const ServerFacts& facts) {
   return fmt::format("{} VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", untimed_select(facts), schema_of_lists(facts), kNoLimit);
 }
 
+// One value of all of them: a select of a hundred columns costs more than they do. Of each its CRC, since their character sets differ.
+std::string digest_sql(const ServerFacts& facts) {
+  std::string sums;
+  for (const auto& [name, fact] : facts.variables) {
+    if (!is_left_alone(name)) sums += ",CRC32(@@SESSION." + name + ")";
+  }
+  return fmt::format("{} SHA2(CONCAT_WS(','{}), 256) LIMIT 1", untimed_select(facts), sums);
+}
+
 std::string user_variable_names_sql(const ServerFacts& facts) {
   return fmt::format("{} HEX(VARIABLE_NAME), VARIABLE_TYPE, VARIABLE_VALUE IS NULL, HEX(VARIABLE_VALUE), CHARACTER_SET_NAME FROM information_schema.USER_VARIABLES{}",
                      untimed_select(facts), kNoLimit);
@@ -64,14 +74,16 @@ struct Slots {
   std::size_t second_look = 2;
   std::optional<std::size_t> counters;
   std::optional<std::size_t> variables;
+  std::optional<std::size_t> digest;
   std::size_t user_variables = 3;  // the rest
 };
 
 // HANDLER changes nothing that STATE_CHANGE tells: its counter is read anyway where nothing else shows it.
 Slots slots_of(const ServerFacts& facts, const PullOptions& options) {
   Slots slots;
-  if (!options.is_light || !facts.sees_locks()) slots.counters = slots.user_variables++;
+  if (!options.is_light || options.has_digest || !facts.sees_locks()) slots.counters = slots.user_variables++;
   if (!options.is_light) slots.variables = slots.user_variables++;
+  if (options.has_digest) slots.digest = slots.user_variables++;
   return slots;
 }
 
@@ -114,10 +126,15 @@ void count_warnings(const ServerFacts& facts, const Result& scalars, SessionStat
 }
 
 void read_variables(const ServerFacts& facts, const Result& result, const Result& second_look, SessionState& state) {
+  Variables::Map values;
   for (std::size_t i = 0; i < result.rows.size(); ++i) {
-    state.variables.insert_or_assign(lower(ascii_cell(result.rows, i, 0)), hex_cell(result.rows, i, 1).value_or(""));
+    std::string name = lower(ascii_cell(result.rows, i, 0));
+    // Of what is never carried, the trackers alone are looked at; ids and clocks would make each session's values its own.
+    if (is_left_alone(name) && !name.starts_with("session_track_")) continue;
+    values.insert_or_assign(std::move(name), hex_cell(result.rows, i, 1).value_or(""));
   }
-  state.variables.insert_or_assign(std::string(shadowed(facts)), ascii_cell(second_look.rows, 0, 1));
+  values.insert_or_assign(std::string(shadowed(facts)), ascii_cell(second_look.rows, 0, 1));
+  state.variables = Variables(std::move(values));
 }
 
 void read_counters(const Result& result, SessionState& state) {
@@ -163,7 +180,7 @@ void sort_user_variables(SessionState& state) {
 
 // A name that the session's character_set_client cannot spell was asked for in vain: what came back is not the variable.
 void note_unnameable(SessionState& state) {
-  if (state.variables.empty()) return;
+  if (state.variables.is_empty()) return;
   for (auto& variable : state.user_variables) {
     if (can_be_named(variable.name, state)) continue;
     state.unread.push_back({"user_variable", "@" + variable.name, "its name cannot be written in the session's character_set_client"});
@@ -177,6 +194,7 @@ std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOpt
   std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), second_look_sql(facts)};
   if (slots.counters) statements.push_back(counters_sql(facts));
   if (slots.variables) statements.push_back(variables_sql(facts));
+  if (slots.digest) statements.push_back(digest_sql(facts));
   if (facts.is_mariadb()) {
     statements.push_back(user_variable_names_sql(facts));
   } else {
@@ -200,6 +218,8 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   count_warnings(facts, scalars, state);
   if (slots.counters) read_counters(results[*slots.counters], state);
   if (slots.variables) read_variables(facts, results[*slots.variables], results[slots.second_look], state);
+  // What the pull sets for itself is no part of the digest.
+  if (slots.digest) state.variables_digest = ascii_cell(results[*slots.digest].rows, 0, 0) + " " + ascii_cell(results[slots.second_look].rows, 0, 1);
   for (const Result& result : results.subspan(slots.user_variables)) {
     facts.is_mariadb() ? read_variable_names(result, state) : read_typed_variables(result, state);
   }
@@ -252,8 +272,11 @@ PrepareContext context_of(const SessionState& state) {
           .collation_connection = value("collation_connection")};
 }
 
+bool has_same_variables(const SessionState& full, const SessionState& light) { return !light.variables_digest.empty() && full.variables_digest == light.variables_digest; }
+
 SessionState merge(const ServerFacts& facts, const SessionState& full, SessionState light) {
   light.variables = full.variables;
+  light.variables_digest = full.variables_digest;
   light.counters.insert(full.counters.begin(), full.counters.end());
   note_unnameable(light);
   light.are_temporary_tables_known = facts.is_mariadb() && !may_have_temporary_tables(light);

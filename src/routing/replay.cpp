@@ -24,19 +24,19 @@ Step set_step(const std::vector<Setting>& settings) {
     assignments.push_back(assignment(setting));
     names.push_back(setting.name);
   }
-  Step step{.statement = "SET " + join(assignments, ", "), .object = join(names, ", ")};
+  Step step{.statement = "SET " + join(assignments, ", "), .object = join(names, ", "), .sets_variables = true};
   if (settings.size() == 1) {
     step.is_optional = settings.front().is_optional;
     return step;
   }
   for (const auto& setting : settings) {
-    step.instead.push_back({.statement = "SET " + assignment(setting), .object = setting.name, .is_optional = setting.is_optional});
+    step.instead.push_back({.statement = "SET " + assignment(setting), .object = setting.name, .sets_variables = true, .is_optional = setting.is_optional});
   }
   return step;
 }
 
 Step names_step(const ServerFacts& to) {
-  return {.statement = fmt::format("SET NAMES {}", to.default_collations.contains("utf8mb4") ? "utf8mb4" : "utf8"), .object = "character_set_client"};
+  return {.statement = fmt::format("SET NAMES {}", to.default_collations.contains("utf8mb4") ? "utf8mb4" : "utf8"), .object = "character_set_client", .sets_variables = true};
 }
 
 // `ro`@`%`,`rp`@`%` on MySQL; one plain name on MariaDB.
@@ -105,19 +105,30 @@ struct Builder {
   }
 
   void add_ids_and_clock() {
-    if (wanted.timestamp) add("SET @@SESSION.timestamp = " + *wanted.timestamp, "timestamp");
+    if (wanted.timestamp != fresh.timestamp) add("SET @@SESSION.timestamp = " + wanted.timestamp.value_or("DEFAULT"), "timestamp");
     if (wanted.last_insert_id != fresh.last_insert_id) add(fmt::format("SET @@SESSION.last_insert_id = {}", wanted.last_insert_id), "last_insert_id");
     if (wanted.insert_id != fresh.insert_id) add(fmt::format("SET @@SESSION.insert_id = {}", wanted.insert_id), "insert_id");
   }
-
-  // "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SET TRANSACTION READ ONLY;", which the server itself has written.
-  void add_one_shot_transaction() {
-    for (const auto& statement : split(wanted.wire.transaction_characteristics, ';')) {
-      const std::string_view text = trim(statement);
-      if (text.starts_with("SET TRANSACTION ")) add(std::string(text), "SET TRANSACTION");
-    }
-  }
 };
+
+// As the new session would have it in its own words.
+UserVariable expected_variable(const UserVariable& variable, const Sides& sides) {
+  UserVariable expected = variable;
+  if (variable.charset.empty() || variable.charset == "binary") return expected;
+  expected.charset = charset_on(sides, variable.charset).value_or(variable.charset);
+  expected.collation = collation_on(sides, variable.collation).value_or(variable.collation);
+  return expected;
+}
+
+bool are_same_values(const UserVariable& a, const UserVariable& b) {
+  const auto is_plain = [](const UserVariable& variable) { return variable.charset.empty() || variable.charset == "binary"; };
+  if (is_plain(a) && is_plain(b)) return a.type == b.type && a.value == b.value;
+  return a == b;
+}
+
+bool has_it(const SessionState& state, const UserVariable& variable) {
+  return std::any_of(state.user_variables.begin(), state.user_variables.end(), [&](const auto& each) { return each.name == variable.name && are_same_values(variable, each); });
+}
 
 void Builder::add_user_variables() {
   std::string assignments;
@@ -133,6 +144,7 @@ void Builder::add_user_variables() {
       replay.refusals.push_back({"user_variable", "@" + variable.name, fmt::format("the other server has no {}", variable.collation)});
       continue;
     }
+    if (has_it(fresh, expected_variable(variable, sides))) continue;
     const std::string text = fmt::format("@{} = {}", sql::quote_identifier(variable.name), user_variable_literal(variable, *charset, *collation));
     if (text.size() > sides.options.statement_bytes_max) {
       replay.refusals.push_back({"user_variable", "@" + variable.name, fmt::format("its value of {} is too large", format_bytes(variable.value.size()))});
@@ -145,23 +157,8 @@ void Builder::add_user_variables() {
   flush();
 }
 
-// As the new session would have it in its own words.
-UserVariable expected_variable(const UserVariable& variable, const Sides& sides) {
-  UserVariable expected = variable;
-  if (variable.charset.empty() || variable.charset == "binary") return expected;
-  expected.charset = charset_on(sides, variable.charset).value_or(variable.charset);
-  expected.collation = collation_on(sides, variable.collation).value_or(variable.collation);
-  return expected;
-}
-
 std::string text_of(const UserVariable& variable) {
   return variable.charset.empty() ? variable.value : fmt::format("{} ({}, {} bytes)", variable.collation, variable.charset, variable.value.size());
-}
-
-bool are_same_values(const UserVariable& a, const UserVariable& b) {
-  const auto is_plain = [](const UserVariable& variable) { return variable.charset.empty() || variable.charset == "binary"; };
-  if (is_plain(a) && is_plain(b)) return a.type == b.type && a.value == b.value;
-  return a == b;
 }
 
 void compare_user_variables(const SessionState& wanted, const SessionState& rebuilt, const Sides& sides, std::vector<Difference>& all) {
@@ -182,6 +179,16 @@ void compare_numbers(const std::string& name, std::uint64_t wanted, std::uint64_
 
 }  // namespace
 
+// "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SET TRANSACTION READ ONLY;", which the server itself has written.
+std::vector<Step> one_shot_steps(const SessionState& wanted) {
+  std::vector<Step> steps;
+  for (const auto& statement : split(wanted.wire.transaction_characteristics, ';')) {
+    const std::string_view text = trim(statement);
+    if (text.starts_with("SET TRANSACTION ")) steps.push_back({.statement = std::string(text), .object = "SET TRANSACTION"});
+  }
+  return steps;
+}
+
 Replay plan_replay(const SessionState& wanted, const SessionState& fresh, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options) {
   const Sides sides{from, to, options};
   Builder builder{wanted, fresh, sides};
@@ -193,7 +200,7 @@ Replay plan_replay(const SessionState& wanted, const SessionState& fresh, const 
   builder.add_schema();
   builder.add_charsets(settings);
   builder.add_ids_and_clock();
-  builder.add_one_shot_transaction();
+  for (auto& step : one_shot_steps(wanted)) builder.replay.steps.push_back(std::move(step));
   return std::move(builder.replay);
 }
 
@@ -234,9 +241,23 @@ Replay plan_text_statements(const std::vector<TextStatement>& statements, const 
 }
 
 SessionState after_context(SessionState fresh) {
-  for (const char* name : {"sql_mode", "character_set_client", "character_set_connection", "collation_connection"}) fresh.variables.erase(name);
+  fresh.variables = fresh.variables.without({"sql_mode", "character_set_client", "character_set_connection", "collation_connection"});
   fresh.schema.reset();
   return fresh;
+}
+
+std::map<std::string, std::string> collations_before(const SessionState& state, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options) {
+  const Sides sides{from, to, options};
+  std::map<std::string, std::string> before;
+  const auto add = [&](const std::string& collation) {
+    const auto other = collation_on(sides, collation);
+    if (other && *other != collation) before.emplace(*other, collation);
+  };
+  for (const auto& [name, value] : state.variables) {
+    if (name.starts_with("collation_")) add(value);
+  }
+  for (const auto& variable : state.user_variables) add(variable.collation);
+  return before;
 }
 
 std::vector<Difference> compare(const SessionState& wanted, const SessionState& rebuilt, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options) {

@@ -75,6 +75,19 @@ bool is_second_name(const ServerFacts& from, std::string_view name) {
   return std::any_of(kNames.begin(), kNames.end(), [&](const Names& names) { return names.mariadb == name && has(from, std::string(names.mysql)); });
 }
 
+Variables VariablesPool::shared(Variables variables) {
+  std::size_t hash = 0;
+  for (const auto& [name, value] : variables) hash = hash * 31 + std::hash<std::string_view>()(name) * 7 + std::hash<std::string_view>()(value);
+  const std::lock_guard lock(mutex_);
+  const auto [first, last] = kept_.equal_range(hash);
+  for (auto it = first; it != last; ++it) {
+    if (it->second == variables) return it->second;
+  }
+  if (kept_.size() >= kKeptMax) kept_.clear();  // those in use go on as they are
+  kept_.emplace(hash, variables);
+  return variables;
+}
+
 int rank_of(std::string_view name) {
   if (name == "sql_mode") return 0;
   if (name == "collation_server") return 2;

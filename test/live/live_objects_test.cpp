@@ -49,13 +49,13 @@ std::vector<std::string> switch_with_objects(TwoWay& pair) {
   const Side to = workflow::other(pair.serving());
   const std::uint64_t hold = pair.begin();
   const auto by = pair.streams();
-  REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(40), Stop()));
+  REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
   by->freeze();
   const auto names = workflow::bring_back(pair.definition(), to, hold);
   by->prepare_return();
   REQUIRE(pair.commit(hold));
-  REQUIRE(holds_within(seconds(20), [&] { return by->is_return_followed(); }));
-  REQUIRE(holds_within(seconds(20), [&] { return !has_objects(pair.passive_server()); }));
+  REQUIRE(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
+  REQUIRE(holds_within(seconds(90), [&] { return !has_objects(pair.passive_server()); }));
   return names;
 }
 
@@ -99,13 +99,13 @@ TEST_CASE("triggers and events are on the serving side only, in their order, and
     target.client("shop").execute("DELETE FROM orders WHERE id = 1");
     CHECK(log_words(target) == "a1,b1,c1,Grüße");
     INFO(process.log());
-    CHECK(holds_within(seconds(20), [&] { return log_words(source) == "a1,b1,c1,Grüße"; }));
+    CHECK(holds_within(seconds(90), [&] { return log_words(source) == "a1,b1,c1,Grüße"; }));
     // What is changed there meanwhile is what comes back there.
     target.client("shop").script("DROP TRIGGER third;\nALTER EVENT rest ENABLE;\n");
     CHECK(switch_with_objects(pair).size() == 6);
     CHECK(objects(source) == before);
     source.client("shop").execute("INSERT INTO orders VALUES (2, 'x')");
-    CHECK(holds_within(seconds(20), [&] { return log_words(target) == "a1,b1,c1,Grüße,a2,b2,c2"; }));
+    CHECK(holds_within(seconds(90), [&] { return log_words(target) == "a1,b1,c1,Grüße,a2,b2,c2"; }));
     CHECK(switch_with_objects(pair).size() == 5);
     CHECK(objects(target).find("third") == std::string::npos);
     CHECK(objects(target).find("rest ENABLED") != std::string::npos);

@@ -161,8 +161,8 @@ const Strings kResumed{"released", "hold", "serving", "epoch", "ended_by", "wait
 // Each writes numbers one after another, until the end; none of them may ever be refused.
 class Writers {
  public:
-  Writers(const AppClient::Options& login, int count) : login_(login) {
-    for (int i = 0; i < count; ++i) threads_.emplace_back([this, i] { write(i); });
+  Writers(const AppClient::Options& login, int count, int first = 0) : login_(login) {
+    for (int i = first; i < first + count; ++i) threads_.emplace_back([this, i] { write(i); });
   }
   ~Writers() { stop(); }
   void stop() {
@@ -229,7 +229,7 @@ TEST_CASE("proxy_authority: a lease that ends before the commit makes the commit
   Writers writers(stage.login(*stage.proxy), 8);
   REQUIRE(writers.go_on_within(seconds(5)));
   const auto hold = stage.begin();
-  stage.hold(*stage.proxy, hold, "0.8");
+  stage.hold(*stage.proxy, hold, "2");
   const auto began = Clock::now();
   SECTION("fenced") { stage.close_fence(hold); }
   SECTION("moved and fenced") {
@@ -239,10 +239,10 @@ TEST_CASE("proxy_authority: a lease that ends before the commit makes the commit
   const auto shown = route_row(*stage.proxy);
   CHECK(shown.at("hold") == std::to_string(hold));
   CHECK(shown.at("authority") == "known");
-  CHECK(std::stoi(shown.at("lease_ms_left")) <= 800);
-  CHECK(writers.go_on_within(seconds(4)));
-  CHECK(Clock::now() - began >= milliseconds(700));
-  CHECK(Clock::now() - began < seconds(3));
+  CHECK(std::stoi(shown.at("lease_ms_left")) <= 2000);
+  CHECK(writers.go_on_within(seconds(5)));
+  CHECK(Clock::now() - began >= milliseconds(1900));
+  CHECK(Clock::now() - began < seconds(4));
   CHECK_FALSE(stage.authority().commit(hold));
   CHECK(stage.route().serving == Side::source);
   CHECK(stage.route().epoch == hold + 1);
@@ -268,7 +268,7 @@ TEST_CASE("proxy_authority: committed without a word, all go to the target when 
   Writers writers(stage.login(*stage.proxy), 8);
   REQUIRE(writers.go_on_within(seconds(5)));
   const auto hold = stage.begin();
-  stage.hold(*stage.proxy, hold, "1");
+  stage.hold(*stage.proxy, hold, "2");
   SECTION("moved") { stage.proxy->must("MOVE TO target"); }
   SECTION("not moved") {}
   stage.close_fence(hold);
@@ -335,7 +335,10 @@ TEST_CASE("proxy_authority: RESUME HOLD ends its own hold only, and says how lon
   stage.close_fence(back);
   REQUIRE(stage.authority().commit(back));
   stage.follow(Side::source);
-  CHECK_THAT(stage.proxy->command("RESUME HOLD " + number).message, Catch::Contains("hold " + std::to_string(back)));
+  const auto late = stage.proxy->command("RESUME HOLD " + number);  // what it has asked for has been: the present hold is none of its business
+  REQUIRE(late.is_ok());
+  CHECK(row_of(late, kResumed)["hold"] == number);
+  CHECK(stage.proxy->is_closed());
   stage.proxy->must("RESUME HOLD " + std::to_string(back));
   CHECK(side_of(idle) == "source");
   CHECK(writers.go_on_within(seconds(2)));
@@ -423,15 +426,14 @@ TEST_CASE("proxy_authority: a new switch takes over what an older one holds", "[
 }
 
 TEST_CASE("proxy_authority: while the authority does not answer nobody goes on, and when it does all go on", "[proxy_authority]") {
-  const std::string target = GENERATE("b", "c");
+  const auto [target, is_moved] = GENERATE(table<std::string, bool>({{"b", false}, {"b", true}, {"c", true}}));
   Stage stage(target);
   stage.start_proxy();
   Writers writers(stage.login(*stage.proxy), 8);
   REQUIRE(writers.go_on_within(seconds(5)));
   const auto hold = stage.begin();
-  const bool is_moved = GENERATE(false, true);
-  stage.hold(*stage.proxy, hold, "0.5");
-  const auto is_held = [&] { return !writers.go_on_within(seconds(3)) && stage.proxy->is_closed(); };
+  stage.hold(*stage.proxy, hold, "1.5");
+  const auto is_held = [&, &at = *stage.proxy] { return !writers.go_on_within(seconds(4)) && at.is_closed(); };
   SECTION("it stands still") {
     if (is_moved) stage.proxy->must("MOVE TO target");
     Standstill standstill(target);
@@ -472,7 +474,7 @@ TEST_CASE("proxy_authority: RESUME FORCE is the operator's word where the author
   Writers writers(stage.login(*stage.proxy), 4);
   REQUIRE(writers.go_on_within(seconds(5)));
   const auto hold = stage.begin();
-  stage.hold(*stage.proxy, hold, "2");
+  stage.hold(*stage.proxy, hold, "2.5");
   CHECK_THAT(stage.proxy->command("RESUME FORCE target").message, Catch::Contains("gate_refused"));
   CHECK_THAT(stage.proxy->command("RESUME FORCE source").message, Catch::Contains("gate_refused") && Catch::Contains("under way"));
   stage.target.kill_server();
@@ -587,12 +589,12 @@ TEST_CASE("proxy_authority: two proxies end up on the same side, whichever of th
   stage.start_proxy();
   auto second = stage.new_proxy(free_port());
   Writers here(stage.login(*stage.proxy), 4);
-  Writers there(stage.login(*second), 4);
+  Writers there(stage.login(*second), 4, 100);
   REQUIRE(here.go_on_within(seconds(5)));
   REQUIRE(there.go_on_within(seconds(5)));
   const auto hold = stage.begin();
-  stage.hold(*stage.proxy, hold, "1");
-  stage.hold(*second, hold, "3");
+  stage.hold(*stage.proxy, hold, "2");
+  stage.hold(*second, hold, "4");
   stage.proxy->must("MOVE TO target");
   std::string side = "source";
   SECTION("none, before the commit") { stage.close_fence(hold); }
@@ -604,8 +606,8 @@ TEST_CASE("proxy_authority: two proxies end up on the same side, whichever of th
     stage.proxy->must("RESUME HOLD " + std::to_string(hold));
     side = "target";
   }
-  CHECK(here.go_on_within(seconds(3)));
-  CHECK(there.go_on_within(seconds(6)));
+  CHECK(here.go_on_within(seconds(4)));
+  CHECK(there.go_on_within(seconds(7)));
   CHECK(stage.proxy->serving() == side);
   CHECK(second->serving() == side);
   here.stop();

@@ -146,6 +146,8 @@ const std::vector<Item>& items() {
       {"SHOW ERRORS", {"!SELECT * FROM missing"}, {"SHOW ERRORS"}},
       {"@@warning_count", {"SELECT CAST('x' AS SIGNED)"}, {"SELECT @@warning_count"}},
       {"ROW_COUNT", {"DELETE FROM other WHERE id > 100"}, {"SELECT ROW_COUNT()"}},
+      {"warnings behind statements without a table", {"SELECT CAST('x' AS SIGNED)"},
+       {"SELECT 1", "SELECT @@warning_count", "SHOW WARNINGS", "SELECT 2 UNION SELECT 3", "SELECT FOUND_ROWS()", "SELECT 4", "SHOW COUNT(*) WARNINGS", "SELECT 1 FROM t LIMIT 1", "SELECT @@warning_count"}, On::mariadb_only},
       {"FOUND_ROWS", {"SELECT SQL_CALC_FOUND_ROWS id FROM t WHERE id < 4 LIMIT 1"}, {"SELECT FOUND_ROWS()"}},
       {"SET ROLE", {"SET ROLE moving_role"}, {"SELECT CURRENT_ROLE()"}},
       {"an error before the move", {"!SELECT * FROM missing"}, {"SELECT 1", "SELECT COUNT(*) FROM other"}},

@@ -52,6 +52,11 @@ TEST_CASE("diagnostics: a statement that asks for more is not answered, and know
   }
 }
 
+TEST_CASE("diagnostics: what surely uses no table is told from the rest", "[routing]") {
+  for (const std::string_view sql : {"SELECT 1", "/* FROM */ select 'a FROM b', @@warning_count", "SELECT `from`", "SELECT 1 UNION SELECT (SELECT 2)", "SELECT 1 INTO @x"}) CHECK_FALSE(uses_tables(sql));
+  for (const std::string_view sql : {"SELECT a FROM t", "SELECT (SELECT 1 FROM t)", "SELECT 1 UNION TABLE t", "SELECT 1; SELECT 2", "INSERT INTO t VALUES (1)", "DROP TABLE IF EXISTS t", ""}) CHECK(uses_tables(sql));
+}
+
 TEST_CASE("diagnostics: each answer changes the next one as the server's would", "[routing]") {
   Diagnostics mariadb = two_warnings();
   CHECK(only(answer(*asks_for_diagnostics("SELECT FOUND_ROWS()"), Flavour::mariadb, mariadb)) == "42");

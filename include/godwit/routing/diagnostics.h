@@ -39,6 +39,10 @@ struct Answer {
 // VARCHAR(7), Code INT UNSIGNED (MySQL) or INT(4) (MariaDB), Message VARCHAR(512).
 Answer answer(const DiagnosticQuestion& question, Flavour flavour, Diagnostics& diagnostics);
 
+// MariaDB: what a statement leaves of the warnings before it, when it succeeds without one of its own. It clears them if it uses a table, when it is prepared
+// too; all that is not known for sure to use none is taken to.
+bool uses_tables(std::string_view sql);
+
 // Whether a statement reads diagnostics in some other way (GET DIAGNOSTICS, FOUND_ROWS() within an expression): the session should
 // not be moved between the statement before it and this one.
 bool may_read_diagnostics(std::string_view sql);

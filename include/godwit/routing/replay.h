@@ -16,6 +16,7 @@ namespace godwit::routing {
 struct Step {
   std::string statement;
   std::string object;             // what it sets, for messages
+  bool sets_variables = false;    // system variables or character sets: what was read of them before is not known any more
   bool is_optional = false;       // the server may refuse it: the session had it from the old server's globals, not from its client
   std::vector<Step> instead{};    // when the server refuses it: these, one by one
 };
@@ -28,6 +29,8 @@ struct Replay {
 
 struct ReplayOptions {
   std::map<std::string, std::string> collation_map;  // --collation-map
+  // Of a session that has been moved before: what a collation that it has here stands for, which it had there (collations_before()).
+  std::map<std::string, std::string> collations_before{};
   catalog::NameMap names;                            // --map: schemas that have another name on the other side
   std::size_t statement_bytes_max = 1 << 20;         // below the target's max_allowed_packet
 };
@@ -37,12 +40,18 @@ struct ReplayOptions {
 Replay plan_replay(const SessionState& wanted, const SessionState& fresh, const ServerFacts& from, const ServerFacts& to,
                    const ReplayOptions& options);
 
+// Of these, what the next transaction uses up, as does what reads the session: it is to be run after that.
+std::vector<Step> one_shot_steps(const SessionState& wanted);
+
 // Puts a session into that context, whatever it is in.
 Replay plan_context(const PrepareContext& context, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options);
 // Prepares statements again that were prepared as text, each in its context. Refuses those whose text is not known (text_prepared_statement).
 Replay plan_text_statements(const std::vector<TextStatement>& statements, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options);
 // After a plan_context of another context than the session's own: as `fresh` for plan_replay, with what is not known any more left out.
 SessionState after_context(SessionState fresh);
+
+// Collations of the session that have another name on the other server, for the way back: by their names there, those they have here.
+std::map<std::string, std::string> collations_before(const SessionState& state, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options);
 
 struct Difference {
   std::string object;

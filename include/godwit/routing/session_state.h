@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "godwit/db/connection.h"
+#include "godwit/routing/variables.h"
 
 namespace godwit::routing {
 
@@ -105,10 +106,12 @@ struct Diagnostics {
   std::uint64_t warning_count = 0;  // errors and notes included
   std::uint64_t error_count = 0;
   std::vector<Warning> warnings;
+  bool is_of_warnings_alone = false;  // FOUND_ROWS() and ROW_COUNT() are a later statement's, which the server knows
 };
 
 struct SessionState {
-  std::map<std::string, std::string> variables;  // all session-scoped ones, by name in lower case
+  Variables variables;  // all session-scoped ones, by name in lower case
+  std::string variables_digest;                  // of these, as the server has made it; of a light pull: of those it has not read
   bool has_no_results_charset = false;           // character_set_results is NULL
   std::vector<UserVariable> user_variables;      // by name
   std::optional<std::string> schema;
@@ -137,6 +140,7 @@ struct PrepareContext {
 
 struct PullOptions {
   bool is_light = false;  // without system variables and counters: for a session whose STATE_CHANGE tracker has been silent since the last full pull
+  bool has_digest = false;  // of the variables: a light pull that has the same as the full one before says that none has changed, for a fifth of its cost. With counters
   std::vector<std::string> user_variables;  // MySQL: their names, from census.h; MariaDB's sessions know them themselves
 };
 
@@ -147,6 +151,8 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
 std::vector<std::string> follow_up_statements(const ServerFacts& facts, const SessionState& state);
 void read_follow_up(const ServerFacts& facts, std::span<const Result> results, SessionState& state);
 PrepareContext context_of(const SessionState& state);
+// Whether a light pull with a digest says that the variables are those of the full one.
+bool has_same_variables(const SessionState& full, const SessionState& light);
 // A light pull on top of an earlier full one; before its follow-up.
 SessionState merge(const ServerFacts& facts, const SessionState& full, SessionState light);
 

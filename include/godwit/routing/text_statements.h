@@ -30,6 +30,7 @@ struct TextStatement {
   std::string name;
   std::string sql;         // the whole PREPARE as the client sent it; empty when its source is not a literal
   PrepareContext context;
+  bool operator==(const TextStatement&) const = default;
 };
 
 class TextStatements {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -65,6 +66,8 @@ Process::Process(std::vector<std::string> arguments, const std::map<std::string,
   ::execv(argv[0], argv.data());
   ::_exit(127);
 }
+
+Process::Process(Process&& other) noexcept : pid_(std::exchange(other.pid_, -1)), out_path_(std::exchange(other.out_path_, "")), err_path_(std::exchange(other.err_path_, "")), outcome_(std::move(other.outcome_)) {}
 
 Process::~Process() {
   if (is_running()) {

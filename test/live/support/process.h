@@ -25,7 +25,8 @@ std::map<std::string, std::string> armed(const std::string& failpoints);
 class Process {
  public:
   Process(std::vector<std::string> arguments, const std::map<std::string, std::string>& environment);
-  ~Process();  // kills what still runs
+  Process(Process&& other) noexcept;  // which is of no process then
+  ~Process();                         // kills what still runs
   void signal(int number) const;
   bool is_running();
   pid_t pid() const { return pid_; }

@@ -24,7 +24,7 @@ struct StageOptions {
   bool has_trigger = false;                     // and an event
   std::vector<std::string> source_sql{};        // run once the trade is there, before the copy
   std::vector<std::string> copy_options{};
-  std::vector<std::string> proxy_options{};
+  std::vector<std::string> proxy_options{"--delegate-auth"};  // MySQL has no secret of a client of MariaDB that says no password in the clear
   std::uint64_t seed = 1;
 };
 

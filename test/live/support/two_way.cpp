@@ -68,7 +68,7 @@ std::string TwoWay::switch_over() {
   const auto by = streams();
   const Stop stop;
   by->announce_return();
-  if (!by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + std::chrono::seconds(40), stop)) return "the stream does not reach the end of the side that serves";
+  if (!by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + std::chrono::seconds(90), stop)) return "the stream does not reach the end of the side that serves";
   by->freeze();
   by->prepare_return();
   if (!commit(hold)) return "the commit was refused";
