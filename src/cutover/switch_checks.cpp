@@ -15,7 +15,7 @@
 namespace godwit::cutover {
 namespace {
 
-constexpr std::chrono::milliseconds kProxyAgeMax{30'000};
+constexpr std::chrono::milliseconds kProxyAgeMax{10'000};
 constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
 
@@ -109,15 +109,26 @@ void SwitchRun::check_definers() {
 void SwitchRun::check_proxies() {
   if (proxies_.empty() && !options_.proxies.are_none) refuse("--proxy", "no proxy is named", "--proxy HOST:PORT for each of them; or --no-proxy, and every client of the old side gets errors from the fence on");
   proxies_.connect();
-  std::vector<std::string> unnamed;
-  for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
-    if (!proxies_.has(proxy.instance)) unnamed.push_back(proxy.endpoint);
-  }
-  if (!unnamed.empty()) refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(unnamed, ", ")), "name every one of them; one that has ended is forgotten within half a minute");
+  check_unnamed_proxies();
   proxies_.require_side(from_);
   const auto immovable = proxies_.immovable();
   report_.immovable = immovable;
   for (const auto& one : immovable) log::info("{}: {}", command_, one);
+}
+
+// One that was killed is in the registry for a while still: it is waited for, whether it shows a sign of life.
+void SwitchRun::check_unnamed_proxies() {
+  const auto deadline = Clock::now() + kProxyAgeMax + kStreamLook;
+  std::vector<std::string> unnamed;
+  while (true) {
+    unnamed.clear();
+    for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
+      if (!proxies_.has(proxy.instance)) unnamed.push_back(proxy.endpoint);
+    }
+    if (unnamed.empty()) return;
+    if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) break;
+  }
+  refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(unnamed, ", ")), "name every one of them; or end it");
 }
 
 // --- dry run --------------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class SwitchRun {
   void check_vdiff();
   void check_fence();
   void check_proxies();
+  void check_unnamed_proxies();
   void check_return_stream();
   void check_definers();
   std::chrono::milliseconds expected_pause();

@@ -302,7 +302,9 @@ TEST_CASE("switch_crash: switch and reverse are killed at each point: MariaDB to
 TEST_CASE("switch_crash: switch and reverse are killed at each point: MySQL to MariaDB", "[switch_crash]") { kill_the_command("c", "a", 2); }
 
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MariaDB", "[switch_crash]") { kill_something_else("a", "b", 2); }
-TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MySQL", "[switch_crash]") { kill_something_else("a", "c", 2); }
+TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MySQL", "[switch_crash]") {
+  if (std::getenv("GODWIT_LONG") != nullptr) kill_something_else("a", "c", 2);
+}
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MySQL to MariaDB", "[switch_crash]") { kill_something_else("c", "a", 2); }
 
 TEST_CASE("switch_crash: complete is killed at each point", "[switch_crash]") {
