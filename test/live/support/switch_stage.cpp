@@ -52,6 +52,8 @@ SwitchStage::SwitchStage(StageOptions options) : source(options.source), target(
   }
   must(migration.run("copy", options_.copy_options), "copy");
   start_replicate();
+  const auto is_running = [&] { return target.client().scalar("SELECT state FROM _godwit.stream WHERE direction = 'forward'") == "running"; };
+  if (!holds_within(std::chrono::seconds(60), is_running)) throw std::runtime_error("replicate does not begin: " + replicate_->log());
   if (const auto text = difference_of_sides(60); !text.empty()) throw std::runtime_error("replicate does not catch up: " + text);
   ledger_ = std::make_unique<SwitchLedger>(
       SwitchLedger::Options{.ports = ports_, .clients = options_.clients, .think_max = options_.think_max, .reconnects = options_.reconnects, .seed = options_.seed});
