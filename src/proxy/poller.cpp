@@ -125,8 +125,8 @@ void Poller::serve() {
     if (ready < 0) continue;  // a signal
     const bool is_tick = dispatch_some(static_cast<std::size_t>(ready));
     if (is_tick || is_alert || is_turn_due_) {
-      is_turn_due_ = false;
       loop_.poll();
+      is_turn_due_ = false;  // also of what it has asked for itself meanwhile: that has run by now
     }
     if (is_alert && ready == 0) break;
     if (!is_tick) continue;
