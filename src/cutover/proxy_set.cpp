@@ -160,10 +160,8 @@ bool ProxySet::pause(std::uint64_t hold, const PauseTimes& times, OnStraggler on
       }
     }
   }
-  if (!is_late && !other) return true;
-  release(hold, false);
   if (other) std::rethrow_exception(other);
-  return false;
+  return !is_late;
 }
 
 void ProxySet::move(db::Side side) {

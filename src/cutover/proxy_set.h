@@ -31,7 +31,7 @@ class ProxySet {
   std::vector<std::string> immovable(); // sessions, and why
   std::uint64_t sessions();
 
-  // False where sessions came to no safe point in time; then no proxy holds anything. `why` says which.
+  // False where sessions of a proxy came to no safe point in time; others may hold. `why` says which. A proxy lets go of a hold when the authority has ended it: abort, then release().
   bool pause(std::uint64_t hold, const PauseTimes& times, OnStraggler on_straggler, std::string& why);
   void move(db::Side side);
   void moved();  // waits for it; throws what the first that could not says

@@ -73,6 +73,7 @@ std::string SwitchRun::gate() {
     log::info("{}: not every session is at a safe point: {}", command_, why);
     auto authority = this->authority();
     authority.abort(hold_);
+    proxies_.release(hold_, false);
     stop_.sleep_for(kGatePause);
     stop_.throw_if_requested();
     route_ = *authority.read();
