@@ -43,8 +43,7 @@ std::string reason_of(std::string_view object, std::string_view mode, std::strin
   if (!has_prefix(object, "TABLE") || has_prefix(object, "TABLESPACE")) return "";
   // Of a transaction, or of a look at performance_schema under autocommit=0, which is none.
   if (duration == "TRANSACTION" && (mode == "SHARED_READ" || mode == "SHARED_WRITE")) return "";
-  // InnoDB's own short look at a definition, booked on whichever session made it; a HANDLER reads.
-  if (duration == "EXPLICIT" && mode == "SHARED") return "";
+  // SHARED is a HANDLER that has not read yet; or InnoDB's own short look at a definition, booked on whichever session made it, which is gone when the session is asked again.
   if (duration == "EXPLICIT" || mode == "MDL_SHARED_READ") return "handler";
   if (mode == "MDL_SHARED_HIGH_PRIO") return "backup_lock";
   return "table_lock";

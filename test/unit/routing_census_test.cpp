@@ -19,9 +19,9 @@ std::string reasons(const std::string& type, const std::string& mode, const std:
 
 }  // namespace
 
-TEST_CASE("census: MySQL's short look at a definition, booked on a session, is no HANDLER", "[routing]") {
+TEST_CASE("census: MySQL's metadata locks, by what holds them", "[routing]") {
   CHECK(reasons("TABLE", "SHARED_READ", "EXPLICIT") == "5 handler shop.t");
-  CHECK(reasons("TABLE", "SHARED", "EXPLICIT") == "");
+  CHECK(reasons("TABLE", "SHARED", "EXPLICIT") == "5 handler shop.t");
   CHECK(reasons("TABLE", "SHARED_READ", "TRANSACTION") == "");
   CHECK(reasons("TABLE", "SHARED_NO_READ_WRITE", "TRANSACTION") == "5 table_lock shop.t");
   CHECK(reasons("USER LEVEL LOCK", "EXCLUSIVE", "EXPLICIT") == "5 user_lock shop.t");
