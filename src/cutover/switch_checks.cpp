@@ -63,7 +63,7 @@ bool SwitchRun::await_stream(bool is_back, std::chrono::milliseconds time_max) {
 
 // A comparison that found differences stands until another has passed (I10).
 void SwitchRun::check_vdiff() {
-  state::VdiffStore store(*target_);
+  state::VdiffStore store(server(to_));  // where the stream keeps its position, a comparison keeps its verdict
   const auto newest = store.newest(definition_.name);
   const std::string object = "vdiff of " + definition_.name;
   if (newest && newest->state == "different") refuse(object, fmt::format("the one of {} found differences", newest->started), "godwit vdiff --repair, or find out why; the switch follows when one has passed");

@@ -34,6 +34,7 @@ std::string SwitchRun::prepare() {
   state::Sidecar(server(from_)).create();  // the stream back will keep its position there
   for (const auto side : {from_, to_}) fence::prepare(server(side), fence_plan(side), kFollowPatience);
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
+  stream_->announce_return();
   const auto raised = raise_counters(kCounterMargin);
   proxies_.warm(to_);
   return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
