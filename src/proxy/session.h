@@ -187,6 +187,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> rebuild(Backend& backend, Deadline deadline);
   asio::awaitable<bool> rebuild_statements(Backend& backend, const routing::PrepareContext& fresh, Deadline deadline);
   asio::awaitable<void> run_steps(Backend& backend, const routing::Replay& plan, Deadline deadline);
+  routing::ReplayOptions replay_options() const;
   asio::awaitable<void> restore_tracking(Backend& backend, Deadline deadline);
   void adopt(std::shared_ptr<Backend> backend);
   void settle_move();
@@ -255,6 +256,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool has_changed_variables_ = true;  // since the last pull, as far as the server tells
   routing::WireState wire_;
   std::optional<routing::SessionState> state_;
+  std::map<std::string, std::string> collations_before_;  // its names for some of them, on the side that it came from
   std::optional<routing::Diagnostics> diagnostics_;  // of the statement before the move
   std::vector<routing::Refusal> refusals_;
   bool is_refused_there_ = false;  // by what the other side lacks: it may be mended by the next MOVE

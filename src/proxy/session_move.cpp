@@ -106,6 +106,7 @@ void Session::forget_state() {
   is_context_known_ = is_one_shot_unknown_ = false;
   has_changed_variables_ = true;
   state_.reset();
+  collations_before_.clear();
   diagnostics_.reset();
   owns_tracking_ = owns_state_change_ = owns_transaction_info_ = false;
 }
@@ -160,8 +161,15 @@ void Session::release() {
   hand_back();
 }
 
+routing::ReplayOptions Session::replay_options() const {
+  auto options = context_.replay_options;
+  options.collations_before = collations_before_;
+  return options;
+}
+
 // It stays there. What was read of it is in its old server's words.
 void Session::settle_move() {
+  collations_before_ = routing::collations_before(*state_, previous_->facts(), server_->facts(), replay_options());
   previous_->quit();
   previous_.reset();
   ++moves_;
@@ -319,13 +327,14 @@ asio::awaitable<void> Session::run_steps(Backend& backend, const routing::Replay
 asio::awaitable<bool> Session::rebuild_statements(Backend& backend, const routing::PrepareContext& fresh, Deadline deadline) {
   const auto& from = server_->facts();
   const auto& to = backend.facts();
+  const auto options = replay_options();
   std::map<ContextId, std::vector<std::uint32_t>> groups;
   for (const auto& [id, statement] : statements_.all()) groups[statement.context].push_back(id);
   bool has_changed_context = false;
   for (auto& [context, ids] : groups) {
     std::sort(ids.begin(), ids.end());
     if (context < contexts_.size() && (!context_.has_one_flavour() || has_changed_context || contexts_[context] != fresh)) {
-      const auto plan = routing::plan_context(contexts_[context], from, to, context_.replay_options);
+      const auto plan = routing::plan_context(contexts_[context], from, to, options);
       co_await run_steps(backend, plan, deadline);
       has_changed_context = true;
     }
@@ -364,12 +373,13 @@ asio::awaitable<void> Session::restore_tracking(Backend& backend, Deadline deadl
 asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
   const auto& from = server_->facts();
   const auto& to = backend.facts();
+  const auto options = replay_options();
   const auto read = [&]() -> asio::awaitable<routing::SessionState> {
-    routing::PullOptions options;
-    for (const auto& variable : state_->user_variables) options.user_variables.push_back(variable.name);
-    const auto statements = routing::pull_statements(to, options);
+    routing::PullOptions names;
+    for (const auto& variable : state_->user_variables) names.user_variables.push_back(variable.name);
+    const auto statements = routing::pull_statements(to, names);
     const auto results = co_await backend.run(statements, deadline);
-    auto state = routing::read_state(to, options, {}, results);
+    auto state = routing::read_state(to, names, {}, results);
     const auto more = routing::follow_up_statements(to, state);
     if (!more.empty()) {
       const auto followed = co_await backend.run(more, deadline);
@@ -385,11 +395,11 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
   if (has_changed_context) fresh = routing::after_context(std::move(fresh));
   if (has_drifted_ && !has_drifted && (backend.capabilities() & wire::cap::cache_metadata) != 0) throw Drifted();
   if (!text_statements_.all().empty()) {
-    const auto plan = routing::plan_text_statements(text_statements_.all(), from, to, context_.replay_options);
+    const auto plan = routing::plan_text_statements(text_statements_.all(), from, to, options);
     co_await run_steps(backend, plan, deadline);
     fresh = routing::after_context(std::move(fresh));
   }
-  auto plan = routing::plan_replay(*state_, fresh, from, to, context_.replay_options);
+  auto plan = routing::plan_replay(*state_, fresh, from, to, options);
   // A one-shot SET TRANSACTION is used up by what reads the session: after all that, and looked at no more.
   const auto is_one_shot = [](const routing::Step& step) { return step.object == "SET TRANSACTION"; };
   routing::Replay last;
@@ -401,7 +411,7 @@ asio::awaitable<void> Session::rebuild(Backend& backend, Deadline deadline) {
   if (has_option != has_multi_statements_) co_await backend.set_multi_statements(has_multi_statements_, deadline);
   auto rebuilt = co_await read();
   rebuilt.wire.transaction_characteristics = state_->wire.transaction_characteristics;
-  const auto differences = routing::compare(*state_, rebuilt, from, to, context_.replay_options);
+  const auto differences = routing::compare(*state_, rebuilt, from, to, options);
   if (!differences.empty()) {
     const auto& difference = differences.front();
     const routing::Refusal refusal{"state_differs", difference.object, fmt::format("{} there, {} here", difference.found, difference.wanted)};

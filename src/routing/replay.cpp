@@ -239,6 +239,20 @@ SessionState after_context(SessionState fresh) {
   return fresh;
 }
 
+std::map<std::string, std::string> collations_before(const SessionState& state, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options) {
+  const Sides sides{from, to, options};
+  std::map<std::string, std::string> before;
+  const auto add = [&](const std::string& collation) {
+    const auto other = collation_on(sides, collation);
+    if (other && *other != collation) before.emplace(*other, collation);
+  };
+  for (const auto& [name, value] : state.variables) {
+    if (name.starts_with("collation_")) add(value);
+  }
+  for (const auto& variable : state.user_variables) add(variable.collation);
+  return before;
+}
+
 std::vector<Difference> compare(const SessionState& wanted, const SessionState& rebuilt, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options) {
   const Sides sides{from, to, options};
   std::vector<Difference> all;

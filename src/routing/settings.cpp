@@ -172,6 +172,8 @@ std::optional<std::string> charset_on(const Sides& sides, const std::string& cha
 }
 
 std::optional<std::string> collation_on(const Sides& sides, const std::string& collation) {
+  const auto before = sides.options.collations_before.find(collation);
+  if (before != sides.options.collations_before.end() && sides.to.collations.contains(before->second)) return before->second;
   if (sides.to.collations.contains(collation) && !sides.options.collation_map.contains(collation)) return collation;
   catalog::DdlOptions options;
   options.collation_map = sides.options.collation_map;
@@ -183,10 +185,6 @@ std::optional<std::string> collation_on(const Sides& sides, const std::string& c
   const auto plain = [](std::string name) { return name.starts_with("utf8mb3_") ? "utf8_" + name.substr(8) : name; };
   const bool is_mapped = options.collation_map.contains(collation);
   if (other && (is_mapped || is_usual || plain(*other) == plain(collation))) return other;
-  // What stands for one of the other server's, as a session has it that came from there.
-  catalog::DdlOptions back;
-  for (const auto& [name, charset_name] : sides.from.collations) back.target_collations.push_back(name);
-  if (other && catalog::target_collation_name(*other, back) == collation) return other;
   if (!is_usual) return std::nullopt;
   const auto target_charset = charset_on(sides, charset->second);
   return target_charset ? std::optional(sides.to.default_collations.at(*target_charset)) : std::nullopt;

@@ -164,6 +164,31 @@ void require_named_locks_freed(Pair& pair) {
   require_refused(pair, {"SELECT GET_LOCK('a', 0), GET_LOCK('b', 0)", "SELECT RELEASE_LOCK('a')"}, "user_lock");
 }
 
+// MySQL's collations have a name in some of MariaDB's versions: where they do it is theirs, and where not nothing is put in its place.
+void require_collation_kept_or_refused(Pair& pair, const std::string& collation) {
+  const bool is_known = pair.to_admin.run("SELECT _utf8mb4 'x' COLLATE " + collation).error.empty();
+  if (is_known) {
+    require_same(pair, {"a chosen collation", {"SET NAMES utf8mb4 COLLATE " + collation, "SET @v = 'x'"}, "SELECT @@collation_connection, COLLATION('x'), COLLATION(@v), 'a' = 'A'"});
+  } else {
+    require_refused(pair, {"SET NAMES utf8mb4 COLLATE " + collation}, "collation " + collation);
+    require_refused(pair, {"SET @v = _utf8mb4 'x' COLLATE " + collation}, "user_variable @v");
+  }
+}
+
+// What stood for the default becomes it again.
+void require_collations_back(Pair& pair) {
+  INFO(pair.from.flavour() << " to " << pair.to.flavour() << " and back");
+  const std::string question = "SELECT @@collation_connection, COLLATION(@v), @v = 'X'";
+  Session old(pair.from, "app", "shop");
+  for (const auto* sql : {"SET NAMES utf8mb4", "SET @v = 'x'"}) old.execute(sql);
+  Move there = pair.move(old);
+  REQUIRE(there.refused() == "");
+  Move back = pair.move_back(there);
+  REQUIRE(back.refused() == "");
+  CHECK(describe(back.differences) == "");
+  CHECK(back.session->ask(question) == old.ask(question));
+}
+
 void require_everything(Pair& pair) {
   require_all_kept(pair);
   require_role_kept(pair);
@@ -231,10 +256,20 @@ TEST_CASE("session state: MariaDB to MySQL: what MySQL lacks is refused by name,
   require_same(pair, {"ANSI without its MySQL part", {"SET sql_mode = 'ANSI'"}, "SELECT 'a' || \"b\" FROM (SELECT 'c' AS b) AS d"});
 }
 
+TEST_CASE("session state: between flavours: the default collation finds its way back, a chosen one is kept by its name or refused", "[session_state]") {
+  Server a("a"), c("c"), e("e");
+  Pair old_to_mysql(a, c), mysql_to_old(c, a), new_to_mysql(e, c), mysql_to_new(c, e);
+  for (Pair* pair : {&old_to_mysql, &mysql_to_old, &new_to_mysql, &mysql_to_new}) require_collations_back(*pair);
+  for (Pair* pair : {&mysql_to_old, &mysql_to_new}) {
+    require_collation_kept_or_refused(*pair, "utf8mb4_0900_as_cs");
+    require_collation_kept_or_refused(*pair, "utf8mb4_ja_0900_as_cs_ks");
+  }
+  for (Pair* pair : {&old_to_mysql, &new_to_mysql}) require_collation_kept_or_refused(*pair, "utf8mb4_uca1400_nopad_ai_ci");
+}
+
 TEST_CASE("session state: MySQL to MariaDB: what MariaDB lacks is refused by name, the rest is translated", "[session_state]") {
   Server c("c"), a("a");
   Pair pair(c, a);
-  require_refused(pair, {"SET NAMES utf8mb4 COLLATE utf8mb4_0900_as_cs"}, "collation utf8mb4_0900_as_cs");
   require_refused(pair, {"SET explain_format = 'JSON'"}, "variable explain_format");
   require_same(pair, {"the usual collation", {"SET NAMES utf8mb4"}, "SELECT 'a' = 'A', 'a' = 'b', @@character_set_client"});
   require_same(pair, {"a time limit", {"SET max_execution_time = 250"}, "SELECT @@max_execution_time", "SELECT CAST(@@max_statement_time * 1000 AS SIGNED)"});

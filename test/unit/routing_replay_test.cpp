@@ -91,7 +91,7 @@ TEST_CASE("replay: a collation that was only the default becomes the other serve
   auto from = server(Flavour::mysql, {});
   from.collations = {{"utf8mb4_0900_ai_ci", "utf8mb4"}, {"utf8mb4_0900_as_cs", "utf8mb4"}};
   from.default_collations = {{"utf8mb4", "utf8mb4_0900_ai_ci"}};
-  const auto to = server(Flavour::mariadb, {});
+  auto to = server(Flavour::mariadb, {});
   const auto with = [](const char* collation) {
     return session({{"character_set_client", "utf8mb4"}, {"character_set_connection", "utf8mb4"}, {"collation_connection", collation}, {"character_set_results", "utf8mb4"}});
   };
@@ -100,9 +100,27 @@ TEST_CASE("replay: a collation that was only the default becomes the other serve
         "SET @@SESSION.character_set_client = 'utf8mb4', @@SESSION.character_set_connection = 'utf8mb4', @@SESSION.collation_connection = 'utf8mb4_general_ci', "
         "@@SESSION.character_set_results = 'utf8mb4'");
   CHECK(text_of(plan_replay(with("utf8mb4_0900_as_cs"), with("utf8mb4_bin"), from, to, {}).refusals) == "collation utf8mb4_0900_as_cs");
+  to.collations.emplace("utf8mb4_uca1400_nopad_as_cs", "utf8mb4");
+  CHECK(text_of(plan_replay(with("utf8mb4_0900_as_cs"), with("utf8mb4_bin"), from, to, {}).refusals) == "collation utf8mb4_0900_as_cs");
   ReplayOptions mapped;
   mapped.collation_map = {{"utf8mb4_0900_as_cs", "utf8mb4_bin"}};
   CHECK(plan_replay(with("utf8mb4_0900_as_cs"), with("utf8mb4_bin"), from, to, mapped).steps.empty());
+}
+
+TEST_CASE("replay: a collation that stands for the default of the side that the session came from becomes it again, one chosen there since is refused", "[routing]") {
+  auto mysql = server(Flavour::mysql, {});
+  mysql.collations = {{"utf8mb4_0900_ai_ci", "utf8mb4"}};
+  mysql.default_collations = {{"utf8mb4", "utf8mb4_0900_ai_ci"}};
+  auto mariadb = server(Flavour::mariadb, {});
+  mariadb.collations.emplace("utf8mb4_uca1400_nopad_ai_ci", "utf8mb4");
+  const auto with = [](const char* collation) { return session({{"collation_connection", collation}}); };
+  const auto there = plan_replay(with("utf8mb4_0900_ai_ci"), session({}), mysql, mariadb, {});
+  CHECK(text_of(there) == "SET @@SESSION.collation_connection = 'utf8mb4_uca1400_nopad_ai_ci'");
+  const auto moved = with("utf8mb4_uca1400_nopad_ai_ci");
+  ReplayOptions back;
+  back.collations_before = collations_before(with("utf8mb4_0900_ai_ci"), mysql, mariadb, {});
+  CHECK(text_of(plan_replay(moved, session({}), mariadb, mysql, back)) == "SET @@SESSION.collation_connection = 'utf8mb4_0900_ai_ci'");
+  CHECK(text_of(plan_replay(moved, session({}), mariadb, mysql, {}).refusals) == "collation utf8mb4_uca1400_nopad_ai_ci");
 }
 
 TEST_CASE("replay: user variables keep their types", "[routing]") {

@@ -28,6 +28,8 @@ struct Replay {
 
 struct ReplayOptions {
   std::map<std::string, std::string> collation_map;  // --collation-map
+  // Of a session that has been moved before: what a collation that it has here stands for, which it had there (collations_before()).
+  std::map<std::string, std::string> collations_before{};
   catalog::NameMap names;                            // --map: schemas that have another name on the other side
   std::size_t statement_bytes_max = 1 << 20;         // below the target's max_allowed_packet
 };
@@ -43,6 +45,9 @@ Replay plan_context(const PrepareContext& context, const ServerFacts& from, cons
 Replay plan_text_statements(const std::vector<TextStatement>& statements, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options);
 // After a plan_context of another context than the session's own: as `fresh` for plan_replay, with what is not known any more left out.
 SessionState after_context(SessionState fresh);
+
+// Collations of the session that have another name on the other server, for the way back: by their names there, those they have here.
+std::map<std::string, std::string> collations_before(const SessionState& state, const ServerFacts& from, const ServerFacts& to, const ReplayOptions& options);
 
 struct Difference {
   std::string object;

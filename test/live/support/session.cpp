@@ -183,7 +183,7 @@ std::string Move::refused() const {
   return text;
 }
 
-Move move_session(Session& old, Session& from_admin, const Server& from, Session& to_admin, const Server& to, const std::string& user, const std::string& schema) {
+Move move_session(Session& old, Session& from_admin, const Server& from, Session& to_admin, const Server& to, const std::string& user, const std::string& schema, const routing::ReplayOptions& options) {
   const auto from_facts = facts_of(from_admin, from);
   const auto to_facts = facts_of(to_admin, to);
   Move move;
@@ -193,16 +193,17 @@ Move move_session(Session& old, Session& from_admin, const Server& from, Session
   if (!move.refusals.empty()) return move;
   auto fresh = std::make_unique<Session>(to, user, schema);
   auto found = fresh->pull(to_facts, to_admin);
-  const auto texts = routing::plan_text_statements(old.text_statements().all(), from_facts, to_facts, {});
+  const auto texts = routing::plan_text_statements(old.text_statements().all(), from_facts, to_facts, options);
   if (!texts.steps.empty()) found = routing::after_context(found);
-  const auto replay = routing::plan_replay(move.state, found, from_facts, to_facts, {});
+  const auto replay = routing::plan_replay(move.state, found, from_facts, to_facts, options);
   append(move.refusals, texts.refusals);
   append(move.refusals, replay.refusals);
   if (!move.refusals.empty()) return move;
   run_steps(*fresh, texts.steps, move.refusals);
   run_steps(*fresh, replay.steps, move.refusals);
   if (!move.refusals.empty()) return move;
-  move.differences = routing::compare(move.state, fresh->pull(to_facts, to_admin), from_facts, to_facts, {});
+  move.differences = routing::compare(move.state, fresh->pull(to_facts, to_admin), from_facts, to_facts, options);
+  move.collations_before = routing::collations_before(move.state, from_facts, to_facts, options);
   move.session = std::move(fresh);
   return move;
 }

@@ -54,9 +54,10 @@ struct Move {
   std::vector<routing::Difference> differences;
   routing::SessionState state;  // of the old session
   std::unique_ptr<Session> session;  // the new one, unless refused
+  std::map<std::string, std::string> collations_before;  // for the way back
   std::string refused() const;       // "reason object", of all refusals
 };
 // Pulls, plans, opens a session on the other server, replays, verifies.
-Move move_session(Session& old, Session& from_admin, const Server& from, Session& to_admin, const Server& to, const std::string& user, const std::string& schema);
+Move move_session(Session& old, Session& from_admin, const Server& from, Session& to_admin, const Server& to, const std::string& user, const std::string& schema, const routing::ReplayOptions& options = {});
 
 }  // namespace godwit::test

@@ -14,7 +14,8 @@ struct SessionPair {
   Session from_admin{from, "godwit", ""};
   Session to_admin{to, "godwit", ""};
   SessionPair(const Server& one, const Server& other);
-  Move move(Session& old, const std::string& schema = "shop") { return move_session(old, from_admin, from, to_admin, to, "app", schema); }
+  Move move(Session& old) { return move_session(old, from_admin, from, to_admin, to, "app", "shop"); }
+  Move move_back(Move& moved) { return move_session(*moved.session, to_admin, to, from_admin, from, "app", "shop", {.collations_before = moved.collations_before}); }
 };
 
 struct SessionItem {
