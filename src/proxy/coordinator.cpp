@@ -27,6 +27,8 @@ constexpr std::size_t kNamedMax = 5;
 
 std::chrono::microseconds since(Clock::time_point then) { return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - then); }
 
+double ms(std::chrono::microseconds us) { return static_cast<double>(us.count()) / 1000; }
+
 Error refused(std::string cause, std::string remedy) { return Error(Code::gate_refused, {.object = "the gate", .cause = std::move(cause), .remedy = std::move(remedy)}); }
 
 }  // namespace
@@ -129,10 +131,13 @@ asio::awaitable<bool> Proxy::settle(Deadline deadline, PauseReport& report) {
       owners_asked = Clock::now();
     }
     if (now.open == 0) {
+      const auto held_after = since(closed_at_);
       const auto census = co_await steward_.census(context_.gate.serving());
+      const auto census_after = since(closed_at_);
       // However little of the drain's time is left: a conversation that is broken off costs the session.
       co_await each([&](Worker& worker) { return worker.pull_held(census, Worker::Pull::all, Clock::now() + kMoveMax); });
       now = co_await standing();
+      log::info("the gate is closed: {} sessions stood after {:.1f} ms, the census was taken after {:.1f}, all were read after {:.1f}", now.held, ms(held_after), ms(census_after), ms(since(closed_at_)));
       report.held = now.held;
       if (now.open == 0 && now.refused == 0) co_return true;
     }
