@@ -231,7 +231,7 @@ TEST_CASE("hostile clients: in no state does what they send harm anybody but the
   const long rss_kib = proxy.process().rss_kib();
   Keepers keepers(proxy, 3);
   Mob mob(proxy, client_scenes(), seed);
-  mob.run(24, seconds(15));
+  mob.run(24, seconds(10));
   INFO("seed " << seed);
   require_running(proxy);
   CHECK(mob.leak() == "");
@@ -253,7 +253,7 @@ TEST_CASE("a hostile server: what it says, at any byte, ends its sessions at mos
   const long rss_kib = proxy.process().rss_kib();
   relay.be_rude(true);
   Mob mob(proxy, server_scenes(), seed);
-  mob.run(16, seconds(15));
+  mob.run(16, seconds(10));
   relay.be_rude(false);
   INFO("seed " << seed);
   require_running(proxy);
