@@ -65,7 +65,7 @@ struct Stage {
     options.password = "";
     return options;
   }
-  std::string refusal(const std::string& pause = "PAUSE DRAIN 0.3") {
+  std::string refusal(const std::string& pause = "PAUSE DRAIN 0.1") {
     const auto paused = proxy.command(pause);
     if (paused.is_ok()) proxy.must("RESUME");
     return paused.is_ok() ? "PAUSE went through" : paused.message;

@@ -353,7 +353,7 @@ void check_refused(Stage& stage, const Refused& item) {
   INFO(item.name);
   AppClient client = stage.client();
   for (const auto& statement : item.sets) take(client, statement);
-  const auto paused = stage.proxy->command("PAUSE DRAIN 0.3");
+  const auto paused = stage.proxy->command("PAUSE DRAIN 0.1");
   CHECK(paused.error != 0);
   if (paused.is_ok()) {
     stage.proxy->must("RESUME");
@@ -364,7 +364,7 @@ void check_refused(Stage& stage, const Refused& item) {
   CHECK(contains(row["in"] + " " + row["immovable"], item.reason));
   if (!item.shows.empty()) CHECK(client.scalar(item.shows) == item.shown);
   for (const auto& statement : item.ends) take(client, statement);
-  if (item.ends.empty()) return;
+  if (item.ends.empty() || stage.is_across) return;  // what refuses it is the old side's business: the way on is tried where it is short
   // It is free again, and moves with the next switch.
   CHECK_NOTHROW(stage.proxy->switch_to("target"));
   CHECK(client.scalar("SELECT @@port") == std::to_string(stage.to.port()));
@@ -422,7 +422,7 @@ TEST_CASE("proxy_state: where a routine may take locks that MariaDB does not sho
   } const gone{stage.from};
   AppClient client = stage.client();
   client.run({"CALL lock_it()"});
-  CHECK_THAT(stage.proxy->command("PAUSE DRAIN 0.3").message, Catch::Contains("user_lock_unseen"));
+  CHECK_THAT(stage.proxy->command("PAUSE DRAIN 0.1").message, Catch::Contains("user_lock_unseen"));
   CHECK(client.scalar("SELECT IS_USED_LOCK('from procedure') = CONNECTION_ID()") == "1");
   client.run({"DO RELEASE_ALL_LOCKS()"});
   stage.from.client(kSchema).execute("DROP PROCEDURE lock_it");
