@@ -135,6 +135,7 @@ asio::awaitable<bool> Session::pull_between(Deadline since) {
       was_changed_ = true;
       co_await pull(*census, std::chrono::steady_clock::now() + kConversation);
       was_changed_ = !is_covered;
+      co_await server_->keep_prepared(server_->facts().digest_statement, std::chrono::steady_clock::now() + kConversation);
       is_read = true;
     }
   } catch (const std::exception& error) {  // what its server has still to say is not for its client
