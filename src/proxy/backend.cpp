@@ -193,8 +193,8 @@ asio::awaitable<void> Backend::skip_eof(Deadline deadline) {
   if (!has(wire::cap::deprecate_eof)) co_await packet(deadline);
 }
 
-asio::awaitable<bool> Backend::read_rows(routing::Result& result, std::uint64_t columns, bool has_definitions, Deadline deadline) {
-  for (std::uint64_t i = 0; has_definitions && i < columns; ++i) {
+asio::awaitable<bool> Backend::read_rows(routing::Result& result, ResultHead head, Deadline deadline) {
+  for (std::uint64_t i = 0; head.has_definitions && i < head.columns; ++i) {
     const std::string definition = co_await packet(deadline);
     wire::Input in(definition);
     for (int field = 0; field < 4; ++field) in.lenenc_string();  // catalog, schema, table, original table
@@ -220,8 +220,9 @@ asio::awaitable<bool> Backend::read_rows(routing::Result& result, std::uint64_t 
     }
     wire::Input in(row);
     std::vector<db::Rows::Cell> cells;
-    for (std::uint64_t i = 0; i < columns; ++i) {
-      if (in.left() > 0 && row[row.size() - in.left()] == '\xFB') {
+    if (head.form == Form::binary) in.take(1 + (head.columns + 9) / 8);  // its header, and which columns are NULL: what is asked so has none, and strings alone
+    for (std::uint64_t i = 0; i < head.columns; ++i) {
+      if (head.form == Form::text && in.left() > 0 && row[row.size() - in.left()] == '\xFB') {
         in.u8();
         cells.emplace_back();
       } else {
@@ -233,7 +234,7 @@ asio::awaitable<bool> Backend::read_rows(routing::Result& result, std::uint64_t 
   }
 }
 
-asio::awaitable<routing::Result> Backend::read_result(Deadline deadline) {
+asio::awaitable<routing::Result> Backend::read_result(Form form, Deadline deadline) {
   routing::Result result;
   while (true) {
     const std::string head = co_await packet(deadline);
@@ -252,11 +253,12 @@ asio::awaitable<routing::Result> Backend::read_result(Deadline deadline) {
       continue;
     }
     wire::Input in(head);
-    const std::uint64_t columns = in.lenenc();
-    bool has_definitions = true;
-    if (has(wire::cap::cache_metadata | wire::cap::optional_metadata)) has_definitions = in.u8() != 0;
+    ResultHead result_head;
+    result_head.columns = in.lenenc();
+    result_head.form = form;
+    if (has(wire::cap::cache_metadata | wire::cap::optional_metadata)) result_head.has_definitions = in.u8() != 0;
     if (!in.is_good()) throw misbehaved(*upstream_, "an unreadable result");
-    const bool has_more = co_await read_rows(result, columns, has_definitions, deadline);
+    const bool has_more = co_await read_rows(result, result_head, deadline);
     if (!has_more) co_return result;
   }
 }
@@ -265,15 +267,30 @@ asio::awaitable<std::vector<routing::Result>> Backend::run(std::span<const std::
   std::string out;
   std::string payload;
   for (const auto& statement : statements) {
-    payload.assign(1, static_cast<char>(wire::Command::query));
-    if (has(wire::cap::query_attributes)) payload.append("\0\1", 2);  // none
-    payload += statement;
+    if (is_kept(statement)) {
+      payload.assign(1, static_cast<char>(wire::Command::stmt_execute));
+      wire::put(payload, kept_->second, 4);
+      payload.append("\0\1\0\0\0", 5);  // no cursor, once
+    } else {
+      payload.assign(1, static_cast<char>(wire::Command::query));
+      if (has(wire::cap::query_attributes)) payload.append("\0\1", 2);  // none
+      payload += statement;
+    }
     wire::put_packet(out, 0, payload);
   }
   channel_->write(out);
   std::vector<routing::Result> results;
-  for (std::size_t i = 0; i < statements.size(); ++i) results.push_back(co_await read_result(deadline));
+  for (const auto& statement : statements) {
+    const Form form = is_kept(statement) ? Form::binary : Form::text;
+    results.push_back(co_await read_result(form, deadline));
+  }
   co_return results;
+}
+
+asio::awaitable<void> Backend::keep_prepared(const std::string& statement, Deadline deadline) {
+  if (is_kept(statement)) co_return;
+  const auto prepared = co_await prepare({&statement, 1}, deadline);
+  if (!prepared[0].error) kept_ = {statement, prepared[0].id};
 }
 
 asio::awaitable<Backend::Prepared> Backend::read_prepared(Deadline deadline) {

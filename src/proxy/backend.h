@@ -83,6 +83,9 @@ class Backend {
   const routing::ServerFacts& facts() const { return *facts_; }
   std::shared_ptr<const routing::ServerFacts> shared_facts() const { return facts_; }
 
+  // From now on run() executes this statement by its number: for one that is long, and asked often. Where the server will not, it goes on as text.
+  asio::awaitable<void> keep_prepared(const std::string& statement, Deadline deadline);
+  void forget_prepared() { kept_.reset(); }
   // One answer for each statement, in order, sent at once. A server's refusal is in its Result.
   asio::awaitable<std::vector<routing::Result>> run(std::span<const std::string> statements, Deadline deadline);
   struct Prepared {
@@ -112,8 +115,15 @@ class Backend {
   static asio::awaitable<std::string> first_packet(Channel& channel, const Upstream& upstream, Deadline deadline);
   asio::awaitable<std::string> packet(Deadline deadline);
   asio::awaitable<std::string> prove(std::string user, auth::Prover& prover, Deadline deadline);
-  asio::awaitable<routing::Result> read_result(Deadline deadline);
-  asio::awaitable<bool> read_rows(routing::Result& result, std::uint64_t columns, bool has_definitions, Deadline deadline);
+  enum class Form { text, binary };
+  asio::awaitable<routing::Result> read_result(Form form, Deadline deadline);
+  struct ResultHead {
+    std::uint64_t columns = 0;
+    bool has_definitions = true;
+    Form form = Form::text;
+  };
+  asio::awaitable<bool> read_rows(routing::Result& result, ResultHead head, Deadline deadline);
+  bool is_kept(const std::string& statement) const { return kept_ && kept_->first == statement; }
   asio::awaitable<void> skip_eof(Deadline deadline);
   asio::awaitable<Prepared> read_prepared(Deadline deadline);
   bool has(wire::Capabilities capability) const { return (capabilities_ & capability) != 0; }
@@ -124,6 +134,7 @@ class Backend {
   wire::Greeting greeting_;
   wire::Capabilities capabilities_ = 0;
   std::uint16_t status_ = 0;
+  std::optional<std::pair<std::string, std::uint32_t>> kept_;
 };
 
 }  // namespace godwit::proxy

@@ -35,6 +35,8 @@ std::string random_name() {
   return fmt::format("{:08x}{:08x}", device(), device());
 }
 
+double ms(std::chrono::microseconds us) { return static_cast<double>(us.count()) / 1000; }
+
 Error refused(std::string cause, std::string remedy) { return Error(Code::gate_refused, {.object = "the gate", .cause = std::move(cause), .remedy = std::move(remedy)}); }
 
 }  // namespace
@@ -152,10 +154,13 @@ asio::awaitable<bool> Proxy::settle(Deadline deadline, PauseReport& report) {
       owners_asked = Clock::now();
     }
     if (now.open == 0) {
+      const auto held_after = since(closed_at_);
       const auto census = co_await steward_.census(context_.gate.serving());
+      const auto census_after = since(closed_at_);
       // However little of the drain's time is left: a conversation that is broken off costs the session.
       co_await each([&](Worker& worker) { return worker.pull_held(census, Worker::Pull::all, Clock::now() + kMoveMax); });
       now = co_await standing();
+      log::info("the gate is closed: {} sessions stood after {:.1f} ms, the census was taken after {:.1f}, all were read after {:.1f}", now.held, ms(held_after), ms(census_after), ms(since(closed_at_)));
       report.held = now.held;
       if (now.open == 0 && now.refused == 0) co_return true;
     }

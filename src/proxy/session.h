@@ -1,5 +1,5 @@
 // One client and its connection to the serving side. Relaying is callbacks (session_requests.cpp, session_responses.cpp); what is a conversation is coroutines: the login
-// (session_login.cpp), and the move to the other side (session_move.cpp, session_standby.cpp). Its end is session_end.cpp. All in the thread of its worker.
+// (session_login.cpp, session_accounts.cpp), and the move to the other side (session_move.cpp, session_standby.cpp). Its end is session_end.cpp. All in the thread of its worker.
 //
 // A session is served, or in the proxy's own hands (`is_exclusive_`): then what the client sends stays in its buffer, and the server is asked by the proxy.
 #pragma once
@@ -88,7 +88,7 @@ class Session : public std::enable_shared_from_this<Session> {
   SessionRow row() const;
 
  private:
-  // --- session_login.cpp
+  // --- session_login.cpp, session_accounts.cpp
   asio::awaitable<void> log_in();
   asio::awaitable<void> read_proxy_header(Deadline deadline);
   asio::awaitable<void> greet(Deadline deadline);
@@ -158,6 +158,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void note_diagnostics(wire::Command command, std::string_view sql);
   Begin answer_diagnostic(const Request& request, const routing::DiagnosticQuestion& question);
   Begin begin_context();
+  static constexpr std::size_t kContextsMax = 256;
+  ContextId number_of(routing::PrepareContext context);
   void expect(wire::Command command, std::uint32_t statement = 0);
   void flush_requests();
   void note_partial(std::size_t bytes);

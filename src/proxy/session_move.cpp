@@ -73,6 +73,24 @@ void Session::in_own_hands(std::function<asio::awaitable<void>()> deed) {
       asio::detached);
 }
 
+// The number of a context that statements are prepared in. Those that no statement is of any more make room; with as many in use as there may be there is none,
+// and what is prepared then keeps its session where it is.
+ContextId Session::number_of(routing::PrepareContext context) {
+  const auto found = std::find(contexts_.begin(), contexts_.end(), context);
+  if (found != contexts_.end()) return static_cast<ContextId>(found - contexts_.begin());
+  if (contexts_.size() < kContextsMax) {
+    contexts_.push_back(std::move(context));
+    return static_cast<ContextId>(contexts_.size() - 1);
+  }
+  std::set<ContextId> used;
+  for (const auto& [id, statement] : statements_.all()) used.insert(statement.context);
+  ContextId free = 0;
+  while (used.contains(free)) ++free;
+  if (free >= contexts_.size()) return kNoContext;
+  contexts_[free] = std::move(context);
+  return free;
+}
+
 // What statements are prepared in, before the first that is prepared since it may have changed.
 Session::Begin Session::begin_context() {
   if (!responses_.is_empty()) return Begin::waits;
@@ -82,10 +100,7 @@ Session::Begin Session::begin_context() {
     const auto& result = results[0];
     if (!result.is_error() && result.rows.size() == 1) {
       const auto& row = result.rows.rows[0];
-      routing::PrepareContext context{row[0], row[1].value_or(""), row[2].value_or(""), row[3].value_or(""), row[4].value_or("")};
-      const auto found = std::find(contexts_.begin(), contexts_.end(), context);
-      context_id_ = static_cast<ContextId>(found - contexts_.begin());
-      if (found == contexts_.end()) contexts_.push_back(std::move(context));
+      context_id_ = number_of({row[0], row[1].value_or(""), row[2].value_or(""), row[3].value_or(""), row[4].value_or("")});
     } else if (contexts_.empty()) {
       contexts_.emplace_back();
     }
@@ -106,6 +121,7 @@ void Session::forget_state() {
   has_changed_variables_ = true;
   state_.reset();
   drop_standby();
+  server_->forget_prepared();
   collations_before_.clear();
   diagnostics_.reset();
   owns_tracking_ = owns_state_change_ = owns_transaction_info_ = false;

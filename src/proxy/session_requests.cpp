@@ -282,7 +282,7 @@ void Session::note_xa(std::string_view sql) {
 // Once it is there, with its schema: the session may be in another one later. One that nobody has seen by name is counted by the server alone.
 void Session::note_temporary_table(const std::string& name, ContextId context) {
   const bool has_schema = name.find("`.`") != std::string::npos;
-  const auto& schema = contexts_[context].schema;
+  const auto schema = context < contexts_.size() ? contexts_[context].schema : std::nullopt;
   if (!has_schema && !schema) return;
   std::string whole = has_schema ? name : sql::quote_identifier(*schema) + "." + name;
   ++wire_.temporary_creates;
@@ -386,7 +386,11 @@ Session::Begin Session::begin_prepare(const Request& request) {
   if (!is_context_known_) return begin_context();
   const std::string_view sql = seen(request).substr(1);
   note_hints(hints_of(sql), sql);
-  statements_.begin(std::string(sql), context_id_);
+  if (context_id_ == kNoContext) {
+    statements_.begin({}, context_id_, Statements::Text::too_long);
+  } else {
+    statements_.begin(std::string(sql), context_id_);
+  }
   note_diagnostics(wire::Command::stmt_prepare, sql);
   expect(wire::Command::stmt_prepare);
   return Begin::passes;

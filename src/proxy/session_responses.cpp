@@ -232,7 +232,8 @@ void Session::on_answered(bool is_error) {
     if (!is_error) note_temporary_table(*temporary_table_, context_id_);
     temporary_table_.reset();
   } else if (command == wire::Command::query && text_prepare_) {
-    if (!is_error) text_statements_.ran(*text_prepare_, text_prepare_sql_, contexts_[context_id_]);
+    const bool is_known = context_id_ < contexts_.size();
+    if (!is_error) text_statements_.ran(*text_prepare_, is_known ? std::string_view(text_prepare_sql_) : std::string_view(), is_known ? contexts_[context_id_] : routing::PrepareContext{});
     text_prepare_.reset();
   } else if (command == wire::Command::reset_connection && !is_error) {
     begin_reset();

@@ -135,6 +135,7 @@ asio::awaitable<bool> Session::pull_between(Deadline since) {
       was_changed_ = true;
       co_await pull(*census, std::chrono::steady_clock::now() + kConversation);
       was_changed_ = !is_covered;
+      co_await server_->keep_prepared(server_->facts().digest_statement, std::chrono::steady_clock::now() + kConversation);
       is_read = true;
     }
   } catch (const std::exception& error) {  // what its server has still to say is not for its client
@@ -149,11 +150,19 @@ asio::awaitable<bool> Session::pull_between(Deadline since) {
 
 asio::awaitable<void> Session::make_ready(db::Side side, Deadline deadline) {
   const auto began = std::chrono::steady_clock::now();
+  auto& turns = worker_.warm_turns();
   warmed_at_.reset();
-  const auto standby = co_await ready_standby(side, deadline);
+  std::shared_ptr<Standby> standby;
+  co_await turns.take(client_->executor());
+  {
+    const Turns::Taken turn(turns);
+    standby = co_await ready_standby(side, deadline);
+  }
   if (has_ended_) co_return;
   const bool is_read = co_await pull_between(began);
   if (!is_read || !refusals_.empty() || standby != standby_) co_return;
+  co_await turns.take(client_->executor());
+  const Turns::Taken turn(turns);
   const auto like = likeness();
   co_await standby->follow(like, deadline);
 }

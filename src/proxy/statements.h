@@ -10,8 +10,9 @@
 
 namespace godwit::proxy {
 
-// What a statement was prepared under; a place in Statements::contexts().
+// What a statement was prepared in, among those of its session.
 using ContextId = std::uint32_t;
+inline constexpr ContextId kNoContext = ~ContextId{0};
 
 struct Statement {
   std::string sql;

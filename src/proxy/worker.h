@@ -18,6 +18,7 @@
 #include "listener.h"
 #include "session.h"
 #include "steward.h"
+#include "turns.h"
 
 namespace godwit::proxy {
 
@@ -42,6 +43,8 @@ class Worker {
   Steward& steward() { return steward_; }
   Proxy& proxy() { return proxy_; }
   layer::Compressor& compressor() { return compressor_; }
+  // Of sessions that are warmed: their clients, and all others, go on working meanwhile.
+  Turns& warm_turns() { return warm_turns_; }
 
   // The gate, for all sessions here.
   void close_gate();
@@ -105,6 +108,7 @@ class Worker {
   asio::steady_timer sweep_;
   layer::Compressor compressor_;
   KeptMemory kept_memory_;
+  Turns warm_turns_{3};
   std::atomic<std::size_t> load_{0};
   Deadline unreachable_logged_{};
   bool is_stopping_ = false;

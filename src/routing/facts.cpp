@@ -3,11 +3,10 @@
 #include "cells.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "pull.h"
 
 namespace godwit::routing {
 namespace {
-
-constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
 
 // Answers in the order of facts_statements().
 enum Slot : std::size_t { variables, variables_without_metadata, collations, charsets, clock, lock_plugin, lock_instrument, lock_routines, slots };
@@ -114,6 +113,7 @@ ServerFacts read_facts(Flavour flavour, db::Version version, std::span<const Res
   facts.has_metadata_locks = ascii_cell(slot(results, lock_instrument).rows, 0, 0) == "YES";
   facts.has_performance_schema = !slot(results, lock_instrument).rows.empty();
   facts.routines_with_user_locks = number_cell(slot(results, lock_routines).rows, 0, 0);
+  facts.digest_statement = digest_statement(facts);
   return facts;
 }
 

@@ -47,15 +47,6 @@ std::string variables_sql(const ServerFacts& facts) {
   return fmt::format("{} VARIABLE_NAME, HEX(VARIABLE_VALUE) FROM {}.session_variables{}", untimed_select(facts), schema_of_lists(facts), kNoLimit);
 }
 
-// One value of all of them: a select of a hundred columns costs more than they do. Of each its CRC, since their character sets differ.
-std::string digest_sql(const ServerFacts& facts) {
-  std::string sums;
-  for (const auto& [name, fact] : facts.variables) {
-    if (!is_left_alone(name)) sums += ",CRC32(@@SESSION." + name + ")";
-  }
-  return fmt::format("{} SHA2(CONCAT_WS(','{}), 256) LIMIT 1", untimed_select(facts), sums);
-}
-
 std::string user_variable_names_sql(const ServerFacts& facts) {
   return fmt::format("{} HEX(VARIABLE_NAME), VARIABLE_TYPE, VARIABLE_VALUE IS NULL, HEX(VARIABLE_VALUE), CHARACTER_SET_NAME FROM information_schema.USER_VARIABLES{}",
                      untimed_select(facts), kNoLimit);
@@ -189,12 +180,21 @@ void note_unnameable(SessionState& state) {
 
 }  // namespace
 
+// One value of all of them: a select of a hundred columns costs more than they do. Of each its CRC, since their character sets differ.
+std::string digest_statement(const ServerFacts& facts) {
+  std::string sums;
+  for (const auto& [name, fact] : facts.variables) {
+    if (!is_left_alone(name)) sums += ",CRC32(@@SESSION." + name + ")";
+  }
+  return fmt::format("{} SHA2(CONCAT_WS(','{}), 256) LIMIT 1", untimed_select(facts), sums);
+}
+
 std::vector<std::string> pull_statements(const ServerFacts& facts, const PullOptions& options) {
   const Slots slots = slots_of(facts, options);
   std::vector<std::string> statements{"SHOW WARNINGS", scalars_sql(facts), second_look_sql(facts)};
   if (slots.counters) statements.push_back(counters_sql(facts));
   if (slots.variables) statements.push_back(variables_sql(facts));
-  if (slots.digest) statements.push_back(digest_sql(facts));
+  if (slots.digest) statements.push_back(facts.digest_statement);
   if (facts.is_mariadb()) {
     statements.push_back(user_variable_names_sql(facts));
   } else {
@@ -207,7 +207,7 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   SessionState state{.wire = wire};
   const Slots slots = slots_of(facts, options);
   for (std::size_t i = 0; i < results.size(); ++i) {
-    const bool may_fail = !facts.is_mariadb() && i == slots.counters;
+    const bool may_fail = i == slots.digest || (!facts.is_mariadb() && i == slots.counters);
     if (!may_fail) note_errors(results.subspan(i, 1), state);
   }
   if (results.size() < slots.user_variables) state.unread.push_back({"state_unreadable", "session", "answers are missing"});
@@ -219,7 +219,7 @@ SessionState read_state(const ServerFacts& facts, const PullOptions& options, co
   if (slots.counters) read_counters(results[*slots.counters], state);
   if (slots.variables) read_variables(facts, results[*slots.variables], results[slots.second_look], state);
   // What the pull sets for itself is no part of the digest.
-  if (slots.digest) state.variables_digest = ascii_cell(results[*slots.digest].rows, 0, 0) + " " + ascii_cell(results[slots.second_look].rows, 0, 1);
+  if (slots.digest && !results[*slots.digest].is_error()) state.variables_digest = ascii_cell(results[*slots.digest].rows, 0, 0) + " " + ascii_cell(results[slots.second_look].rows, 0, 1);
   for (const Result& result : results.subspan(slots.user_variables)) {
     facts.is_mariadb() ? read_variable_names(result, state) : read_typed_variables(result, state);
   }

@@ -14,6 +14,7 @@ inline constexpr std::string_view kNoLimit = " LIMIT 18446744073709551615";
 inline constexpr std::size_t kVariablesPerStatement = 200;
 
 // The SELECT of a list: neither the session's time limit nor, on MySQL, its max_join_size ends it.
+std::string digest_statement(const ServerFacts& facts);
 std::string_view untimed_select(const ServerFacts& facts);
 
 using MakeSelect = std::string (*)(const std::string& name);

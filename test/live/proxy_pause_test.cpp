@@ -161,6 +161,9 @@ double closed_ms(Stage& stage, std::size_t sessions, std::size_t threads, millis
       for (auto& member : all) member->forget();
       const auto figures = switch_to(stage, side, true);
       print(fmt::format("{} to {}, {} sessions, to {}", stage.from.flavour(), stage.to.flavour(), sessions, side), figures);
+      const auto log = stage.proxy->log();
+      const auto at = log.rfind("the gate is closed: ");
+      if (at != std::string::npos) std::cout << "  " << log.substr(at, log.find('\n', at) - at) << "\n";
       most = std::max(most, figures.closed_ms);
     }
     crowd.stop();

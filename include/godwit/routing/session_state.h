@@ -55,6 +55,7 @@ struct ServerFacts {
   bool has_performance_schema = false;
   std::uint64_t routines_with_user_locks = 0;              // stored functions, procedures and triggers that call GET_LOCK
   std::int64_t system_utc_offset_seconds = 0;
+  std::string digest_statement;                            // of a pull with a digest; long, and the same for all sessions
   bool is_mariadb() const { return flavour == Flavour::mariadb; }
   // Whether an admin can list who holds locks (locks_statement); else only the text of statements hints at user locks.
   bool sees_locks() const { return has_metadata_lock_info || has_metadata_locks; }
