@@ -190,11 +190,17 @@ class Mob {
   std::string leak_;
 };
 
-// Resident, when no more than these are left and what a peak has taken was given back.
+// Resident, when no more than these are left and what a peak has taken was given back: the least of what is seen until it has not fallen for three seconds.
 long kib_at_rest(Proxy& proxy, std::size_t left) {
   CHECK(holds_within(seconds(15), [&] { return proxy.sessions().size() <= left + 1; }));  // the admin's own
-  std::this_thread::sleep_for(milliseconds(2500));
-  return proxy.process().rss_kib();
+  long least_kib = proxy.process().rss_kib();
+  for (int steady = 0, looks = 0; steady < 6 && looks < 40; ++looks) {
+    std::this_thread::sleep_for(milliseconds(500));
+    const long now_kib = proxy.process().rss_kib();
+    steady = now_kib < least_kib - 256 ? 0 : steady + 1;
+    least_kib = std::min(least_kib, now_kib);
+  }
+  return least_kib;
 }
 
 // Nothing grows without bound: what a first run leaves, a second of the same takes again.
