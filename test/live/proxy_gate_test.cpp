@@ -197,30 +197,41 @@ TEST_CASE("proxy_gate: a login that was half done at PAUSE comes out on the side
   RawClient::Options options = stage.proxy->raw(Stage::kSchema);
   options.plugin = "dialog";
   std::string wanted = "target";
+  std::function<void()> meanwhile;
+  bool is_paused = true;
   SECTION("moved before it goes on") {
-    options.before_proof = [&] { stage.proxy->switch_to("target"); };
+    is_paused = false;
+    meanwhile = [&] { stage.proxy->switch_to("target"); };
   }
   SECTION("it goes on while the gate is closed, before MOVE") {
-    options.before_proof = [&] { stage.proxy->must("PAUSE WITH LEASE 30"); };
+    meanwhile = [&] { stage.proxy->must("PAUSE WITH LEASE 30"); };
   }
   SECTION("it goes on while the gate is closed, after MOVE") {
-    options.before_proof = [&] {
+    meanwhile = [&] {
       stage.proxy->must("PAUSE WITH LEASE 30");
       stage.proxy->must("MOVE TO target");
     };
   }
   SECTION("the lease runs out after MOVE") {
     wanted = "source";
-    options.before_proof = [&] {
+    is_paused = false;
+    meanwhile = [&] {
       stage.proxy->must("PAUSE WITH LEASE 1");
       stage.proxy->must("MOVE TO target");
     };
   }
+  std::promise<void> went_on;  // the admin's connection is the other thread's until then
+  options.before_proof = [&] {
+    meanwhile();
+    went_on.set_value();
+  };
   auto side = std::async(std::launch::async, [&] {
     RawClient client(options);
     return client.scalar("SELECT CONCAT(name, ' ', DATABASE()) FROM side");
   });
-  if (side.wait_for(milliseconds(600)) != std::future_status::ready && wanted == "target") {
+  REQUIRE(went_on.get_future().wait_for(seconds(30)) == std::future_status::ready);
+  if (is_paused) {
+    CHECK(side.wait_for(milliseconds(300)) != std::future_status::ready);
     stage.proxy->must("MOVE TO target");
     stage.proxy->must("RESUME");
   }
