@@ -174,7 +174,11 @@ void Session::release() {
   const bool was_held = hold_ == Hold::held;
   hold_ = Hold::none;
   const auto since = std::exchange(waiting_since_, {});
-  if (!was_held) return;
+  if (!was_held) {
+    // It was in the proxy's hands for something else when the gate closed, and handed back before it was to be held: what has come since waits, and nothing else would send it on.
+    if (is_served_ && !is_exclusive_ && !has_ended_) attempt(&Session::relay_requests);
+    return;
+  }
   const auto now = std::chrono::steady_clock::now();
   worker_.note_hold(*this, now - held_since_);
   context_.hold_figures.note(since == Deadline{} ? HoldFigures::Duration::zero() : now - since);
@@ -273,6 +277,7 @@ void Session::add_refusals(const Census& census) {
   // MySQL lets the session go when it has prepared one, and any session of that server may end it: but not one of another server.
   if (has_prepared_xa_ && census.prepared_xa > 0) add("xa", "", "a distributed transaction was prepared, and ends where it began");
   const auto id = server_->id();
+  if (census.sessions && !census.sessions->contains(id)) add("state_unreadable", "session", "its server does not list it: what its user variables are cannot be told");
   if (const auto found = census.locks.find(id); found != census.locks.end()) {
     for (const auto& lock : found->second) add(lock.reason, lock.object, "");
   }
