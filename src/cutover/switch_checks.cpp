@@ -15,7 +15,7 @@
 namespace godwit::cutover {
 namespace {
 
-constexpr std::chrono::milliseconds kProxyAgeMax{10'000};
+constexpr std::chrono::milliseconds kProxyAgeMax{6'500};  // a proxy notes itself every 2 s
 constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
 
@@ -116,19 +116,23 @@ void SwitchRun::check_proxies() {
   for (const auto& one : immovable) log::info("{}: {}", command_, one);
 }
 
-// One that was killed is in the registry for a while still: it is waited for, whether it shows a sign of life.
+// One that was killed is in the registry for a while still. It is waited for, whether it shows a sign of life, until three of these are missing.
 void SwitchRun::check_unnamed_proxies() {
-  const auto deadline = Clock::now() + kProxyAgeMax + kStreamLook;
-  std::vector<std::string> unnamed;
+  std::map<std::string, std::chrono::milliseconds> seen_ago;
+  std::vector<std::string> alive;
   while (true) {
-    unnamed.clear();
+    std::vector<std::string> doubtful;
     for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
-      if (!proxies_.has(proxy.instance)) unnamed.push_back(proxy.endpoint);
+      if (proxies_.has(proxy.instance)) continue;
+      const auto [known, is_new] = seen_ago.try_emplace(proxy.instance, proxy.seen_ago);
+      (!is_new && proxy.seen_ago < known->second ? alive : doubtful).push_back(proxy.endpoint);
+      known->second = proxy.seen_ago;
     }
-    if (unnamed.empty()) return;
-    if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) break;
+    if (!alive.empty() || doubtful.empty()) break;
+    if (!stop_.sleep_for(kStreamLook)) alive = doubtful;
   }
-  refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(unnamed, ", ")), "name every one of them; or end it");
+  if (alive.empty()) return;
+  refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(alive, ", ")), "name every one of them; or end it");
 }
 
 // --- dry run --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class SwitchRun {
   void perform(const StepInfo& step);
   void undo(std::exception_ptr reason);
   void undo_step(StepId id);
+  void let_go(std::uint64_t hold);
   void hook(const char* when, const StepInfo& step);
   void require_time() const;
   std::chrono::milliseconds time_left() const;
