@@ -12,6 +12,7 @@
 #include "godwit/layer/proxy_header.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "seizure.h"
 #include "session.h"
 #include "session_login.h"
 #include "worker.h"
@@ -132,7 +133,7 @@ asio::awaitable<void> Session::greet(Deadline deadline) {
     greeting.salt = auth::make_salt();
   }
   client_salt_ = greeting.salt;
-  client_id_ = context_.registry.add(greeting.connection_id);
+  client_id_ = context_.registry.add(greeting.connection_id, weak_from_this());
   greeting.connection_id = client_id_;
   greeting.capabilities = context_.offered_to_clients();
   client_->set_sequence(0);

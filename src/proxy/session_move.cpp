@@ -13,6 +13,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "seizure.h"
 #include "session.h"
 #include "worker.h"
 
@@ -47,11 +48,18 @@ void Session::hand_back() {
   if (server_->channel().has_ended()) return on_server_end();
   if (client_->has_ended()) return on_client_end();
   if (!server_->channel().input().is_empty()) relay_responses();
-  if (!has_ended_ && !is_exclusive_) relay_requests();
+  if (has_ended_ || is_exclusive_) return;
+  const auto requests = requests_seen_;
+  const bool has_kept_waiting = !client_->input().is_empty();
+  relay_requests();
+  if (has_kept_waiting && requests_seen_ != requests) {
+    late_request_ = requests_seen_;
+    late_at_ = std::chrono::steady_clock::now();
+  }
 }
 
 bool Session::is_at_safe_point() const {
-  return is_served_ && !has_ended_ && !is_exclusive_ && responses_.is_empty() && responses_.is_between_packets() && requests_.is_between() && !must_go_on();
+  return is_served_ && !has_ended_ && !is_exclusive_ && responses_.is_empty() && responses_.is_between_packets() && requests_.is_between() && !must_go_on() && seizures_ == 0 && !seizure_;
 }
 
 // In its own hands, from the next turn of the loop on; an error ends the session, unless it is over already.

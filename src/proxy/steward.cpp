@@ -157,12 +157,9 @@ asio::awaitable<std::vector<std::string>> Steward::native_stage2s(db::Side side,
   co_return co_await ask(side, find);
 }
 
-asio::awaitable<void> Steward::kill(db::Side side, std::uint64_t id) {
-  const auto end = [id](db::Connection& connection) {
-    connection.execute(fmt::format("KILL {}", id));
-    return 0;
-  };
-  co_await ask(side, end);
+asio::awaitable<bool> Steward::kill(db::Side side, std::uint64_t id, bool is_query) {
+  const auto end = [id, is_query](db::Connection& connection) { return !asked(connection, fmt::format("KILL {} {}", is_query ? "QUERY" : "CONNECTION", id)).is_error(); };
+  co_return co_await ask(side, end);
 }
 
 }  // namespace godwit::proxy

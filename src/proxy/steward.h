@@ -50,8 +50,8 @@ class Steward {
   asio::awaitable<std::shared_ptr<const Credential>> delegate(db::Side side, accounts::AccountFacts account);
   // The same of all accounts of that name, whatever their host.
   asio::awaitable<std::vector<std::string>> native_stage2s(db::Side side, std::string user);
-  // Ends the statement that a session has under way.
-  asio::awaitable<void> kill(db::Side side, std::uint64_t id);
+  // Ends a session, or the statement that it has under way. False where the server has no such session.
+  asio::awaitable<bool> kill(db::Side side, std::uint64_t id, bool is_query);
 
  private:
   struct Desk {
