@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "godwit/fence/plan.h"
+#include "godwit/sql/quote.h"
 #include "godwit/state/proxy_registry.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/state/vdiff_store.h"
@@ -10,6 +11,7 @@
 #include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
+#include "godwit/workflow/vdiff.h"
 #include "switch_run.h"
 
 namespace godwit::cutover {
@@ -18,6 +20,7 @@ namespace {
 constexpr std::chrono::milliseconds kProxyAgeMax{6'500};  // a proxy notes itself every 2 s
 constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
+constexpr std::chrono::seconds kVdiffPatience{3};
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
 
@@ -31,6 +34,7 @@ bool is_on(const std::string& value) { return value == "on" || value == "1"; }
 }  // namespace
 
 std::string SwitchRun::check() {
+  check_no_vdiff_runs();
   check_stream();
   check_vdiff();
   check_fence();
@@ -59,6 +63,18 @@ bool SwitchRun::await_stream(bool is_back, std::chrono::milliseconds time_max) {
     if (is_back ? stream_->is_return_followed() : stream_->is_followed()) return true;
     if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) return false;
   }
+}
+
+// One that is at work stops the stream for seconds now and then, and clients would wait for that.
+void SwitchRun::check_no_vdiff_runs() {
+  const auto row = stream_->row();
+  if (!row) return;
+  db::Connection& target = server(to_);
+  const std::string lock = sql::quote_string(workflow::vdiff_lock(row->id));
+  if (target.scalar(fmt::format("SELECT GET_LOCK({}, {})", lock, kVdiffPatience.count())) != "1") {
+    refuse("vdiff of " + definition_.name, fmt::format("one is at work, and stops the stream now and then: session {} of the {}", target.scalar(fmt::format("SELECT IS_USED_LOCK({})", lock)), db::to_string(to_)), "let it end, or end it: it goes on where it was when it is run again");
+  }
+  target.scalar(fmt::format("SELECT RELEASE_LOCK({})", lock));
 }
 
 // A comparison that found differences stands until another has passed (I10).

@@ -61,6 +61,7 @@ class SwitchRun {
   // switch_checks.cpp
   std::string check();
   void check_stream();
+  void check_no_vdiff_runs();
   void check_vdiff();
   void check_fence();
   void check_proxies();
