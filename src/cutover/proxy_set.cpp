@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds kConnectTimeout{3};
 constexpr std::chrono::seconds kAnswerTimeout{60};
+constexpr std::chrono::milliseconds kReleaseAgain{50};
 
 db::Endpoint endpoint_of(const std::string& address, const Proxies& proxies) {
   db::Endpoint endpoint{.dsn = db::parse_dsn("mysql://" + address, "--proxy")};
@@ -185,19 +186,45 @@ void ProxySet::moved() {
   }
 }
 
-std::vector<ProxyPause> ProxySet::release(std::uint64_t hold, bool is_final) {
+namespace {
+
+// It holds nobody, and sends its clients to that side by a later word of the authority than the hold's.
+bool serves_since(const db::Rows& route, db::Side serving, std::uint64_t hold) {
+  for (std::size_t i = 0; i < route.size(); ++i) {
+    if (route.text(i, "serving") != "yes") continue;
+    return route.text(i, "side") == db::to_string(serving) && route.text(i, "gate") == "open" && route.text(i, "switching") == "no" && parse_u64(route.text(i, "epoch")).value_or(0) > hold;
+  }
+  return false;
+}
+
+}  // namespace
+
+ProxyPause ProxySet::release_one(One& proxy, std::uint64_t hold, db::Side serving) {
+  try {
+    const db::Rows rows = proxy.ask(fmt::format("RESUME HOLD {}", hold));
+    return {.endpoint = proxy.address, .sessions = rows.u64(0, "released"), .p50_ms = number(rows, "held_ms_p50"), .p99_ms = number(rows, "held_ms_p99"), .max_ms = number(rows, "held_ms_max")};
+  } catch (const Error& error) {
+    if (!is_of(error, Code::gate_refused) || !serves_since(proxy.ask("SHOW ROUTE"), serving, hold)) throw;
+  }
+  return {.endpoint = proxy.address};
+}
+
+std::vector<ProxyPause> ProxySet::release(std::uint64_t hold, db::Side serving, std::chrono::milliseconds patience) {
   for (auto& mover : movers_) mover.join();
   movers_.clear();
   std::vector<ProxyPause> pauses(proxies_.size());
-  const auto failures = each([&](One& proxy, std::size_t i) {
-    const db::Rows rows = proxy.ask(fmt::format("RESUME HOLD {}", hold));
-    pauses[i] = {.endpoint = proxy.address, .sessions = rows.u64(0, "released"), .p50_ms = number(rows, "held_ms_p50"), .p99_ms = number(rows, "held_ms_p99"), .max_ms = number(rows, "held_ms_max")};
-  });
-  for (std::size_t i = 0; i < failures.size(); ++i) {
-    if (!failures[i]) continue;
-    if (is_final) std::rethrow_exception(failures[i]);
-    pauses[i].endpoint = proxies_[i]->address;
-  }
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  rethrow_first(each([&](One& proxy, std::size_t i) {
+    while (true) {
+      try {
+        pauses[i] = release_one(proxy, hold, serving);
+        return;
+      } catch (const Error&) {
+        if (std::chrono::steady_clock::now() >= deadline) throw;
+      }
+      std::this_thread::sleep_for(kReleaseAgain);
+    }
+  }));
   return pauses;
 }
 

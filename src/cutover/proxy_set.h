@@ -35,13 +35,15 @@ class ProxySet {
   bool pause(std::uint64_t hold, const PauseTimes& times, OnStraggler on_straggler, std::string& why);
   void move(db::Side side);
   void moved();  // waits for it; throws what the first that could not says
-  // What each says to the release of that hold. `is_final`: it must succeed, or it throws after all have been told.
-  std::vector<ProxyPause> release(std::uint64_t hold, bool is_final);
+  // Clients of that hold go on at `serving`. What each says to it; one that was started since, and serves that side, has nothing to say. Tried for so long; throws the first failure after
+  // all have been told. A proxy that was told nothing finds out by itself when its lease ends.
+  std::vector<ProxyPause> release(std::uint64_t hold, db::Side serving, std::chrono::milliseconds patience);
   bool empty() const { return proxies_.empty(); }
   std::size_t size() const { return proxies_.size(); }
 
  private:
   struct One;
+  static ProxyPause release_one(One& proxy, std::uint64_t hold, db::Side serving);
   template <typename Deed>
   std::vector<std::exception_ptr> each(Deed deed);
   std::vector<std::unique_ptr<One>> proxies_;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "godwit/fence/plan.h"
+#include "godwit/sql/quote.h"
 #include "godwit/state/proxy_registry.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/state/vdiff_store.h"
@@ -10,14 +11,16 @@
 #include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
+#include "godwit/workflow/vdiff.h"
 #include "switch_run.h"
 
 namespace godwit::cutover {
 namespace {
 
-constexpr std::chrono::milliseconds kProxyAgeMax{10'000};
+constexpr std::chrono::milliseconds kProxyAgeMax{6'500};  // a proxy notes itself every 2 s
 constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
+constexpr std::chrono::seconds kVdiffPatience{3};
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
 
@@ -31,6 +34,7 @@ bool is_on(const std::string& value) { return value == "on" || value == "1"; }
 }  // namespace
 
 std::string SwitchRun::check() {
+  check_no_vdiff_runs();
   check_stream();
   check_vdiff();
   check_fence();
@@ -59,6 +63,18 @@ bool SwitchRun::await_stream(bool is_back, std::chrono::milliseconds time_max) {
     if (is_back ? stream_->is_return_followed() : stream_->is_followed()) return true;
     if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) return false;
   }
+}
+
+// One that is at work stops the stream for seconds now and then, and clients would wait for that.
+void SwitchRun::check_no_vdiff_runs() {
+  const auto row = stream_->row();
+  if (!row) return;
+  db::Connection& target = server(to_);
+  const std::string lock = sql::quote_string(workflow::vdiff_lock(row->id));
+  if (target.scalar(fmt::format("SELECT GET_LOCK({}, {})", lock, kVdiffPatience.count())) != "1") {
+    refuse("vdiff of " + definition_.name, fmt::format("one is at work, and stops the stream now and then: session {} of the {}", target.scalar(fmt::format("SELECT IS_USED_LOCK({})", lock)), db::to_string(to_)), "let it end, or end it: it goes on where it was when it is run again");
+  }
+  target.scalar(fmt::format("SELECT RELEASE_LOCK({})", lock));
 }
 
 // A comparison that found differences stands until another has passed (I10).
@@ -116,19 +132,23 @@ void SwitchRun::check_proxies() {
   for (const auto& one : immovable) log::info("{}: {}", command_, one);
 }
 
-// One that was killed is in the registry for a while still: it is waited for, whether it shows a sign of life.
+// One that was killed is in the registry for a while still. It is waited for, whether it shows a sign of life, until three of these are missing.
 void SwitchRun::check_unnamed_proxies() {
-  const auto deadline = Clock::now() + kProxyAgeMax + kStreamLook;
-  std::vector<std::string> unnamed;
+  std::map<std::string, std::chrono::milliseconds> seen_ago;
+  std::vector<std::string> alive;
   while (true) {
-    unnamed.clear();
+    std::vector<std::string> doubtful;
     for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
-      if (!proxies_.has(proxy.instance)) unnamed.push_back(proxy.endpoint);
+      if (proxies_.has(proxy.instance)) continue;
+      const auto [known, is_new] = seen_ago.try_emplace(proxy.instance, proxy.seen_ago);
+      (!is_new && proxy.seen_ago < known->second ? alive : doubtful).push_back(proxy.endpoint);
+      known->second = proxy.seen_ago;
     }
-    if (unnamed.empty()) return;
-    if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) break;
+    if (!alive.empty() || doubtful.empty()) break;
+    if (!stop_.sleep_for(kStreamLook)) alive = doubtful;
   }
-  refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(unnamed, ", ")), "name every one of them; or end it");
+  if (alive.empty()) return;
+  refuse("--proxy", fmt::format("a proxy of this workflow is alive and not named: {}", join(alive, ", ")), "name every one of them; or end it");
 }
 
 // --- dry run --------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ void SwitchRun::recover() {
   }
   if (!proxies_.empty()) {
     proxies_.connect();
-    proxies_.release(route_.epoch - 1, false);  // those that still hold; one that was told already says so
+    let_go(route_.epoch - 1);  // those that still hold; one that was told already says so
     proxies_.require_side(to_);
   }
   if (!await_stream(true, options_.return_wait)) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
@@ -53,7 +53,7 @@ void SwitchRun::settle_unfinished(std::uint64_t hold) {
   if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   if (hold == 0 || proxies_.empty()) return;
   proxies_.connect();
-  proxies_.release(hold, false);
+  let_go(hold);
 }
 
 }  // namespace godwit::cutover

@@ -155,6 +155,15 @@ void SwitchRun::undo_step(StepId id) {
   if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
 }
 
+// Of a hold that is aborted. Who cannot be told finds out by the authority when its lease ends, and then nobody waits for this command.
+void SwitchRun::let_go(std::uint64_t hold) {
+  try {
+    proxies_.release(hold, route_.serving, kUndoPatience);
+  } catch (const Error& error) {
+    log::warning("{}: a proxy lets its clients go on when its lease ends, since it cannot be told: {}", command_, error.what());
+  }
+}
+
 void SwitchRun::undo(std::exception_ptr reason) {
   const auto entry = state_.start_step(definition_.name, command_, "undo");
   std::string detail;
@@ -181,7 +190,7 @@ void SwitchRun::undo(std::exception_ptr reason) {
       throw Error(Code::authority_lost, {.object = "workflow " + definition_.name, .cause = fmt::format("the switch is to be undone ({}), and that does not succeed: {}", detail, error.cause()), .remedy = fmt::format("run godwit {} {} again when both servers can be reached; the proxies hold on, and come back by themselves as soon as they can read the authority", command_, definition_.name)});
     }
   }
-  if (has_begun(StepId::gate) && hold_ != 0) proxies_.release(hold_, false);
+  if (has_begun(StepId::gate) && hold_ != 0) let_go(hold_);
   for (auto& step : report_.steps) {
     if (step.state == "done" && step.name != "check" && step.name != "prepare") step.state = "undone";
   }

@@ -40,6 +40,7 @@ class SwitchRun {
   void perform(const StepInfo& step);
   void undo(std::exception_ptr reason);
   void undo_step(StepId id);
+  void let_go(std::uint64_t hold);
   void hook(const char* when, const StepInfo& step);
   void require_time() const;
   std::chrono::milliseconds time_left() const;
@@ -60,6 +61,7 @@ class SwitchRun {
   // switch_checks.cpp
   std::string check();
   void check_stream();
+  void check_no_vdiff_runs();
   void check_vdiff();
   void check_fence();
   void check_proxies();

@@ -74,7 +74,7 @@ std::string SwitchRun::gate() {
     log::info("{}: not every session is at a safe point: {}", command_, why);
     auto authority = this->authority();
     authority.abort(hold_);
-    proxies_.release(hold_, false);
+    let_go(hold_);
     stop_.sleep_for(kGatePause);
     stop_.throw_if_requested();
     route_ = *authority.read();
@@ -168,7 +168,7 @@ std::string SwitchRun::unfence() {
 }
 
 std::string SwitchRun::release() {
-  report_.proxies = proxies_.release(hold_, true);
+  report_.proxies = proxies_.release(hold_, to_, std::chrono::milliseconds(0));
   if (closed_at_) report_.pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - *closed_at_);
   closed_at_.reset();
   return fmt::format("clients were held {:.1f} ms", static_cast<double>(report_.pause.count()) / 1000);

@@ -31,6 +31,7 @@
 namespace godwit::proxy {
 
 class Worker;
+class Seizure;
 
 // Where a session is with respect to the gate.
 enum class Hold { none, settling, held, refused };
@@ -78,6 +79,20 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<void> bring(db::Side side, Deadline deadline);
   asio::awaitable<void> warm(db::Side side, Deadline deadline);
   db::Side side() const;
+
+  // A KILL by another session, in this one's thread (session_kill.cpp). Until it is let loose nothing more of its client's goes to its server, and it stays where it is.
+  struct Seized {
+    db::Side side = db::Side::source;
+    std::uint32_t server_id = 0;
+    std::string account;
+    bool is_settled = false;  // else it is in the proxy's hands still
+    bool is_waiting = false;  // a statement had come when it was seized, and was not sent on
+    std::optional<std::uint64_t> late{};  // the statement that is under way, by number, if it was kept waiting before
+  };
+  void seize(Seized& seized);
+  bool is_settled_for(Seized& seized);
+  enum class Outcome { none, killed, interrupted };
+  void let_loose(const Seized& seized, Outcome outcome);
   std::uint32_t client_id() const { return client_id_; }
   const std::string& account() const { return account_; }
 
@@ -138,6 +153,14 @@ class Session : public std::enable_shared_from_this<Session> {
   Begin begin_execute(const Request& request);
   bool feed_reframing();
   Begin begin_process_kill(const Request& request);
+  // --- session_kill.cpp
+  bool is_kill_alone(std::string_view sql, const routing::Kill& kill) const;
+  std::optional<Begin> begin_kill(const Request& request, std::uint32_t id, bool is_query);
+  asio::awaitable<void> seize_other(std::shared_ptr<Session> other, bool is_query);
+  asio::awaitable<void> kill_there(bool is_query);
+  void end_kill(bool is_error);
+  Begin answer_interrupted(const Request& request);
+  asio::awaitable<void> insist(std::uint64_t request);
   Begin begin_alone(const Request& request);
   Begin insert_types(const Request& request, const wire::ExecuteHead& head, std::string_view types, std::uint32_t server_id);
   Begin replace(const Request& request, std::string_view payload);
@@ -284,6 +307,12 @@ class Session : public std::enable_shared_from_this<Session> {
   bool owes_reply_ = false;       // the server waits for more of it
   bool has_ended_ = false;
   bool is_relaying_ = false;
+  std::shared_ptr<Seizure> seizure_;  // of the session that its client's KILL, which is the next request or under way, means
+  bool is_seizing_ = false;
+  unsigned seizures_ = 0;  // by others
+  bool is_interrupted_ = false;  // its next statement was killed before it was sent on
+  std::uint64_t late_request_ = 0;  // the last that was kept waiting while the session was in the proxy's hands
+  Deadline late_at_{};
   bool was_changed_ = false;  // a request since the last pull
   bool has_drifted_ = false;
   Deadline held_since_{};

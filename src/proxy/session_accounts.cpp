@@ -7,6 +7,7 @@
 #include "godwit/accounts/method.h"
 #include "godwit/auth/native.h"
 #include "godwit/util/error.h"
+#include "seizure.h"
 #include "session.h"
 #include "session_login.h"
 #include "worker.h"

@@ -6,6 +6,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include "godwit/util/log.h"
+#include "seizure.h"
 #include "session.h"
 #include "worker.h"
 
@@ -43,6 +44,7 @@ void Session::end(std::string_view reason) {
   if (has_ended_) return;
   const auto self = shared_from_this();
   has_ended_ = true;
+  seizure_.reset();
   log::debug("session {} of {} has ended: {}", client_id_, address_.host, reason);
   client_->close_when_sent();
   if (!is_served_) dismiss_server();

@@ -12,6 +12,7 @@
 #include "godwit/layer/proxy_header.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "seizure.h"
 #include "session.h"
 #include "session_login.h"
 #include "worker.h"
@@ -74,10 +75,6 @@ asio::awaitable<void> Session::log_in() {
     co_await serve_admin(std::move(login), deadline);
     co_return;
   }
-  if (!server_) {
-    client_->send_packet(error_packet(2003, "HY000", fmt::format("godwit proxy: {} cannot be reached", context_.upstream(context_.gate.serving()).name())));
-    throw Refused();
-  }
   if (!context_.vault.enter(login.user, context_.options.limits.clients_per_account)) {
     ++context_.stats.refused;
     client_->send_packet(error_packet(1226, "42000", fmt::format("User '{}' has exceeded the 'clients_per_account' resource of the proxy", login.user)));
@@ -92,7 +89,8 @@ asio::awaitable<void> Session::log_in() {
     client_->send_packet(error_packet(1040, "08004", "godwit proxy: a switch is under way for longer than a login waits; try again"));
     throw Refused();
   }
-  if (server_->side() != context_.gate.serving() || server_->channel().has_ended()) {
+  // Whom it was greeted by, if anybody: a server that was to serve, or has ended since.
+  if (!server_ || server_->side() != context_.gate.serving() || server_->channel().has_ended()) {
     dismiss_server();
     server_ = co_await Backend::connect(client_->executor(), context_.upstream(context_.gate.serving()), address_, std::chrono::steady_clock::now() + context_.options.limits.handshake);
   }
@@ -121,7 +119,7 @@ asio::awaitable<void> Session::read_proxy_header(Deadline deadline) {
 }
 
 // The serving side's greeting, less what the other side or the proxy does not do. While that server is out of reach the proxy greets by itself: the
-// admin must get in.
+// admin must get in, and with the gate closed another one may serve when it opens.
 asio::awaitable<void> Session::greet(Deadline deadline) {
   const auto& upstream = context_.upstream(context_.gate.serving());
   wire::Greeting greeting;
@@ -135,10 +133,8 @@ asio::awaitable<void> Session::greet(Deadline deadline) {
     greeting.salt = auth::make_salt();
   }
   client_salt_ = greeting.salt;
-  if (server_) {
-    client_id_ = context_.registry.add(greeting.connection_id);
-    greeting.connection_id = client_id_;
-  }
+  client_id_ = context_.registry.add(greeting.connection_id, weak_from_this());
+  greeting.connection_id = client_id_;
   greeting.capabilities = context_.offered_to_clients();
   client_->set_sequence(0);
   client_->send_packet(wire::write_greeting(greeting));

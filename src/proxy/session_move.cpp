@@ -13,6 +13,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "seizure.h"
 #include "session.h"
 #include "worker.h"
 
@@ -47,11 +48,18 @@ void Session::hand_back() {
   if (server_->channel().has_ended()) return on_server_end();
   if (client_->has_ended()) return on_client_end();
   if (!server_->channel().input().is_empty()) relay_responses();
-  if (!has_ended_ && !is_exclusive_) relay_requests();
+  if (has_ended_ || is_exclusive_) return;
+  const auto requests = requests_seen_;
+  const bool has_kept_waiting = !client_->input().is_empty();
+  relay_requests();
+  if (has_kept_waiting && requests_seen_ != requests) {
+    late_request_ = requests_seen_;
+    late_at_ = std::chrono::steady_clock::now();
+  }
 }
 
 bool Session::is_at_safe_point() const {
-  return is_served_ && !has_ended_ && !is_exclusive_ && responses_.is_empty() && responses_.is_between_packets() && requests_.is_between() && !must_go_on();
+  return is_served_ && !has_ended_ && !is_exclusive_ && responses_.is_empty() && responses_.is_between_packets() && requests_.is_between() && !must_go_on() && seizures_ == 0 && !seizure_;
 }
 
 // In its own hands, from the next turn of the loop on; an error ends the session, unless it is over already.
@@ -174,7 +182,11 @@ void Session::release() {
   const bool was_held = hold_ == Hold::held;
   hold_ = Hold::none;
   const auto since = std::exchange(waiting_since_, {});
-  if (!was_held) return;
+  if (!was_held) {
+    // It was in the proxy's hands for something else when the gate closed, and handed back before it was to be held: what has come since waits, and nothing else would send it on.
+    if (is_served_ && !is_exclusive_ && !has_ended_) attempt(&Session::relay_requests);
+    return;
+  }
   const auto now = std::chrono::steady_clock::now();
   worker_.note_hold(*this, now - held_since_);
   context_.hold_figures.note(since == Deadline{} ? HoldFigures::Duration::zero() : now - since);
@@ -273,6 +285,7 @@ void Session::add_refusals(const Census& census) {
   // MySQL lets the session go when it has prepared one, and any session of that server may end it: but not one of another server.
   if (has_prepared_xa_ && census.prepared_xa > 0) add("xa", "", "a distributed transaction was prepared, and ends where it began");
   const auto id = server_->id();
+  if (census.sessions && !census.sessions->contains(id)) add("state_unreadable", "session", "its server does not list it: what its user variables are cannot be told");
   if (const auto found = census.locks.find(id); found != census.locks.end()) {
     for (const auto& lock : found->second) add(lock.reason, lock.object, "");
   }

@@ -10,6 +10,7 @@
 #include "godwit/util/text.h"
 #include "godwit/util/log.h"
 #include "godwit/wire/bytes.h"
+#include "seizure.h"
 #include "session.h"
 #include "text_result.h"
 #include "worker.h"
@@ -83,7 +84,8 @@ bool Session::must_go_on() const {
 
 bool Session::may_begin() const {
   if (is_exclusive_ || responses_.size() >= kPipelineMax) return false;
-  return !context_.gate.is_closed() || hold_ == Hold::refused || must_go_on();
+  if (seizure_) return true;  // for a KILL that another session waits for
+  return seizures_ == 0 && (!context_.gate.is_closed() || hold_ == Hold::refused || must_go_on());
 }
 
 void Session::flush_requests() {
@@ -156,6 +158,11 @@ std::string_view Session::seen(const Request& request) { return client_->input()
 Session::Begin Session::begin_request(const Request& request) {
   const auto byte = static_cast<std::uint8_t>(seen(request)[0]);
   const auto command = static_cast<wire::Command>(byte);
+  if (is_interrupted_) {
+    const bool is_statement = command == wire::Command::query || ((command == wire::Command::stmt_execute || command == wire::Command::stmt_bulk_execute) && !statements_.has_long_data());
+    if (is_statement && request.length <= kAnsweredBytesMax) return answer_interrupted(request);
+    if (command != wire::Command::stmt_close) is_interrupted_ = false;
+  }
   switch (command) {
     case wire::Command::query:
       return begin_query(request);
@@ -318,7 +325,11 @@ Session::Begin Session::begin_query(const Request& request) {
   if (hints.bits != 0) {
     if (hints.has(routing::Hint::is_cut) && !server_->facts().sees_locks() && calls_get_lock(sql)) note_user_locks(sql);
     if (hints.has(routing::Hint::kills) && is_whole(request) && hints.kill.id <= 0xFFFFFFFF) {
-      const auto server_id = context_.registry.server_id(static_cast<std::uint32_t>(hints.kill.id));
+      const auto id = static_cast<std::uint32_t>(hints.kill.id);
+      if (is_kill_alone(sql, hints.kill)) {
+        if (const auto begun = begin_kill(request, id, hints.kill.is_query)) return *begun;
+      }
+      const auto server_id = context_.registry.server_id(id);
       if (server_id && *server_id != hints.kill.id) {
         const auto at = payload.size() - sql.size() + hints.kill.offset;
         const std::string changed = fmt::format("{}{}{}", payload.substr(0, at), *server_id, payload.substr(at + hints.kill.size));
@@ -495,7 +506,11 @@ Session::Begin Session::begin_process_kill(const Request& request) {
   const std::string_view payload = seen(request);
   if (payload.size() < 5 && request.length >= 5) return Begin::waits;
   if (payload.size() >= 5) {
-    const auto server_id = context_.registry.server_id(number_at(payload.data() + 1));
+    const auto id = number_at(payload.data() + 1);
+    if (is_whole(request)) {
+      if (const auto begun = begin_kill(request, id, false)) return *begun;
+    }
+    const auto server_id = context_.registry.server_id(id);
     if (server_id) wire::overwrite(client_->input().bytes().data() + request_run_.at + kStatementAt, *server_id, 4);
   }
   expect(wire::Command::process_kill);

@@ -4,6 +4,7 @@
 
 #include "coordinator.h"
 #include "godwit/wire/bytes.h"
+#include "seizure.h"
 #include "session.h"
 #include "worker.h"
 
@@ -220,6 +221,7 @@ void Session::see_metadata(const Response& step) {
 void Session::on_answered(bool is_error) {
   const auto& answered = responses_.answered();
   const auto command = answered.command;
+  if (seizure_) end_kill(is_error);
   if (command == wire::Command::stmt_prepare) {
     if (is_error) return statements_.fail();
     if (Statement* statement = statements_.find(statements_.last())) statement->definitions = responses_.definitions();
@@ -242,6 +244,7 @@ void Session::on_answered(bool is_error) {
 
 void Session::on_idle() {
   if (has_ended_ || is_exclusive_) return;
+  if (seizures_ > 0) return;  // let_loose() comes here
   if (give_at_safe_point()) return;
   if (context_.gate.is_closed()) {
     hold();

@@ -6,6 +6,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include "godwit/util/error.h"
+#include "seizure.h"
 #include "session.h"
 #include "worker.h"
 

@@ -36,8 +36,11 @@ routing::Result asked(db::Connection& connection, const std::string& statement) 
 
 }  // namespace
 
-Steward::Steward(Context& context) : context_(context), key_(accounts::DelegationKey::derived(context.options.source.password + context.options.target.password, context.options.name)) {}
-Steward::~Steward() { threads_.join(); }
+Steward::Steward(Context& context) : context_(context), key_(accounts::DelegationKey::derived(context.options.source.password + context.options.target.password, context.options.name)), threads_{asio::thread_pool(1), asio::thread_pool(1)} {}
+
+Steward::~Steward() {
+  for (auto& threads : threads_) threads.join();
+}
 
 // By the side's connection, made again where it was lost.
 template <typename Deed>
@@ -46,7 +49,10 @@ auto Steward::with(db::Side side, Deed deed) {
   const std::lock_guard lock(it.mutex);
   for (int attempt = 0;; ++attempt) {
     const bool is_new = !it.connection;
-    if (is_new) it.connection = db::Connection::open(endpoint_of(context_, side));
+    if (is_new) {
+      it.census.reset();  // of a server that may have begun anew: its numbers are other sessions' now
+      it.connection = db::Connection::open(endpoint_of(context_, side));
+    }
     try {
       return deed(*it.connection);
     } catch (const Error& error) {
@@ -59,7 +65,7 @@ auto Steward::with(db::Side side, Deed deed) {
 template <typename Deed>
 auto Steward::ask(db::Side side, Deed deed) -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> {
   auto asking = [this, side, &deed]() -> asio::awaitable<decltype(deed(std::declval<db::Connection&>()))> { co_return with(side, deed); };
-  co_return co_await asio::co_spawn(threads_.get_executor(), asking, asio::use_awaitable);
+  co_return co_await asio::co_spawn(threads(side).get_executor(), asking, asio::use_awaitable);
 }
 
 void Steward::read_facts(db::Side side) {
@@ -74,7 +80,7 @@ void Steward::read_facts(db::Side side) {
 
 asio::awaitable<void> Steward::renew_facts(db::Side side) {
   co_await asio::co_spawn(
-      threads_.get_executor(),
+      threads(side).get_executor(),
       [this, side]() -> asio::awaitable<void> {
         read_facts(side);
         co_return;
@@ -84,9 +90,8 @@ asio::awaitable<void> Steward::renew_facts(db::Side side) {
 
 std::shared_ptr<const Census> Steward::take_census(db::Side side, db::Connection& connection) {
   const auto facts = context_.upstream(side).facts.get();
-  Desk& it = desk(side);
-  it.census_begun = std::chrono::steady_clock::now();
   auto census = std::make_shared<Census>();
+  census->begun = std::chrono::steady_clock::now();
   const auto read = [&](const std::optional<std::string>& statement, auto into) {
     if (!statement) return;
     const auto result = asked(connection, *statement);
@@ -96,10 +101,11 @@ std::shared_ptr<const Census> Steward::take_census(db::Side side, db::Connection
   const auto prepared = asked(connection, "XA RECOVER");  // who may not see them cannot be told that there are none
   census->prepared_xa = prepared.is_error() ? 1 : prepared.rows.size();
   read(routing::locks_statement(*facts), [&](const routing::Result& result) { census->locks = routing::read_locks(*facts, result); });
+  read(routing::sessions_statement(*facts), [&](const routing::Result& result) { census->sessions = routing::read_sessions(result); });
   read(routing::user_variables_statement(*facts), [&](const routing::Result& result) { census->user_variables = routing::read_user_variables(result); });
   read(routing::temporary_tables_statement(*facts), [&](const routing::Result& result) { census->temporary_tables = routing::read_temporary_tables(result); });
   read(routing::named_statements_statement(*facts), [&](const routing::Result& result) { census->named_statements = routing::read_named_statements(result); });
-  it.census = census;
+  desk(side).census = census;
   return census;
 }
 
@@ -111,7 +117,7 @@ asio::awaitable<std::shared_ptr<const Census>> Steward::census(db::Side side) {
 asio::awaitable<std::shared_ptr<const Census>> Steward::census_since(db::Side side, Deadline then) {
   const auto take = [this, side, then](db::Connection& connection) {
     const Desk& it = desk(side);
-    return it.census && it.census_begun >= then ? it.census : take_census(side, connection);
+    return it.census && it.census->begun >= then ? it.census : take_census(side, connection);
   };
   co_return co_await ask(side, take);
 }
@@ -151,12 +157,9 @@ asio::awaitable<std::vector<std::string>> Steward::native_stage2s(db::Side side,
   co_return co_await ask(side, find);
 }
 
-asio::awaitable<void> Steward::kill(db::Side side, std::uint64_t id) {
-  const auto end = [id](db::Connection& connection) {
-    connection.execute(fmt::format("KILL {}", id));
-    return 0;
-  };
-  co_await ask(side, end);
+asio::awaitable<bool> Steward::kill(db::Side side, std::uint64_t id, bool is_query) {
+  const auto end = [id, is_query](db::Connection& connection) { return !asked(connection, fmt::format("KILL {} {}", is_query ? "QUERY" : "CONNECTION", id)).is_error(); };
+  co_return co_await ask(side, end);
 }
 
 }  // namespace godwit::proxy

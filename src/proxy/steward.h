@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ namespace godwit::proxy {
 struct Context;
 
 struct Census {
+  Deadline begun{};
+  std::optional<std::set<std::uint64_t>> sessions;  // where a session's lists are read here: what is not among them cannot be known
   std::size_t prepared_xa = 0;
   std::map<std::uint64_t, std::vector<routing::HeldLock>> locks;
   std::map<std::uint64_t, std::vector<std::string>> user_variables;
@@ -47,18 +50,18 @@ class Steward {
   asio::awaitable<std::shared_ptr<const Credential>> delegate(db::Side side, accounts::AccountFacts account);
   // The same of all accounts of that name, whatever their host.
   asio::awaitable<std::vector<std::string>> native_stage2s(db::Side side, std::string user);
-  // Ends the statement that a session has under way.
-  asio::awaitable<void> kill(db::Side side, std::uint64_t id);
+  // Ends a session, or the statement that it has under way. False where the server has no such session.
+  asio::awaitable<bool> kill(db::Side side, std::uint64_t id, bool is_query);
 
  private:
   struct Desk {
     std::mutex mutex;
     std::optional<db::Connection> connection;
     std::vector<accounts::AccountFacts> accounts;
-    std::shared_ptr<const Census> census;
-    Deadline census_begun{};
+    std::shared_ptr<const Census> census;  // by this connection
   };
   std::shared_ptr<const Census> take_census(db::Side side, db::Connection& connection);
+  asio::thread_pool& threads(db::Side side) { return threads_[side == db::Side::source ? 0 : 1]; }
   Desk& desk(db::Side side) { return desks_[side == db::Side::source ? 0 : 1]; }
   template <typename Deed>
   auto with(db::Side side, Deed deed);
@@ -68,7 +71,7 @@ class Steward {
   Context& context_;
   std::array<Desk, 2> desks_;
   const accounts::DelegationKey key_;
-  asio::thread_pool threads_{2};
+  std::array<asio::thread_pool, 2> threads_;  // a side that does not answer keeps nobody from the other one
 };
 
 }  // namespace godwit::proxy

@@ -73,6 +73,17 @@ std::map<std::uint64_t, std::vector<HeldLock>> read_locks(const ServerFacts&, co
   return locks;
 }
 
+std::optional<std::string> sessions_statement(const ServerFacts& facts) {
+  if (facts.is_mariadb()) return std::nullopt;
+  return std::string("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_ID IS NOT NULL").append(kNoLimit);
+}
+
+std::set<std::uint64_t> read_sessions(const Result& result) {
+  std::set<std::uint64_t> sessions;
+  for (std::size_t i = 0; i < result.rows.size(); ++i) sessions.insert(number_cell(result.rows, i, 0));
+  return sessions;
+}
+
 std::optional<std::string> user_variables_statement(const ServerFacts& facts) {
   if (facts.is_mariadb()) return std::nullopt;
   return named("HEX(v.VARIABLE_NAME)", "user_variables_by_thread v", std::string(kOfThreads).append("v.THREAD_ID WHERE t.PROCESSLIST_ID IS NOT NULL"));

@@ -41,7 +41,7 @@ void refuse_unready(const Definition& definition, const std::optional<state::Str
 void StreamRun::move_source(state::Sidecar& sidecar, const state::StreamRow& row) {
   const db::Server& server = source_->server();
   if (server.identity == row.source_identity) return require_history(row, Code::position_foreign);
-  if (!tuning_.is_source_moved) require_same_server(row, server);
+  if (!follows_moved_source()) require_same_server(row, server);
   const gtid::Flavour flavour = row.position->flavour;
   if (server.flavour != flavour) require_same_server(row, server);
   require_history(row, Code::source_behind);
@@ -65,6 +65,9 @@ void StreamRun::require_history(const state::StreamRow& row, Code code) {
   }
 }
 
+// It was said of the source that serves; where a switch has followed since, it says nothing of the stream back.
+bool StreamRun::follows_moved_source() const { return tuning_.is_source_moved && definition_.direction == Direction::forward; }
+
 void StreamRun::claim() {
   state::Sidecar sidecar(*target_);
   const state::StreamKey key = stream_key(definition_);
@@ -72,7 +75,7 @@ void StreamRun::claim() {
   refuse_unready(definition_, row);
   sidecar.create();  // one of an earlier version is brought up to date
   move_source(sidecar, *row);
-  if (tuning_.is_source_moved) state_.move_source(definition_.name, db::to_string(recorded_.source));
+  if (follows_moved_source()) state_.move_source(definition_.name, db::to_string(recorded_.source));
   state_.record_workflow(definition_.name, to_options(recorded_));  // refuses other options, before anybody is fenced out
   const db::Server& server = source_->server();
   // From here on any other godwit on this stream is fenced out (I3).
@@ -188,7 +191,7 @@ bool StreamRun::set_objects_aside() {
 // seen. So the two directions never run at once, and no row comes back to where it was written.
 StreamRun::End StreamRun::run(const StreamTurn::Turn& turn) {
   definition_ = in_direction(recorded_, turn.direction);
-  if (tuning_.is_source_moved && turn.direction == Direction::reverse) {
+  if (tuning_.is_source_moved && !has_begun_ && turn.direction == Direction::reverse) {
     throw Error(Code::bad_usage,
                 {.object = "--source-moved", .cause = "the target serves, and the stream follows it: nothing is read from the source", .remedy = "leave it out; or switch back first"});
   }

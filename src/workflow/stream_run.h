@@ -27,6 +27,7 @@ class StreamRun {
   void add_to(ReplicateReport& report, End end);
 
  private:
+  bool follows_moved_source() const;
   void claim();
   void move_source(state::Sidecar& sidecar, const state::StreamRow& row);
   void require_history(const state::StreamRow& row, Code code);

@@ -132,7 +132,7 @@ void VdiffRun::find_stream() {
 
 // Two would move each other's hold.
 void VdiffRun::lock_out_others() {
-  const std::string name = sql::quote_string(fmt::format("godwit_vdiff_{}", stream_.id));
+  const std::string name = sql::quote_string(vdiff_lock(stream_.id));
   while (target_.scalar(fmt::format("SELECT GET_LOCK({}, 1)", name)) != "1") {
     if (is_begun_anew_) {
       // It may be a session of this process that the target has not missed yet.
@@ -425,6 +425,8 @@ void name_sides_as_recorded(VdiffReport& report) {
 }
 
 }  // namespace
+
+std::string vdiff_lock(std::uint64_t stream) { return fmt::format("godwit_vdiff_{}", stream); }
 
 VdiffReport run_vdiff(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop) {
   StreamTurn turn(definition, stop);

@@ -13,6 +13,7 @@
 
 #include "catch.h"
 #include "live/support/moved_stage.h"
+#include "live/support/waiting.h"
 
 using namespace godwit::test;
 using std::chrono::milliseconds;
@@ -81,7 +82,9 @@ TEST_CASE("proxy_regression_commands: KILL QUERY by old id", "[proxy_regression_
       Client stranger = (side == "target" ? stage.to : stage.from).client();
       stage.proxy.switch_to(side);
       Asked sleeping(sleeper, "SELECT SLEEP(30), name FROM side");
-      std::this_thread::sleep_for(milliseconds(150));
+      Client admin = (side == "target" ? stage.to : stage.from).client();
+      const auto is_asleep = [&] { return admin.scalar("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP(30)%'") == "1"; };
+      REQUIRE(holds_within(seconds(10), is_asleep));
       CHECK(killer.ask("kill /* it */ query " + id).is_ok());
       REQUIRE(sleeping.is_answered_within(seconds(10)));
       const auto answer = sleeping.get();
@@ -101,6 +104,32 @@ TEST_CASE("proxy_regression_commands: KILL QUERY by old id", "[proxy_regression_
     // A number that nobody has is nobody's.
     CHECK(killer.ask("KILL QUERY 4000000000").error == 1094);
   });
+}
+
+// A session goes to the other server after each of its statements; its next one waits in the proxy meanwhile, and the KILL comes at any moment of that.
+TEST_CASE("proxy_regression_commands: KILL QUERY that meets a move", "[proxy_regression_commands]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    Stage stage(from, to, {"--move-always"});
+    RawClient sleeper(stage.raw());
+    AppClient killer(stage.login());
+    const auto id = std::to_string(sleeper.connection_id());
+    for (int i = 0; i < 60; ++i) {
+      INFO(from << " " << i);
+      REQUIRE(sleeper.ask("SET @round = " + std::to_string(i)).error == 0);  // and from here on it moves
+      if (i % 2 == 0) REQUIRE(killer.ask("DO 0").is_ok());
+      sleeper.send_query("SELECT SLEEP(20) = 0 AND @round >= 0");
+      std::this_thread::sleep_for(milliseconds(2 + i % 20));
+      REQUIRE(killer.ask("KILL QUERY " + id).is_ok());
+      REQUIRE(sleeper.has_answer_within(seconds(5)));
+      const auto answer = sleeper.read_answer();
+      CHECK((answer.error == 1317 || answer.scalar() == "0"));
+      CHECK(sleeper.scalar("SELECT @round") == std::to_string(i));
+    }
+    CHECK(killer.ask("KILL CONNECTION " + id).is_ok());
+    CHECK(sleeper.has_ended_within(seconds(5)));
+    CHECK(killer.ask("KILL QUERY " + id).error == 1094);
+    CHECK(stage.proxy.stat("moves") > 60);
+  }
 }
 
 TEST_CASE("proxy_regression_commands: CHANGE_USER", "[proxy_regression_commands]") {

@@ -150,6 +150,24 @@ TEST_CASE("proxy_warm: connections that have died since WARM are made anew", "[p
   CHECK(stage.is_there(client));
 }
 
+// What an earlier WARM has found out of all sessions was taken for the present when the connection that asks was lost in the middle of it.
+TEST_CASE("proxy_warm: a user variable set since an earlier WARM is not lost with the proxy's connection to the server", "[proxy_warm]") {
+  for (const auto& pair : {kPairs[1], kPairs[3]}) {
+    DYNAMIC_SECTION(pair.name) {
+      Stage stage(pair);
+      AppClient client = stage.client();
+      stage.proxy->must("WARM TO target");
+      client.run({"SET @late = 'yes'"});
+      Client admin = stage.from.client();
+      const auto own = "(" + std::to_string(client.id()) + ", CONNECTION_ID())";
+      for (const auto& row : admin.query("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Sleep' AND ID NOT IN " + own)) admin.execute("KILL " + *row.at(0));
+      stage.move();
+      CHECK(client.scalar("SELECT @late") == "yes");
+      CHECK(stage.is_there(client));
+    }
+  }
+}
+
 TEST_CASE("proxy_warm: all is there before the gate closes, and a session that is busy all along moves as well", "[proxy_warm]") {
   Stage stage(kPairs[0]);
   AppClient idle = stage.client();

@@ -26,3 +26,11 @@ TEST_CASE("census: MySQL's metadata locks, by what holds them", "[routing]") {
   CHECK(reasons("TABLE", "SHARED_NO_READ_WRITE", "TRANSACTION") == "5 table_lock shop.t");
   CHECK(reasons("USER LEVEL LOCK", "EXCLUSIVE", "EXPLICIT") == "5 user_lock shop.t");
 }
+
+TEST_CASE("census: the sessions that MySQL lists, where MariaDB's read themselves", "[routing]") {
+  Result result;
+  result.rows.rows = {{"5"}, {"77"}};
+  CHECK(routing::read_sessions(result) == std::set<std::uint64_t>{5, 77});
+  CHECK(routing::sessions_statement({.flavour = gtid::Flavour::mysql}).has_value());
+  CHECK_FALSE(routing::sessions_statement({.flavour = gtid::Flavour::mariadb}).has_value());
+}

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct HeldLock {
 // Nothing where the server shows no locks (ServerFacts::sees_locks).
 std::optional<std::string> locks_statement(const ServerFacts& facts);
 std::map<std::uint64_t, std::vector<HeldLock>> read_locks(const ServerFacts& facts, const Result& result);
+
+// MySQL: the sessions that it has. One that is not among them has nothing that its lists show, which says nothing of what it has. MariaDB: nothing, what counts is read by each session itself.
+std::optional<std::string> sessions_statement(const ServerFacts& facts);
+std::set<std::uint64_t> read_sessions(const Result& result);
 
 // MySQL: names of user variables. MariaDB: nothing, see follow_up_statements.
 std::optional<std::string> user_variables_statement(const ServerFacts& facts);

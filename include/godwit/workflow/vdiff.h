@@ -80,6 +80,9 @@ struct VdiffReport {
 };
 
 // Throws Error(stream_not_ready) when there is nothing to compare yet, and what the servers throw; interrupted when stopped: the same command goes on.
+// What a comparison locks by name, where the stream keeps its position, for as long as it is at work.
+std::string vdiff_lock(std::uint64_t stream);
+
 VdiffReport run_vdiff(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop);
 
 }  // namespace godwit::workflow

@@ -1,5 +1,7 @@
 #include "ledger_client.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -18,6 +20,14 @@ const std::vector<std::string> kTexts{"INSERT INTO orders (client, turn, words) 
 std::string text_of(std::uint64_t value) { return std::to_string(value); }
 std::uint64_t number_in(const std::vector<Cells>& rows) { return rows.empty() || !rows[0][0] ? 0 : std::stoull(*rows[0][0]); }
 
+// std::system() blocks SIGCHLD in its own thread alone: here it would interrupt a read, which the client library then takes for one that has timed out.
+void block_child_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGCHLD);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
 }  // namespace
 
 LedgerClient::LedgerClient(SwitchLedger& ledger, int number, int port)
@@ -27,6 +37,7 @@ LedgerClient::LedgerClient(SwitchLedger& ledger, int number, int port)
 }
 
 void LedgerClient::run() {
+  block_child_signals();
   while (!ledger_.is_ending_) {
     rest();
     if (ledger_.is_ending_) break;

@@ -30,10 +30,16 @@ Server prepared(const std::string& name, const std::string& side) {
   return server;
 }
 
+std::vector<std::string> options_with(const std::vector<std::string>& more) {
+  std::vector<std::string> options{"--drain-timeout", "2s"};
+  options.insert(options.end(), more.begin(), more.end());
+  return options;
+}
+
 }  // namespace
 
-MovedStage::MovedStage(const std::string& first, const std::string& second)
-    : from(prepared(first, "source")), to(prepared(second, "target")), proxy(from, to, Proxy::Setup{.options = {"--drain-timeout", "2s"}, .schema = kSchema}) {}
+MovedStage::MovedStage(const std::string& first, const std::string& second, const std::vector<std::string>& more)
+    : from(prepared(first, "source")), to(prepared(second, "target")), proxy(from, to, Proxy::Setup{.options = options_with(more), .schema = kSchema}) {}
 
 RawClient::Options MovedStage::raw() const {
   auto options = proxy.raw(kSchema);

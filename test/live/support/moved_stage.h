@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "asked.h"
 #include "proxy.h"
@@ -16,7 +17,7 @@ struct MovedStage {
   Server to;
   Proxy proxy;
 
-  MovedStage(const std::string& first, const std::string& second);
+  MovedStage(const std::string& first, const std::string& second, const std::vector<std::string>& more = {});
   // Without a password the login is the same on both flavours.
   RawClient::Options raw() const;
   AppClient::Options login() const;

@@ -122,6 +122,17 @@ void SwitchStage::kill_proxy(unsigned number) {
   proxies_[number]->process().wait();
 }
 
+// Of each its newest lines.
+std::string SwitchStage::proxy_logs() const {
+  constexpr std::size_t kShown = 12000;
+  std::string text;
+  for (std::size_t i = 0; i < proxies_.size(); ++i) {
+    const std::string log = proxies_[i]->log();
+    text += "proxy at port " + std::to_string(ports_[i]) + ":\n" + log.substr(log.size() - std::min(log.size(), kShown)) + "\n";
+  }
+  return text;
+}
+
 std::string SwitchStage::serving() {
   std::set<std::string> sides;
   for (const auto& proxy : proxies_) sides.insert(proxy->serving());

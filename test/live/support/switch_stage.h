@@ -43,6 +43,7 @@ class SwitchStage {
 
   void start_replicate(const std::vector<std::string>& more = {}, const std::string& failpoints = "");
   void end_replicate();
+  std::string proxy_logs() const;
   std::string replicate_log() const { return replicate_ ? replicate_->log() : ""; }
   bool replicates() { return replicate_ && replicate_->is_running(); }
   // On the port of the one that was there.
