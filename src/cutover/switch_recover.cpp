@@ -49,7 +49,7 @@ void SwitchRun::recover() {
 void SwitchRun::settle_unfinished(std::uint64_t hold) {
   auto authority = this->authority();
   workflow::set_aside(definition_, to_);
-  stream_->unfreeze();
+  stream_->let_go();
   if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   if (hold == 0 || proxies_.empty()) return;
   proxies_.connect();

@@ -212,10 +212,7 @@ std::vector<std::string> bring_back(const Definition& definition, db::Side side,
   std::vector<std::string> names;
   LiveSide here(definition, side);
   if (!here.is_known()) return names;
-  const auto route = here.locked_route();
-  if (!route || route->epoch != hold || !route->is_switching || route->serving == side) {
-    throw Error(Code::switch_fenced, {.object = fmt::format("hold {}", hold), .cause = "it is over", .remedy = "run the switch again"});
-  }
+  state::require_hold(here.locked_route(), definition.name, hold, other(side));
   here.store().take_over_kept();
   for (const auto& row : here.store().all()) {
     if (row.state != "aside") continue;

@@ -3,12 +3,10 @@
 // and back by the parts of a switch, also when they are killed in between.
 #include "godwit/workflow/live_objects.h"
 
-#include <cstdlib>
-
 #include "catch.h"
 #include "godwit/util/error.h"
-#include "godwit/util/failpoint.h"
 #include "godwit/workflow/counters.h"
+#include "live/support/armed.h"
 #include "live/support/two_way.h"
 #include "live/support/waiting.h"
 
@@ -50,9 +48,9 @@ std::vector<std::string> switch_with_objects(TwoWay& pair) {
   const std::uint64_t hold = pair.begin();
   const auto by = pair.streams();
   REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
-  by->freeze();
+  by->freeze(hold);
   const auto names = workflow::bring_back(pair.definition(), to, hold);
-  by->prepare_return();
+  by->prepare_return(hold);
   REQUIRE(pair.commit(hold));
   REQUIRE(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
   REQUIRE(holds_within(seconds(90), [&] { return !has_objects(pair.passive_server()); }));
@@ -60,16 +58,6 @@ std::vector<std::string> switch_with_objects(TwoWay& pair) {
 }
 
 std::string log_words(const Server& server) { return server.client("shop").scalar("SELECT IFNULL(GROUP_CONCAT(words ORDER BY id), '') FROM log"); }
-
-// For the rest of the scope a failpoint of this process.
-struct Armed {
-  explicit Armed(const std::string& what) { arm(what); }
-  ~Armed() { arm(""); }
-  static void arm(const std::string& what) {
-    ::setenv("GODWIT_FAILPOINTS", what.c_str(), 1);
-    arm_failpoints_from_environment();
-  }
-};
 
 Code code_of(const std::function<void()>& deed) {
   try {
@@ -130,7 +118,7 @@ TEST_CASE("setting aside and bringing back may be killed anywhere, and end the s
       Process process = pair.replicate();
       REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
     }
-    by->freeze();
+    by->freeze(hold);
     for (int i = 0; i < 4; ++i) {  // each ends when one more is created
       const Armed armed("objects.created=error");
       CHECK(code_of([&] { workflow::bring_back(pair.definition(), Side::target, hold); }) == Code::failpoint_hit);
@@ -140,7 +128,7 @@ TEST_CASE("setting aside and bringing back may be killed anywhere, and end the s
     CHECK(workflow::bring_back(pair.definition(), Side::target, hold).empty());
     CHECK(objects(target) == there);
     CHECK(workflow::set_aside(pair.definition(), Side::target).empty());  // a switch is under way
-    by->prepare_return();
+    by->prepare_return(hold);
     REQUIRE(pair.commit(hold));
     CHECK(code_of([&] { workflow::bring_back(pair.definition(), Side::source, hold); }) == Code::switch_fenced);
     CHECK(workflow::set_aside(pair.definition(), Side::target).empty());  // it serves
@@ -152,11 +140,11 @@ TEST_CASE("setting aside and bringing back may be killed anywhere, and end the s
     // In the middle of it the next switch comes: what is there and what is not, all of it is as it was.
     const std::uint64_t back = pair.begin();
     const auto by_back = pair.streams();
-    by_back->freeze();
+    const auto frozen = by_back->freeze(back);
     workflow::bring_back(pair.definition(), Side::source, back);
     CHECK(objects(source) == before);
     REQUIRE(pair.abort(back));
-    CHECK(by_back->unfreeze());
+    CHECK(by_back->unfreeze(frozen));
     CHECK(workflow::set_aside(pair.definition(), Side::source).size() == 6);
     CHECK(!has_objects(source));
     CHECK(objects(target) == there);
