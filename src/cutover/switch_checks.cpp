@@ -149,16 +149,9 @@ SwitchReport SwitchRun::plan() {
   return report_;
 }
 
-// As they are recorded for the side that is to serve.
 std::vector<std::string> SwitchRun::objects_to_change() {
   std::vector<std::string> objects;
-  if (!state::Sidecar::exists(server(to_))) return objects;
-  state::Sidecar sidecar(server(to_));
-  const auto stream = stream_->row();
-  if (!stream) return objects;
-  for (const auto& row : sidecar.post_copy(stream->id)) {
-    if (row.state == "switch") objects.push_back(fmt::format("{} `{}`.`{}` is created on the {}", row.kind, row.schema_name, row.object_name, db::to_string(to_)));
-  }
+  for (const auto& object : workflow::to_bring_back(definition_, to_)) objects.push_back(fmt::format("{} is created on the {}", object, db::to_string(to_)));
   return objects;
 }
 

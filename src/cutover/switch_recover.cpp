@@ -37,6 +37,7 @@ void SwitchRun::recover() {
     fence::follow(server(to_), authority, fence_plan(to_), kPatience);
     fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   }
+  workflow::enable_events(definition_, to_);
   if (!proxies_.empty()) {
     proxies_.connect();
     proxies_.release(route_.epoch - 1, false);  // those that still hold; one that was told already says so

@@ -199,6 +199,7 @@ std::string SwitchRun::release() {
 std::string SwitchRun::settle_old_side() {
   auto authority = this->authority();
   fence::follow(server(from_), authority, fence_plan(from_), kFollowPatience);
+  workflow::enable_events(definition_, to_);
   // `replicate` sets triggers and events aside there before it writes the first row.
   if (!await_stream(true, options_.return_wait)) {
     report_.warnings.push_back(fmt::format("the stream back does not run yet: godwit replicate {}", definition_.name));

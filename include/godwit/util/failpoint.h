@@ -59,6 +59,7 @@ struct Failpoint {
   X(objects_recorded, "objects.recorded", "triggers and events of a side are recorded; none is dropped")      \
   X(objects_dropped, "objects.dropped", "one of them is dropped; others are not")                              \
   X(objects_created, "objects.created", "a trigger or event is created again; not marked so")                  \
+  X(objects_enabled, "objects.enabled", "an event of the side that serves is enabled; not marked so")          \
   X(proxy_credential_recorded, "proxy.credential_recorded", "a delegated credential is recorded; the account does not have it") \
   X(proxy_credential_first, "proxy.credential_first", "a delegated credential is the account's first password, its own the second") \
   X(proxy_credential_given, "proxy.credential_given", "an account has its delegated credential; nobody has heard of it yet") \
