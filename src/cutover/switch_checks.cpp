@@ -10,6 +10,7 @@
 #include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
+#include "prepared_xa.h"
 #include "switch_run.h"
 
 namespace godwit::cutover {
@@ -18,6 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds kProxyAgeMax{10'000};
 constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
+constexpr std::chrono::milliseconds kXaPatience{2'000};  // from XA PREPARE to XA COMMIT it is a moment
 
 [[noreturn]] void refuse(std::string object, std::string cause, std::string remedy) { throw Error(Code::switch_refused, {std::move(object), std::move(cause), std::move(remedy)}); }
 
@@ -34,6 +36,7 @@ std::string SwitchRun::check() {
   check_stream();
   check_vdiff();
   check_fence();
+  check_prepared_xa();
   check_return_stream();
   check_definers();
   newest_rows_ = std::make_unique<NewestRows>(definition_);
@@ -87,6 +90,20 @@ void SwitchRun::check_fence() {
     log::warning("{}", report_.warnings.back());
   }
   fence_wish_ = wish;
+}
+
+// One that was prepared ends where it began: its session the gate waits for, but one that has none, or whose client never comes back, nobody would end. Fences wait for
+// it in vain, and with none its rows, once committed, are on the old side only.
+void SwitchRun::check_prepared_xa() {
+  std::vector<std::string> forgotten;
+  try {
+    forgotten = forgotten_xa(server(from_), kXaPatience, stop_);
+  } catch (const Error& error) {
+    if (error.code() != Code::privilege_missing || fence_wish_ != "triggers") throw;
+    log::debug("{}", error.what());  // guards see those that wrote to the migrated tables: the fence is not closed while there is one
+  }
+  if (forgotten.empty()) return;
+  refuse(db::describe(server(from_).endpoint()), fmt::format("XA transactions are prepared, and nobody ends them: {}", join(forgotten, "; ")), "XA COMMIT or XA ROLLBACK each of them, as its transaction manager has decided");
 }
 
 // What serves next must be followed on the way back, by the rules that the first stream had.

@@ -61,6 +61,7 @@ class SwitchRun {
   void check_stream();
   void check_vdiff();
   void check_fence();
+  void check_prepared_xa();
   void check_proxies();
   void check_unnamed_proxies();
   void check_return_stream();
