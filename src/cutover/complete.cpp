@@ -1,5 +1,5 @@
 // `godwit complete`: the migration ends, the target serves on its own. Every step can be repeated; the state file remembers that it has begun, since the authority is among
-// what goes. First of all the streams: what the old side becomes must not depend on when.
+// what goes. First of all the streams: what the old side becomes must not depend on when. It holds the coordinators' lock: no switch begins beside it.
 #include <fmt/format.h>
 
 #include <functional>
@@ -15,6 +15,7 @@
 #include "godwit/util/log.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/switching.h"
+#include "coordinator_lock.h"
 
 namespace godwit::cutover {
 namespace {
@@ -35,13 +36,15 @@ std::string_view to_string(OldSide side) {
 class Completion {
  public:
   Completion(const workflow::Definition& definition, const CompleteOptions& options, state::StateFile& state, const Stop& stop)
-      : definition_(definition), options_(options), state_(state), stop_(stop), source_(db::Connection::open({.side = db::Side::source, .dsn = definition.source})), target_(db::Connection::open({.side = db::Side::target, .dsn = definition.target})) {}
+      : definition_(definition), options_(options), state_(state), stop_(stop), source_(db::Connection::open({.side = db::Side::source, .dsn = definition.source})), target_(db::Connection::open({.side = db::Side::target, .dsn = definition.target})), lock_({.side = db::Side::target, .dsn = definition.target}, definition.name) {}
 
   CompleteReport run();
 
  private:
+  bool is_at_its_end();
   void require_switched();
   void step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed);
+  void end_migration();
   void stop_streams();
   void take_credentials_back();
   void settle_fences();
@@ -55,6 +58,7 @@ class Completion {
   const Stop& stop_;
   db::Connection source_;
   db::Connection target_;
+  CoordinatorLock lock_;
   std::string fence_ = "none";
   std::vector<fence::Table> old_tables_;
   CompleteReport report_;
@@ -62,14 +66,15 @@ class Completion {
 
 [[noreturn]] void refuse(const workflow::Definition& definition, std::string cause, std::string remedy) { throw Error(Code::complete_refused, {.object = "workflow " + definition.name, .cause = std::move(cause), .remedy = std::move(remedy)}); }
 
+// Killed when the authority was gone: everything that needs it has been done before. What may be left is the target's sidecar, if nobody else has anything in it.
+bool Completion::is_at_its_end() {
+  const auto recorded = state_.find_workflow(definition_.name);
+  return recorded && recorded->phase == kCompleting && !state::Authority(target_, definition_.name).read();
+}
+
 void Completion::require_switched() {
   const auto route = state::Authority(target_, definition_.name).read();
-  const auto recorded = state_.find_workflow(definition_.name);
-  const bool has_begun = recorded && recorded->phase == kCompleting;
-  if (!route) {
-    if (has_begun) return;
-    refuse(definition_, "the target does not serve: there was no switch", "godwit switch first; or godwit cancel");
-  }
+  if (!route) refuse(definition_, "the target does not serve: there was no switch", "godwit switch first; or godwit cancel");
   if (route->is_switching) refuse(definition_, "a switch is under way", "godwit switch or godwit reverse again: it is finished or undone");
   if (route->serving != db::Side::target) refuse(definition_, "the source serves", "godwit switch first; or, where it never was, godwit cancel");
   if (!route->fence.empty()) fence_ = route->fence;
@@ -89,7 +94,7 @@ void Completion::step(std::string_view name, Fp before, Fp after, const std::fun
   state_.end_step(entry, "done", "");
 }
 
-// Whoever follows one ends with status 0: the row says why. It goes with the sidecar.
+// Whoever follows one ends with status 0: the row says why. It goes with the sidecar. One that has failed for good ends like any other.
 void Completion::stop_streams() {
   for (const auto direction : {workflow::Direction::reverse, workflow::Direction::forward}) {
     db::Connection& server = direction == workflow::Direction::forward ? target_ : source_;
@@ -97,7 +102,8 @@ void Completion::stop_streams() {
     state::Sidecar sidecar(server);
     const auto stream = sidecar.find(workflow::stream_key(workflow::in_direction(definition_, direction)));
     if (!stream || stream->state == state::kCompletedState) continue;
-    const auto epoch = sidecar.freeze(stream->id);
+    const bool is_failed = stream->state == "error" || stream->state == "creating";
+    const auto epoch = is_failed ? sidecar.claim(stream->key, "", stream->source_identity, stream->source_version).epoch : sidecar.freeze(stream->id);
     sidecar.set_state(stream->id, epoch, state::kCompletedState);
     say(fmt::format("the {} stream has ended", workflow::to_string(direction)));
   }
@@ -117,6 +123,7 @@ void Completion::settle_fences() {
   old_tables_ = plan(db::Side::source).tables;
   fence::remove(target_, plan(db::Side::target));
   if (options_.old_side != OldSide::writable) return;
+  state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again
   fence::remove(source_, plan(db::Side::source));
   say("the source accepts writes again");
 }
@@ -152,17 +159,25 @@ CompleteReport Completion::run() {
     report_.was_done = true;
     return report_;
   }
-  require_switched();
-  state_.set_phase(definition_.name, kCompleting);
-  state_.add_event(definition_.name, "info", "complete_started", std::string(to_string(options_.old_side)));
-  step("stop_streams", Fp::complete_stop_streams_before, Fp::complete_stop_streams_after, [&] { stop_streams(); });
-  step("proxy_credentials", Fp::complete_proxy_credentials_before, Fp::complete_proxy_credentials_after, [&] { take_credentials_back(); });
-  step("fences", Fp::complete_fences_before, Fp::complete_fences_after, [&] { settle_fences(); });
-  step("old_side", Fp::complete_old_side_before, Fp::complete_old_side_after, [&] { settle_old_side(); });
+  if (is_at_its_end()) {
+    report_.was_done = true;
+  } else {
+    require_switched();
+    state_.set_phase(definition_.name, kCompleting);
+    state_.add_event(definition_.name, "info", "complete_started", std::string(to_string(options_.old_side)));
+    end_migration();
+  }
   step("sidecar", Fp::complete_sidecar_before, Fp::complete_sidecar_after, [&] { drop_sidecars(); });
   state_.set_phase(definition_.name, kCompleted);
   state_.add_event(definition_.name, "info", "completed", "");
   return report_;
+}
+
+void Completion::end_migration() {
+  step("stop_streams", Fp::complete_stop_streams_before, Fp::complete_stop_streams_after, [&] { stop_streams(); });
+  step("proxy_credentials", Fp::complete_proxy_credentials_before, Fp::complete_proxy_credentials_after, [&] { take_credentials_back(); });
+  step("fences", Fp::complete_fences_before, Fp::complete_fences_after, [&] { settle_fences(); });
+  step("old_side", Fp::complete_old_side_before, Fp::complete_old_side_after, [&] { settle_old_side(); });
 }
 
 }  // namespace

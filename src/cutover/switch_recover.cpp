@@ -37,6 +37,7 @@ void SwitchRun::recover() {
     fence::follow(server(to_), authority, fence_plan(to_), kPatience);
     fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   }
+  workflow::enable_events(definition_, to_);
   if (!proxies_.empty()) {
     proxies_.connect();
     let_go(route_.epoch - 1);  // those that still hold; one that was told already says so
@@ -49,7 +50,7 @@ void SwitchRun::recover() {
 void SwitchRun::settle_unfinished(std::uint64_t hold) {
   auto authority = this->authority();
   workflow::set_aside(definition_, to_);
-  stream_->unfreeze();
+  stream_->let_go();
   if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   if (hold == 0 || proxies_.empty()) return;
   proxies_.connect();

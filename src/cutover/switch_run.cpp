@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "godwit/fence/plan.h"
-#include "godwit/sql/quote.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/log.h"
@@ -70,10 +69,7 @@ void SwitchRun::reconnect_quietly() {
 
 void SwitchRun::connect() {
   reconnect();
-  coordinator_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
-  const std::string lock = sql::quote_string(("godwit_switch_" + definition_.name).substr(0, 64));
-  if (coordinator_->scalar(fmt::format("SELECT GET_LOCK({}, 1)", lock)) == "1") return;
-  throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = fmt::format("another coordinator is at work: session {} of the target", coordinator_->scalar(fmt::format("SELECT IS_USED_LOCK({})", lock))), .remedy = "let it end; if it hangs, end it, and run this again"});
+  lock_ = std::make_unique<CoordinatorLock>(endpoint(db::Side::target), definition_.name);
 }
 
 std::chrono::milliseconds SwitchRun::time_left() const {
@@ -149,9 +145,9 @@ void SwitchRun::walk() {
 // Backwards. First a commit is made impossible; then the stream goes on; then the fence is lifted, under the server's lock, if the authority still says so; then the proxies go on.
 void SwitchRun::undo_step(StepId id) {
   auto authority = this->authority();
-  if (id == StepId::begin && hold_ != 0) authority.abort(hold_);  // false: somebody else did; what was committed never comes here
+  if (id == StepId::begin && hold_ != 0) is_ended_by_others_ = !authority.abort(hold_);  // what was committed never comes here
   if (id == StepId::objects) workflow::set_aside(definition_, to_);
-  if (id == StepId::freeze) stream_->unfreeze();
+  if (id == StepId::freeze) unfreeze();
   if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
 }
 
@@ -176,6 +172,7 @@ void SwitchRun::undo(std::exception_ptr reason) {
   // In the order that is safe, not simply backwards: see undo_step().
   std::vector<StepId> order{StepId::begin, StepId::objects, StepId::freeze, StepId::fence};
   std::erase_if(order, [&](StepId id) { return !has_begun(id); });
+  bool is_abort_heard = true;  // if not, it may have been this run's own
   for (int attempt = 1; !order.empty(); ++attempt) {
     try {
       if (attempt > 1) reconnect();
@@ -184,6 +181,7 @@ void SwitchRun::undo(std::exception_ptr reason) {
         order.erase(order.begin());
       }
     } catch (const Error& error) {
+      is_abort_heard = is_abort_heard && order.front() != StepId::begin;
       log::warning("{}: the undo failed, and is tried again: {}", command_, error.what());
       if (attempt < kAttemptsMax && stop_.sleep_for(kRetryPause)) continue;
       state_.end_step(entry, "failed", error.what());
@@ -191,6 +189,7 @@ void SwitchRun::undo(std::exception_ptr reason) {
     }
   }
   if (has_begun(StepId::gate) && hold_ != 0) let_go(hold_);
+  is_ended_by_others_ = is_ended_by_others_ && is_abort_heard;
   for (auto& step : report_.steps) {
     if (step.state == "done" && step.name != "check" && step.name != "prepare") step.state = "undone";
   }
@@ -218,6 +217,9 @@ SwitchReport SwitchRun::run() {
     const bool is_untouched = std::find(begun_.begin(), begun_.end(), StepId::begin) == begun_.end();
     if (is_untouched) throw;
     undo(std::current_exception());
+    if (is_ended_by_others_ && error.code() != Code::switch_fenced) {
+      throw Error(Code::switch_fenced, {.object = "workflow " + definition_.name, .cause = fmt::format("hold {} was ended by another, or by a proxy whose lease was over ({})", hold_, error.cause()), .remedy = "nothing is lost: godwit status says which side serves; run it again, if nobody else does"});
+    }
     if (error.reaction() == Reaction::precondition || error.code() == Code::switch_undone || error.reaction() == Reaction::cancelled) throw;
     throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("{}: {}", error.object(), error.cause()), .remedy = error.remedy()});
   }

@@ -18,6 +18,7 @@
 #include "godwit/workflow/counters.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/switching.h"
+#include "coordinator_lock.h"
 #include "hooks.h"
 #include "prove.h"
 #include "proxy_set.h"
@@ -25,8 +26,6 @@
 namespace godwit::cutover {
 
 using Clock = std::chrono::steady_clock;
-
-
 
 class SwitchRun {
  public:
@@ -64,6 +63,7 @@ class SwitchRun {
   void check_no_vdiff_runs();
   void check_vdiff();
   void check_fence();
+  void check_prepared_xa();
   void check_proxies();
   void check_unnamed_proxies();
   void check_return_stream();
@@ -81,11 +81,13 @@ class SwitchRun {
   std::string final_position();
   std::string catch_up();
   std::string freeze();
+  void unfreeze();
   std::string prove();
   std::string objects();
   std::string return_position();
   std::string commit();
   bool learn_outcome();
+  [[noreturn]] void throw_overtaken(const std::optional<state::Route>& route);
   std::string unfence();
   std::string release();
   std::string settle_old_side();
@@ -100,7 +102,7 @@ class SwitchRun {
   const workflow::Direction direction_;  // of the stream that runs until the commit
   const std::string command_;            // "switch", "reverse"
 
-  std::unique_ptr<db::Connection> coordinator_;  // holds the lock
+  std::unique_ptr<CoordinatorLock> lock_;
   std::unique_ptr<db::Connection> source_;
   std::unique_ptr<db::Connection> target_;
   std::unique_ptr<workflow::StreamSwitch> stream_;
@@ -111,7 +113,9 @@ class SwitchRun {
   gtid::Position final_;
   std::string fence_wish_;  // what the migration is fenced by, once it is
   std::unique_ptr<NewestRows> newest_rows_;
+  std::optional<std::uint64_t> frozen_epoch_;  // of this run's freezing
   bool is_committed_ = false;
+  bool is_ended_by_others_ = false;  // the hold was over when it was to be undone
   bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone
   std::optional<Clock::time_point> closed_at_;  // the gate
   std::vector<StepId> begun_;

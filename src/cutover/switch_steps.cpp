@@ -75,6 +75,7 @@ std::string SwitchRun::gate() {
     auto authority = this->authority();
     authority.abort(hold_);
     let_go(hold_);
+    hold_ = 0;
     stop_.sleep_for(kGatePause);
     stop_.throw_if_requested();
     route_ = *authority.read();
@@ -102,7 +103,15 @@ std::string SwitchRun::catch_up() {
 }
 
 std::string SwitchRun::freeze() {
-  return fmt::format("its epoch is {}", stream_->freeze());
+  lock_->require();
+  frozen_epoch_ = stream_->freeze(hold_);
+  return fmt::format("its epoch is {}", *frozen_epoch_);
+}
+
+// Its own freezing and no other. Where the answer to it was lost, it is one that is over: the abort has gone before.
+void SwitchRun::unfreeze() {
+  frozen_epoch_ ? stream_->unfreeze(*frozen_epoch_) : stream_->let_go();
+  frozen_epoch_.reset();
 }
 
 std::string SwitchRun::prove() { return newest_rows_->prove(time_left() / 2); }
@@ -116,11 +125,13 @@ std::string SwitchRun::objects() {
 }
 
 std::string SwitchRun::return_position() {
-  return stream_->prepare_return().text;
+  lock_->require();
+  return stream_->prepare_return(hold_).text;
 }
 
 std::string SwitchRun::commit() {
   require_time();
+  lock_->require();
   // A MariaDB that was restarted since has forgotten its fence, and the sessions of ours with it: what it accepted then is not on the other side.
   if (route_.fence != "none" && !fence::is_fenced(server(from_), fence_plan(from_))) {
     throw Error(Code::switch_undone, {.object = db::describe(server(from_).endpoint()), .cause = "it is not fenced any more: was it restarted?", .remedy = "run it again"});
@@ -140,6 +151,8 @@ std::string SwitchRun::commit() {
 }
 
 // The statement may be on its way still: the abort waits for its row, and is then either first, or too late. Nothing else may be done before that is known.
+// One epoch further on, the serving side says which it was. Where another switch has gone on since, it does not: then this run has nothing to undo, nor to finish,
+// for whatever it left is settled by that one.
 bool SwitchRun::learn_outcome() {
   const auto deadline = Clock::now() + kCommitUnknownMax;
   while (true) {
@@ -148,8 +161,10 @@ bool SwitchRun::learn_outcome() {
       auto authority = this->authority();
       if (authority.abort(hold_)) return false;
       const auto route = authority.read();
-      return route && !route->is_switching && route->epoch == hold_ + 1 && route->serving == to_;
+      if (route && route->epoch == hold_ + 1) return route->serving == to_;
+      throw_overtaken(route);
     } catch (const Error& error) {
+      if (error.code() == Code::switch_fenced) throw;
       if (Clock::now() >= deadline || stop_.is_requested()) {
         outcome_is_unknown_ = true;
         throw Error(Code::authority_lost, {.object = "the authority", .cause = "whether the switch is committed is not known: " + error.cause(), .remedy = fmt::format("run godwit {} {} again when the target can be reached; the proxies find out by themselves", command_, definition_.name)});
@@ -157,6 +172,13 @@ bool SwitchRun::learn_outcome() {
     }
     stop_.sleep_for(kCommitLook);
   }
+}
+
+void SwitchRun::throw_overtaken(const std::optional<state::Route>& route) {
+  outcome_is_unknown_ = true;
+  const std::string now = route ? fmt::format("another switch, of {}, has gone on since: epoch {}, the {} serves{}", route->coordinator, route->epoch, db::to_string(route->serving), route->is_switching ? ", a switch is under way" : "")
+                                : "the authority has no such workflow any more: was it completed?";
+  throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("whether hold {} was committed cannot be told any more; {}", hold_, now), .remedy = fmt::format("nothing is undone here; godwit status says which side serves; run godwit {} {} if it is not the {}", command_, definition_.name, db::to_string(to_))});
 }
 
 std::string SwitchRun::unfence() {
@@ -177,6 +199,7 @@ std::string SwitchRun::release() {
 std::string SwitchRun::settle_old_side() {
   auto authority = this->authority();
   fence::follow(server(from_), authority, fence_plan(from_), kFollowPatience);
+  workflow::enable_events(definition_, to_);
   // `replicate` sets triggers and events aside there before it writes the first row.
   if (!await_stream(true, options_.return_wait)) {
     report_.warnings.push_back(fmt::format("the stream back does not run yet: godwit replicate {}", definition_.name));

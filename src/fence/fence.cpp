@@ -65,14 +65,6 @@ void lift(db::Connection& server, const Plan& plan, const Patience& patience) {
   }
 }
 
-[[noreturn]] void refuse_close(const Plan& plan, std::uint64_t hold, const std::optional<state::Route>& route) {
-  const std::string now = route ? fmt::format("epoch {}, {}, the {} serves", route->epoch, route->is_switching ? "switching" : "not switching", db::to_string(route->serving)) : "no route";
-  throw Error(Code::switch_fenced,
-              {.object = fmt::format("workflow {}", plan.workflow),
-               .cause = fmt::format("hold {} is over: {}", hold, now),
-               .remedy = "nothing is lost: run godwit switch again, if nobody else does"});
-}
-
 }  // namespace
 
 std::string_view to_string(Kind kind) {
@@ -161,8 +153,7 @@ Seen follow(db::Connection& server, state::Authority& authority, const Plan& pla
 void close(db::Connection& server, state::Authority& authority, const Plan& plan, std::uint64_t hold, std::chrono::milliseconds patience) {
   const Patience limit(patience);
   const ServerLock lock(server, limit);
-  const auto route = authority.read();
-  if (!route || !route->is_switching || route->epoch != hold || route->serving != plan.side) refuse_close(plan, hold, route);
+  state::require_hold(authority.read(), plan.workflow, hold, plan.side);
   in_terms_of_fences(plan, [&] { set(server, plan, limit, true); });
 }
 

@@ -119,11 +119,16 @@ void Proxy::note_reading(std::uint64_t number, const std::optional<state::Route>
   if (number < reading_noted_) return;
   reading_noted_ = number;
   if (reconciler_ && route && (!view_.route || route->epoch != view_.route->epoch)) reconciler_->look_now();
+  const bool was_lost = view_.knowledge == Knowledge::unreachable || view_.knowledge == Knowledge::unreadable;
+  if (was_lost) log::info("the authority is read again");
   view_.knowledge = route ? Knowledge::known : Knowledge::none;
   view_.route = route;
 }
 
 void Proxy::note_unread(const Error& error) {
+  // Once, not at each look.
+  const bool was_read = view_.knowledge == Knowledge::known || view_.knowledge == Knowledge::none;
+  if (was_read) log::warning("the authority cannot be read any more: a switch is not heard of until it can ({})", error.cause());
   view_.knowledge = knowledge_after(error);
   throw Error(Code::authority_lost, {.object = context_.upstream(db::Side::target).name(), .cause = error.cause(), .remedy = "the target has the authority: bring it back, or say RESUME FORCE source|target where it is gone for good"});
 }

@@ -26,6 +26,15 @@ Route route_of(const db::Rows& rows) {
 
 }  // namespace
 
+void require_hold(const std::optional<Route>& route, const std::string& workflow, std::uint64_t hold, db::Side serving) {
+  if (route && route->is_switching && route->epoch == hold && route->serving == serving) return;
+  const std::string now = route ? fmt::format("epoch {}, {}, the {} serves", route->epoch, route->is_switching ? "switching" : "not switching", db::to_string(route->serving)) : "no route";
+  throw Error(Code::switch_fenced,
+              {.object = fmt::format("workflow {}", workflow),
+               .cause = fmt::format("hold {} is over: {}", hold, now),
+               .remedy = "nothing is lost: run godwit switch again, if nobody else does"});
+}
+
 std::optional<Route> Authority::read() {
   db::Rows rows;
   try {

@@ -25,9 +25,11 @@ LiveObjectRow row_of(const db::Rows& rows, std::size_t i) {
           .state = rows.text(i, "state")};
 }
 
+}  // namespace
+
 bool is_same(const LiveObjectRow& a, const LiveObjectRow& b) { return a.kind == b.kind && a.schema_name == b.schema_name && a.object_name == b.object_name; }
 
-}  // namespace
+std::string to_string(const LiveObjectRow& row) { return fmt::format("{} {}", row.kind, sql::quote_table(row.schema_name, row.object_name)); }
 
 std::vector<LiveObjectRow> LiveObjects::all() {
   return rows_of(db_.query(fmt::format("SELECT * FROM {} WHERE stream = {} ORDER BY kind DESC, schema_name, table_name, number, id", name("live_object"), stream_)), row_of);
@@ -57,12 +59,14 @@ void LiveObjects::put(const LiveObjectRow& row, bool is_replacing) {
 
 void LiveObjects::record(const std::vector<LiveObjectRow>& present) {
   db_.execute("START TRANSACTION");
-  for (const auto& known : all()) {
+  const auto rows = all();
+  for (const auto& known : rows) {
     const bool is_gone = known.state == "there" && std::none_of(present.begin(), present.end(), [&](const LiveObjectRow& row) { return is_same(row, known); });
     if (is_gone) db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("live_object"), known.id));
   }
   for (auto row : present) {
-    row.state = "aside";
+    const bool is_copied = std::any_of(rows.begin(), rows.end(), [&](const LiveObjectRow& known) { return known.state == kCopiedObject && is_same(known, row); });
+    row.state = is_copied ? kCopiedObject : "aside";
     put(row, true);
   }
   db_.execute("COMMIT");
@@ -79,7 +83,7 @@ std::vector<LiveObjectRow> LiveObjects::kept() {
                       .number = i + 1,  // as they were read: by table, in the order in which they fire
                       .sql = rows.text(i, "statement"),
                       .sql_mode = rows.text(i, "sql_mode"),
-                      .state = "aside"});
+                      .state = std::string(kCopiedObject)});
   }
   return result;
 }
@@ -90,6 +94,15 @@ void LiveObjects::take_over_kept() {
   db_.execute("START TRANSACTION");
   for (const auto& row : rows) put(row, false);
   db_.execute(fmt::format("UPDATE {} SET state = 'done' WHERE stream = {} AND kind IN ('trigger', 'event') AND state = 'switch'", name("post_copy"), stream_));
+  db_.execute("COMMIT");
+}
+
+void LiveObjects::replace_copied(const std::vector<LiveObjectRow>& rows, const std::function<bool(const LiveObjectRow&)>& is_covered) {
+  db_.execute("START TRANSACTION");
+  for (const auto& known : all()) {
+    if (known.state == kCopiedObject && is_covered(known)) db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("live_object"), known.id));
+  }
+  for (const auto& row : rows) put(row, false);
   db_.execute("COMMIT");
 }
 

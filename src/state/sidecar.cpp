@@ -291,12 +291,14 @@ bool Sidecar::drop_unused() {
 template <typename Attempt>
 auto Sidecar::with_row(const std::function<std::optional<std::uint64_t>()>& stream, Attempt attempt) {
   constexpr int kPatienceSeconds = 3;
-  db_.execute(fmt::format("SET @godwit_patience = @@SESSION.innodb_lock_wait_timeout, SESSION innodb_lock_wait_timeout = {}", kPatienceSeconds));
+  // Whoever falls asleep with the row's lock, or whose machine is gone: the server ends the session, so that the stream, and the next switch, go on.
+  constexpr int kIdleMaxSeconds = 15;
+  db_.execute(fmt::format("SET @godwit_patience = @@SESSION.innodb_lock_wait_timeout, @godwit_idle = @@SESSION.wait_timeout, SESSION innodb_lock_wait_timeout = {}, SESSION wait_timeout = {}", kPatienceSeconds, kIdleMaxSeconds));
   struct Restore {
     db::Connection& db;
     ~Restore() {
       try {
-        db.execute("SET SESSION innodb_lock_wait_timeout = @godwit_patience");
+        db.execute("SET SESSION innodb_lock_wait_timeout = @godwit_patience, SESSION wait_timeout = @godwit_idle");
       } catch (const Error&) {  // the session is lost: what it was set to is nobody's any more
       }
     }
@@ -372,7 +374,7 @@ constexpr std::string_view kFrozen = "frozen";
 
 // The exclusive lock waits for every transaction that has passed the guard of its epoch (see guard()). A request to stand still is taken away in the
 // same transaction, so that a comparison which counts on it, and may be rewriting rows of this side, has either committed by then or finds it gone.
-std::uint64_t Sidecar::freeze(std::uint64_t stream) {
+std::uint64_t Sidecar::freeze(std::uint64_t stream, const std::function<void()>& when_locked) {
   return with_row([&] { return std::optional(stream); }, [&] {
     Transaction transaction(db_);
     const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE id = {} FOR UPDATE", name("stream"), stream));
@@ -381,6 +383,7 @@ std::uint64_t Sidecar::freeze(std::uint64_t stream) {
       throw Error(Code::stream_not_ready,
                   {.object = fmt::format("stream {} of {}", stream, kSidecarSchema), .cause = fmt::format("it is {}: only one that is copied can be frozen", state), .remedy = "let the copy end first"});
     }
+    if (when_locked) when_locked();
     const std::uint64_t epoch = rows.u64(0, "epoch") + 1;
     db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
     db_.execute(fmt::format("UPDATE {} SET epoch = {}, state = {}, touched = touched + 1 WHERE id = {}", name("stream"), epoch, quote_string(kFrozen), stream));
@@ -420,7 +423,7 @@ void Sidecar::put_tables(std::uint64_t stream, const std::vector<TableRow>& want
   }
 }
 
-StreamRow Sidecar::prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables) {
+StreamRow Sidecar::prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables, const std::function<void()>& when_locked) {
   insert(key, gtid::to_string(begin.position.flavour), begin.source_identity, begin.source_version);
   const auto known = find(key);
   GODWIT_CHECK(known.has_value());
@@ -428,6 +431,8 @@ StreamRow Sidecar::prepare_stream(const StreamKey& key, const StreamBegin& begin
   with_row([&] { return std::optional(stream); }, [&] {
     Transaction transaction(db_);
     // The row first: every other transaction of the stream takes it before anything else.
+    db_.query(fmt::format("SELECT id FROM {} WHERE id = {} FOR UPDATE", name("stream"), stream));
+    if (when_locked) when_locked();
     db_.execute(fmt::format("UPDATE {} SET epoch = epoch + 1, touched = touched + 1, state = 'copied', flavour = {}, position = {}, overlap_end = NULL, stop_position = NULL, "
                             "source_identity = {}, source_version = {}, last_error = NULL, heartbeat = NULL WHERE id = {}",
                             name("stream"),

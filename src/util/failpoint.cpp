@@ -92,6 +92,8 @@ void arm_failpoints_from_environment() {
   const char* value = std::getenv("GODWIT_FAILPOINTS");
   if (value == nullptr) return;
   std::lock_guard lock(mutex);
+  armed.fill({});
+  failpoints_armed.store(false);
   for (const auto& item : split(value, ';')) {
     if (item.empty()) continue;
     const auto equals = item.find('=');

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <map>
 
-#include "godwit/fence/fence.h"
+#include "event_status.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/live_objects.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
+#include "godwit/util/log.h"
+#include "live_reading.h"
 #include "preparation.h"
 #include "trigger_head.h"
 
@@ -21,7 +23,7 @@ using state::LiveObjectRow;
 
 constexpr int kPatienceSeconds = 3;  // for the lock of another godwit, and for a table that somebody has open: clients may be held meanwhile
 
-std::string object_name(const LiveObjectRow& row) { return fmt::format("{} {}", row.kind, sql::quote_table(row.schema_name, row.object_name)); }
+bool is_enabled_event(const LiveObjectRow& row) { return row.kind == "event" && is_enabled(row.sql); }
 
 // One side: the stream that writes to it, its tables by their names there.
 class LiveSide {
@@ -42,15 +44,22 @@ class LiveSide {
   bool is_known() const { return stream_ != 0; }
   state::LiveObjects store() { return {db_, stream_}; }
   std::optional<state::Route> locked_route();
-  std::vector<LiveObjectRow> present();
+  std::vector<LiveObjectRow> present() { return read_live_objects(db_, tables()); }
+  // Before this side has ever served: what the serving side has now, as it is made here. Nothing where this side has its own.
+  std::optional<std::vector<LiveObjectRow>> carried(const std::vector<LiveObjectRow>& known);
+  // All that is made when this side is to serve. Changes nothing.
+  std::vector<LiveObjectRow> to_bring();
+  bool is_of_tables(const LiveObjectRow& row) const;  // its schema has migrated tables
   bool is_there(const LiveObjectRow& row);
   void drop(const LiveObjectRow& row);
+  // An event is disabled as yet.
   void create(const LiveObjectRow& row);
+  void set_enabled(const LiveObjectRow& row, bool is_enabled);
   bool has_account(const std::string& user, const std::string& host);
 
  private:
-  LiveObjectRow definition_of(LiveObjectRow row);
-  std::vector<std::string> schemas() const;
+  std::vector<LiveTable> tables() const;
+  void take_session_of(const LiveObjectRow& row);
   std::string table_here(const std::string& schema, const std::string& name) const;
 
   const Definition definition_;  // as the direction that writes to this side sees it
@@ -72,46 +81,38 @@ std::optional<state::Route> LiveSide::locked_route() {
   return state::Authority(target, definition_.name).read();
 }
 
-std::vector<std::string> LiveSide::schemas() const {
-  std::vector<std::string> result;
-  for (const auto& table : tables_) {
-    if (std::find(result.begin(), result.end(), table.target_schema) == result.end()) result.push_back(table.target_schema);
-  }
+std::vector<LiveTable> LiveSide::tables() const {
+  std::vector<LiveTable> result;
+  for (const auto& table : tables_) result.push_back({.schema = table.target_schema, .name = table.target_table});
   return result;
 }
 
-LiveObjectRow LiveSide::definition_of(LiveObjectRow row) {
-  const bool is_trigger = row.kind == "trigger";
-  const db::Rows rows = db_.query(fmt::format("SHOW CREATE {} {}", row.kind, sql::quote_table(row.schema_name, row.object_name)));
-  row.sql = rows.text(0, is_trigger ? "SQL Original Statement" : "Create Event");
-  row.sql_mode = rows.text(0, "sql_mode");
-  row.collation = rows.text(0, "collation_connection");
-  if (!is_trigger) row.time_zone = rows.text(0, "time_zone");
-  if (!row.sql.empty()) return row;
-  throw Error(Code::privilege_missing,
-              {.object = object_name(row),
-               .cause = "the account may not read its definition, so that it could not be brought back",
-               .remedy = fmt::format("GRANT {} ON {}.* to the account", is_trigger ? "TRIGGER" : "EVENT", sql::quote_identifier(row.schema_name))});
+bool LiveSide::is_of_tables(const LiveObjectRow& row) const {
+  return std::any_of(tables_.begin(), tables_.end(), [&](const state::TableRow& table) { return table.target_schema == row.schema_name; });
 }
 
-// Of the migrated tables and their schemas; the guards of a fence are godwit's own, and stay.
-std::vector<LiveObjectRow> LiveSide::present() {
-  std::vector<LiveObjectRow> result;
-  for (const auto& schema : schemas()) {
-    const db::Rows triggers = db_.query(
-        fmt::format("SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tbl, ACTION_ORDER AS number FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {} ORDER BY EVENT_OBJECT_TABLE, ACTION_ORDER",
-                    quote_string(schema)));
-    for (std::size_t i = 0; i < triggers.size(); ++i) {
-      const std::string name = triggers.text(i, "name");
-      const std::string table = triggers.text(i, "tbl");
-      const bool is_migrated = std::any_of(tables_.begin(), tables_.end(), [&](const state::TableRow& t) { return t.target_schema == schema && t.target_table == table; });
-      if (!is_migrated || fence::is_guard(name)) continue;
-      result.push_back(definition_of({.kind = "trigger", .schema_name = schema, .object_name = name, .table_name = table, .number = triggers.u64(i, "number")}));
-    }
-    const db::Rows events = db_.query(fmt::format("SELECT EVENT_NAME AS name FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {} ORDER BY EVENT_NAME", quote_string(schema)));
-    for (std::size_t i = 0; i < events.size(); ++i) result.push_back(definition_of({.kind = "event", .schema_name = schema, .object_name = events.text(i, "name")}));
-  }
-  return result;
+// Whoever changed a trigger while the copy and the stream ran changed it where it lives. Once this side has had its own, those are what comes back.
+std::optional<std::vector<LiveObjectRow>> LiveSide::carried(const std::vector<LiveObjectRow>& known) {
+  const auto is_copied = [](const LiveObjectRow& row) { return row.state == state::kCopiedObject; };
+  const bool has_own = !std::all_of(known.begin(), known.end(), is_copied);
+  const bool has_copied = std::any_of(known.begin(), known.end(), is_copied);
+  if (side_ != db::Side::target || !definition_.is_schema_created || (has_own && !has_copied)) return std::nullopt;
+  db::Connection serving = db::Connection::open(source_endpoint(definition_));
+  auto rows = read_carried(definition_, serving, db_, tables_);
+  std::erase_if(rows, [&](const LiveObjectRow& row) {
+    const auto it = std::find_if(known.begin(), known.end(), [&](const LiveObjectRow& one) { return state::is_same(one, row); });
+    return it == known.end() ? has_own : !is_copied(*it);
+  });
+  return rows;
+}
+
+std::vector<LiveObjectRow> LiveSide::to_bring() {
+  auto known = store().all();
+  for (const auto& row : store().kept()) known.push_back(row);
+  const auto anew = carried(known);
+  std::erase_if(known, [&](const LiveObjectRow& row) { return row.state == "there" || (anew && row.state == state::kCopiedObject && is_of_tables(row)); });
+  if (anew) known.insert(known.end(), anew->begin(), anew->end());
+  return known;
 }
 
 bool LiveSide::is_there(const LiveObjectRow& row) {
@@ -130,17 +131,41 @@ std::string LiveSide::table_here(const std::string& schema, const std::string& n
   return there == tables_.end() ? name : there->target_table;
 }
 
+void LiveSide::take_session_of(const LiveObjectRow& row) {
+  db_.execute("USE " + sql::quote_identifier(row.schema_name));
+  db_.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
+  // The text is in this session's character set; what its literals are compared by is the collation that they were written under.
+  db_.execute(row.collation.empty() ? "SET NAMES utf8mb4" : "SET SESSION collation_connection = " + quote_string(row.collation));
+  db_.execute(fmt::format("SET SESSION time_zone = {}", quote_string(row.time_zone.empty() ? "+00:00" : row.time_zone)));
+}
+
 void LiveSide::create(const LiveObjectRow& row) {
   try {
-    db_.execute("USE " + sql::quote_identifier(row.schema_name));
-    db_.execute("SET SESSION sql_mode = " + quote_string(row.sql_mode));
-    // The text is in this session's character set; what its literals are compared by is the collation that they were written under.
-    db_.execute(row.collation.empty() ? "SET NAMES utf8mb4" : "SET SESSION collation_connection = " + quote_string(row.collation));
-    db_.execute(fmt::format("SET SESSION time_zone = {}", quote_string(row.time_zone.empty() ? "+00:00" : row.time_zone)));
+    take_session_of(row);
     const TriggerHead head{.name = row.object_name, .table = [&](const std::string& table) { return table_here(row.schema_name, table); }};
-    db_.execute(row.kind == "trigger" ? with_head(row.sql, head) : row.sql);
+    if (row.kind == "trigger") db_.execute(with_head(row.sql, head));
+    if (row.kind == "event") db_.execute(is_enabled_event(row) ? with_enabled(row.sql, false) : row.sql);
   } catch (const Error& error) {
-    throw error.in(object_name(row));
+    throw error.in(state::to_string(row));
+  }
+}
+
+// Not of the stream that reads this side, nor of a replica of it, where events are disabled anyway. Where that is not permitted it is in the binlog, and passed over.
+void LiveSide::set_enabled(const LiveObjectRow& row, bool is_enabled) {
+  try {
+    take_session_of(row);
+    bool is_logged = true;
+    try {
+      db_.execute("SET SESSION sql_log_bin = 0");
+      is_logged = false;
+    } catch (const Error& error) {
+      if (error.is_retryable()) throw;
+      log::debug("{}", error.what());
+    }
+    db_.execute(alter_enabled(row.sql, sql::quote_table(row.schema_name, row.object_name), is_enabled));
+    if (!is_logged) db_.execute("SET SESSION sql_log_bin = 1");
+  } catch (const Error& error) {
+    throw error.in(state::to_string(row));
   }
 }
 
@@ -196,36 +221,69 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side) 
   if (!route || route->serving == side || route->is_switching) return names;
   here.store().take_over_kept();
   auto present = here.present();
+  const auto known = here.store().all();
+  for (auto& row : present) {
+    const auto it = std::find_if(known.begin(), known.end(), [&](const LiveObjectRow& one) { return state::is_same(one, row); });
+    // One that a switch has made, which was undone before it was enabled: it is disabled by godwit alone.
+    if (it != known.end() && it->state != "there" && is_enabled_event(*it) && is_disabled(row.sql)) row.sql = with_enabled(row.sql, true);
+  }
   here.store().record(present);
   failpoint(Fp::objects_recorded);
   std::reverse(present.begin(), present.end());
   for (const auto& row : present) {
     here.drop(row);
     failpoint(Fp::objects_dropped);
-    names.push_back(object_name(row));
+    names.push_back(state::to_string(row));
   }
   return names;
 }
 
-// One that is there under a name that is recorded is the one that was recorded: made by a run that was killed before it said so, or not dropped by one.
+// One that is there under a name that is recorded is the one that was recorded: made by a run that was killed, or not dropped by one. What is made stays recorded
+// as aside until this side serves (enable_events): the switch may still be undone.
 std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold) {
   std::vector<std::string> names;
   LiveSide here(definition, side);
   if (!here.is_known()) return names;
-  const auto route = here.locked_route();
-  if (!route || route->epoch != hold || !route->is_switching || route->serving == side) {
-    throw Error(Code::switch_fenced, {.object = fmt::format("hold {}", hold), .cause = "it is over", .remedy = "run the switch again"});
-  }
+  state::require_hold(here.locked_route(), definition.name, hold, other(side));
   here.store().take_over_kept();
+  const auto known = here.store().all();
+  if (const auto anew = here.carried(known)) here.store().replace_copied(*anew, [&](const LiveObjectRow& row) { return here.is_of_tables(row); });
   for (const auto& row : here.store().all()) {
-    if (row.state != "aside") continue;
-    if (!here.is_there(row)) {
-      here.create(row);
-      failpoint(Fp::objects_created);
-      names.push_back(object_name(row));
+    if (row.state == "there") continue;
+    if (here.is_there(row)) {
+      if (is_enabled_event(row)) here.set_enabled(row, false);
+      continue;
+    }
+    here.create(row);
+    failpoint(Fp::objects_created);
+    names.push_back(state::to_string(row));
+  }
+  return names;
+}
+
+std::vector<std::string> enable_events(const Definition& definition, db::Side side) {
+  std::vector<std::string> names;
+  LiveSide here(definition, side);
+  if (!here.is_known()) return names;
+  const auto route = here.locked_route();
+  if (!route || route->serving != side || route->is_switching) return names;
+  for (const auto& row : here.store().all()) {
+    if (row.state == "there") continue;
+    if (is_enabled_event(row) && here.is_there(row)) {  // one whose only time has passed is not
+      here.set_enabled(row, true);
+      failpoint(Fp::objects_enabled);
+      names.push_back(state::to_string(row));
     }
     here.store().set_there(row.id);
   }
+  return names;
+}
+
+std::vector<std::string> to_bring_back(const Definition& definition, db::Side side) {
+  std::vector<std::string> names;
+  LiveSide here(definition, side);
+  if (!here.is_known()) return names;
+  for (const auto& row : here.to_bring()) names.push_back(state::to_string(row));
   return names;
 }
 
@@ -233,15 +291,13 @@ std::vector<MissingDefiner> missing_definers(const Definition& definition, db::S
   std::vector<MissingDefiner> missing;
   LiveSide here(definition, side);
   if (!here.is_known()) return missing;
-  auto rows = here.store().all();
-  for (const auto& row : here.store().kept()) rows.push_back(row);
   std::map<std::string, bool> known;
-  for (const auto& row : rows) {
-    const auto account = row.state == "aside" ? definer_of(row.sql) : std::nullopt;
+  for (const auto& row : here.to_bring()) {
+    const auto account = definer_of(row.sql);
     if (!account) continue;
     const std::string name = sql::quote_identifier(account->user) + (account->host.empty() ? "" : "@" + sql::quote_identifier(account->host));
     if (!known.emplace(name, true).second || here.has_account(account->user, account->host)) continue;
-    missing.push_back({.account = name, .object = object_name(row)});
+    missing.push_back({.account = name, .object = state::to_string(row)});
   }
   return missing;
 }

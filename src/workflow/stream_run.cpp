@@ -173,15 +173,18 @@ void StreamRun::require_alone() {
 
 // Triggers and events live on the serving side only: on the other they would run once more for what the stream brings. A session that has one of the tables
 // open is waited for. False: a stop was requested.
-bool StreamRun::set_objects_aside() {
+// Those of the side that serves are all at work, also where the switch that brought them was killed.
+bool StreamRun::settle_objects() {
   while (true) {
     try {
       const auto names = set_aside(recorded_, passive_side(definition_.direction));
       if (!names.empty()) log::info("set aside on the {} until it serves: {}", db::to_string(passive_side(definition_.direction)), join(names, ", "));
+      const auto enabled = enable_events(recorded_, serving_side(definition_.direction));
+      if (!enabled.empty()) log::info("enabled on the {}, which serves: {}", db::to_string(serving_side(definition_.direction)), join(enabled, ", "));
       return true;
     } catch (const Error& error) {
       if (!error.is_retryable()) throw;
-      log::warning("triggers and events of the side that does not serve are not set aside yet: {}", error.what());
+      log::warning("triggers and events are not yet where they belong, set aside on the side that does not serve, enabled on the other: {}", error.what());
     }
     if (!stop_.sleep_for(std::chrono::seconds(1))) return false;
   }
@@ -200,7 +203,7 @@ StreamRun::End StreamRun::run(const StreamTurn::Turn& turn) {
   claim();
   if (turn.is_routed && !turn_.confirms(turn.direction)) return End::out_of_turn;
   if (turn.is_routed) require_alone();
-  if (turn.is_routed && !set_objects_aside()) return End::stopped;
+  if (turn.is_routed && !settle_objects()) return End::stopped;
   const auto until = goal();
   source_.reset();
   target_.reset();

@@ -32,7 +32,7 @@ class StreamRun {
   void move_source(state::Sidecar& sidecar, const state::StreamRow& row);
   void require_history(const state::StreamRow& row, Code code);
   void require_alone();
-  bool set_objects_aside();
+  bool settle_objects();
   std::optional<gtid::Set> goal();
   std::optional<std::vector<apply::TableBinding>> bind();
   End follow_to_its_end(const std::optional<gtid::Set>& until);

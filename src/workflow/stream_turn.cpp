@@ -1,6 +1,7 @@
 #include "stream_turn.h"
 
 #include "godwit/util/log.h"
+#include "godwit/workflow/switching.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -40,16 +41,11 @@ StreamTurn::Turn StreamTurn::look() {
   return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.stream && seen.stream->state == "frozen", .is_completed = seen.stream && seen.stream->state == state::kCompletedState};
 }
 
-// A coordinator that was killed leaves its stream frozen. The row is read before the authority: what froze it had begun by then, so that where no switch is under way
-// afterwards, and the same side serves, that hold is over. The next hold raises the epoch when it freezes, and this one's is named: it is not let go of by this.
 void StreamTurn::let_go() {
-  const Turn turn = look();
-  db::Connection& passive = session(passive_side(turn.direction));
-  state::Sidecar sidecar(passive);
-  const auto stream = sidecar.find({.workflow = definition_.name, .direction = std::string(to_string(turn.direction))});
-  const auto route = state::Authority(session(db::Side::target), definition_.name).read();
-  if (!stream || stream->state != "frozen" || !route || route->is_switching || direction_of(route) != turn.direction) return;
-  if (sidecar.unfreeze(stream->id, stream->epoch)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(turn.direction));
+  const Direction direction = look().direction;
+  state::Authority authority(session(db::Side::target), definition_.name);
+  const state::StreamKey key{.workflow = definition_.name, .direction = std::string(to_string(direction))};
+  if (workflow::let_go(session(passive_side(direction)), authority, key)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(direction));
 }
 
 std::optional<StreamTurn::Turn> StreamTurn::await() {

@@ -7,6 +7,7 @@
 #include "godwit/db/snapshot.h"
 #include "godwit/gtid/set.h"
 #include "godwit/util/error.h"
+#include "godwit/util/failpoint.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -37,7 +38,8 @@ StreamSwitch::StreamSwitch(const Definition& definition, Direction running)
     : running_(in_direction(definition, running)),
       back_(in_direction(definition, other(running))),
       serving_(db::Connection::open(source_endpoint(running_))),
-      passive_(db::Connection::open(target_endpoint(running_))) {}
+      passive_(db::Connection::open(target_endpoint(running_))),
+      authority_(db::Connection::open(endpoint_of(running_, db::Side::target))) {}
 
 std::optional<state::StreamRow> StreamSwitch::row() { return find(passive_, stream_key(running_)); }
 
@@ -61,11 +63,41 @@ bool StreamSwitch::reaches(const gtid::Position& position, steady_clock::time_po
   }
 }
 
-std::uint64_t StreamSwitch::freeze() { return state::Sidecar(passive_).freeze(running_row().id); }
+// R1 for a stream's row. Two servers, and no transaction across them; the order makes up for it: the row is locked where it is, the authority is read, the row is
+// written and the lock given back by one commit. What is read may be over a moment later. What that can do:
+//   The hold is committed by its own coordinator only, which is this one, and does so later. Otherwise it is aborted, and the same side serves still.
+//   So the next commit of all is that of a later hold in the same direction, and that one must, after its begin and before its commit, freeze and position these
+//   very rows: for each it needs the lock. Where it comes first, this one has read the authority after that begin, and was refused. Where it comes second, it
+//   raises the epoch and writes the position anew, over whatever this one has left.
+//   Before that commit, what this one leaves is harmless: a frozen stream is let go of once no switch is under way (let_go), or ends a hold that waits for it,
+//   which is undone; the position is that of a stream which nobody may follow while this side serves.
+// So it is the lock that must be the row's own, and the authority that must be read while it is had; a session that is lost in between loses the lock, and
+// can write nothing any more. docs/model/: STREAMS_OUTSIDE_LOCK is the mistake.
+void StreamSwitch::require_hold(std::uint64_t hold) {
+  state::require_hold(state::Authority(authority_, running_.name).read(), running_.name, hold, serving_side(running_.direction));
+  failpoint(Fp::stream_row_locked);
+}
 
-bool StreamSwitch::unfreeze() {
-  const state::StreamRow stream = running_row();
-  return stream.state == "frozen" && state::Sidecar(passive_).unfreeze(stream.id, stream.epoch);
+std::uint64_t StreamSwitch::freeze(std::uint64_t hold) {
+  return state::Sidecar(passive_).freeze(running_row().id, [&] { require_hold(hold); });
+}
+
+// It names the freezing: that of a later hold has another epoch, and stays.
+bool StreamSwitch::unfreeze(std::uint64_t frozen_epoch) { return state::Sidecar(passive_).unfreeze(running_row().id, frozen_epoch); }
+
+bool StreamSwitch::let_go() {
+  state::Authority authority(authority_, running_.name);
+  return workflow::let_go(passive_, authority, stream_key(running_));
+}
+
+// The row is read before the authority: what froze it had begun by then, so that where no switch is under way afterwards, and the same side serves, that hold is
+// over. The next hold raises the epoch when it freezes, and this one's is named: it is not let go of by this.
+bool let_go(db::Connection& passive, state::Authority& authority, const state::StreamKey& key) {
+  const auto stream = find(passive, key);
+  if (!stream || stream->state != "frozen") return false;
+  const auto route = authority.read();
+  if (!route || route->is_switching || to_string(direction_of(route)) != key.direction) return false;
+  return state::Sidecar(passive).unfreeze(stream->id, stream->epoch);
 }
 
 std::vector<state::TableRow> StreamSwitch::return_tables(std::uint64_t running) {
@@ -81,8 +113,9 @@ void StreamSwitch::announce_return() {
 }
 
 // Frozen first: the end of the passive side's binlog, read after that, has every transaction of the stream that runs behind it, or its rows would go
-// round (and so they would when both streams ran: nobody begins this one before the authority says so).
-gtid::Position StreamSwitch::prepare_return() {
+// round (and so they would when both streams ran: nobody begins this one before the authority says so). Read before the row is locked: a hold that is under way
+// when the lock is had was so when the stream was frozen and all the time since.
+gtid::Position StreamSwitch::prepare_return(std::uint64_t hold) {
   const state::StreamRow stream = running_row();
   if (stream.state != "frozen") {
     throw Error(Code::stream_not_ready,
@@ -91,7 +124,8 @@ gtid::Position StreamSwitch::prepare_return() {
   const auto tables = return_tables(stream.id);
   const db::Server& reads = passive_.server();
   const gtid::Position begin = db::end_of_binlog(passive_);
-  state::Sidecar(serving_).prepare_stream(stream_key(back_), {.position = begin, .source_identity = reads.identity, .source_version = reads.version_text}, tables);
+  const state::StreamBegin where{.position = begin, .source_identity = reads.identity, .source_version = reads.version_text};
+  state::Sidecar(serving_).prepare_stream(stream_key(back_), where, tables, [&] { require_hold(hold); });
   return begin;
 }
 

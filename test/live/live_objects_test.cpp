@@ -3,12 +3,12 @@
 // and back by the parts of a switch, also when they are killed in between.
 #include "godwit/workflow/live_objects.h"
 
-#include <cstdlib>
+#include <algorithm>
 
 #include "catch.h"
 #include "godwit/util/error.h"
-#include "godwit/util/failpoint.h"
 #include "godwit/workflow/counters.h"
+#include "live/support/armed.h"
 #include "live/support/two_way.h"
 #include "live/support/waiting.h"
 
@@ -50,26 +50,25 @@ std::vector<std::string> switch_with_objects(TwoWay& pair) {
   const std::uint64_t hold = pair.begin();
   const auto by = pair.streams();
   REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
-  by->freeze();
+  by->freeze(hold);
   const auto names = workflow::bring_back(pair.definition(), to, hold);
-  by->prepare_return();
+  by->prepare_return(hold);
   REQUIRE(pair.commit(hold));
   REQUIRE(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
   REQUIRE(holds_within(seconds(90), [&] { return !has_objects(pair.passive_server()); }));
+  CHECK(workflow::enable_events(pair.definition(), to).empty());  // replicate has done so
   return names;
 }
 
-std::string log_words(const Server& server) { return server.client("shop").scalar("SELECT IFNULL(GROUP_CONCAT(words ORDER BY id), '') FROM log"); }
+std::string with_tick_disabled(std::string text) {
+  const std::string word = "tick ENABLED";
+  const auto at = text.find(word);
+  return at == std::string::npos ? text + ": no " + word : text.replace(at, word.size(), "tick DISABLED");
+}
 
-// For the rest of the scope a failpoint of this process.
-struct Armed {
-  explicit Armed(const std::string& what) { arm(what); }
-  ~Armed() { arm(""); }
-  static void arm(const std::string& what) {
-    ::setenv("GODWIT_FAILPOINTS", what.c_str(), 1);
-    arm_failpoints_from_environment();
-  }
-};
+std::string definer_of_tick(const Server& server) { return server.client().scalar("SELECT CONCAT(DEFINER, ' ', TIME_ZONE, ' ', SQL_MODE) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'shop' AND EVENT_NAME = 'tick'"); }
+
+std::string log_words(const Server& server) { return server.client("shop").scalar("SELECT IFNULL(GROUP_CONCAT(words ORDER BY id), '') FROM log"); }
 
 Code code_of(const std::function<void()>& deed) {
   try {
@@ -122,6 +121,7 @@ TEST_CASE("setting aside and bringing back may be killed anywhere, and end the s
     INFO(source.flavour() << " to " << target.flavour());
     create_shop(source);
     const std::string before = objects(source);
+    const std::string ticks_before = definer_of_tick(source);
     pair.copy();
     // No replicate goes on: what it would do is done by hand here.
     const std::uint64_t hold = pair.begin();
@@ -130,20 +130,30 @@ TEST_CASE("setting aside and bringing back may be killed anywhere, and end the s
       Process process = pair.replicate();
       REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
     }
-    by->freeze();
+    by->freeze(hold);
     for (int i = 0; i < 4; ++i) {  // each ends when one more is created
       const Armed armed("objects.created=error");
       CHECK(code_of([&] { workflow::bring_back(pair.definition(), Side::target, hold); }) == Code::failpoint_hit);
     }
     workflow::bring_back(pair.definition(), Side::target, hold);
-    const std::string there = objects(target);
+    std::string there = objects(target);
+    CHECK(there.find("tick DISABLED") != std::string::npos);
     CHECK(workflow::bring_back(pair.definition(), Side::target, hold).empty());
     CHECK(objects(target) == there);
     CHECK(workflow::set_aside(pair.definition(), Side::target).empty());  // a switch is under way
-    by->prepare_return();
+    CHECK(workflow::enable_events(pair.definition(), Side::target).empty());
+    by->prepare_return(hold);
     REQUIRE(pair.commit(hold));
     CHECK(code_of([&] { workflow::bring_back(pair.definition(), Side::source, hold); }) == Code::switch_fenced);
     CHECK(workflow::set_aside(pair.definition(), Side::target).empty());  // it serves
+    {
+      const Armed armed("objects.enabled=error");
+      CHECK(code_of([&] { workflow::enable_events(pair.definition(), Side::target); }) == Code::failpoint_hit);
+    }
+    CHECK(workflow::enable_events(pair.definition(), Side::target).size() == 1);
+    CHECK(workflow::enable_events(pair.definition(), Side::target).empty());
+    CHECK(with_tick_disabled(objects(target)) == there);
+    there = objects(target);
     for (const char* point : {"objects.recorded=error", "objects.dropped=error", "objects.dropped=error@2"}) {
       const Armed armed(point);
       CHECK(code_of([&] { workflow::set_aside(pair.definition(), Side::source); }) == Code::failpoint_hit);
@@ -152,14 +162,105 @@ TEST_CASE("setting aside and bringing back may be killed anywhere, and end the s
     // In the middle of it the next switch comes: what is there and what is not, all of it is as it was.
     const std::uint64_t back = pair.begin();
     const auto by_back = pair.streams();
-    by_back->freeze();
+    const auto frozen = by_back->freeze(back);
     workflow::bring_back(pair.definition(), Side::source, back);
-    CHECK(objects(source) == before);
+    CHECK(objects(source) == with_tick_disabled(before));
     REQUIRE(pair.abort(back));
-    CHECK(by_back->unfreeze());
+    CHECK(workflow::enable_events(pair.definition(), Side::source).empty());  // it does not serve
+    CHECK(by_back->unfreeze(frozen));
     CHECK(workflow::set_aside(pair.definition(), Side::source).size() == 6);
     CHECK(!has_objects(source));
     CHECK(objects(target) == there);
+    // Undone is not forgotten: what was enabled is so again.
+    const std::uint64_t again = pair.begin();
+    const auto by_again = pair.streams();
+    by_again->freeze(again);
+    workflow::bring_back(pair.definition(), Side::source, again);
+    by_again->prepare_return(again);
+    REQUIRE(pair.commit(again));
+    workflow::enable_events(pair.definition(), Side::source);
+    CHECK(objects(source) == before);
+    CHECK(definer_of_tick(source) == ticks_before);
+  }
+}
+
+TEST_CASE("an event that is always due runs on the side that serves, and never on the other, not for a moment", "[live_objects]") {
+  for (const auto& [from, to] : {std::pair("a", "c"), std::pair("c", "a")}) {
+    const Server source(from);
+    const Server target(to);
+    TwoWay pair(source, target, "shop");
+    INFO(source.flavour() << " to " << target.flavour());
+    for (const Server* server : {&source, &target}) server->client().execute("SET GLOBAL event_scheduler = ON");
+    create_shop(source);
+    source.client().execute("CREATE EVENT shop.due ON SCHEDULE EVERY 1 SECOND DO INSERT INTO log (words) VALUES (@@GLOBAL.port)");
+    pair.copy();
+    Process process = pair.replicate();
+    const std::uint64_t hold = pair.begin();
+    const auto by = pair.streams();
+    REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
+    const auto frozen = by->freeze(hold);
+    workflow::bring_back(pair.definition(), Side::target, hold);
+    std::this_thread::sleep_for(seconds(3));
+    const std::string of_target = "SELECT COUNT(*) FROM log WHERE words = @@GLOBAL.port";
+    CHECK(target.client("shop").scalar(of_target) == "0");
+    REQUIRE(pair.abort(hold));
+    workflow::set_aside(pair.definition(), Side::target);
+    by->unfreeze(frozen);
+    REQUIRE(holds_within(seconds(90), [&] { return by->is_followed(); }));
+    source.client().execute("ALTER EVENT shop.due DISABLE");  // so that both sides can be compared with nobody fenced
+    source.client().execute("ALTER EVENT shop.due ENABLE");
+    source.client().execute("SET GLOBAL event_scheduler = OFF");
+    switch_with_objects(pair);
+    CHECK(holds_within(seconds(30), [&] { return target.client("shop").scalar(of_target) != "0"; }));
+    target.client().execute("SET GLOBAL event_scheduler = OFF");
+    INFO(process.log());
+    CHECK(holds_within(seconds(90), [&] { return log_words(source) == log_words(target); }));
+  }
+}
+
+TEST_CASE("what was changed on the source after the copy is what the target gets when it first serves", "[live_objects]") {
+  for (const auto& [from, to] : kPairs) {
+    if (std::string(from) == to) continue;
+    const Server source(from);
+    const Server target(to);
+    TwoWay pair(source, target, "shop");
+    INFO(source.flavour() << " to " << target.flavour());
+    create_shop(source);
+    pair.copy();
+    Process process = pair.replicate();
+    const auto change = [&](const std::string& letter) {
+      source.client("shop").script("DROP TRIGGER second;\nCREATE TRIGGER second AFTER INSERT ON orders FOR EACH ROW INSERT INTO log (words) VALUES (CONCAT('" + letter + "', NEW.id));\n");
+    };
+    change("x");
+    source.client("shop").script("DROP TRIGGER third;\nDROP EVENT rest;\nCREATE TRIGGER added AFTER DELETE ON log FOR EACH ROW SET @added = 1;\n");
+    auto names = workflow::to_bring_back(pair.definition(), Side::target);
+    std::sort(names.begin(), names.end());
+    CHECK(names == std::vector<std::string>{"event `shop`.`tick`", "trigger `shop`.`added`", "trigger `shop`.`first`", "trigger `shop`.`quoted`", "trigger `shop`.`second`"});
+    CHECK(!has_objects(target));
+    // Once more after a switch that was undone.
+    const std::uint64_t hold = pair.begin();
+    const auto by = pair.streams();
+    REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
+    const auto frozen = by->freeze(hold);
+    CHECK(workflow::bring_back(pair.definition(), Side::target, hold).size() == 5);
+    REQUIRE(pair.abort(hold));
+    CHECK(workflow::set_aside(pair.definition(), Side::target).size() == 5);
+    by->unfreeze(frozen);
+    REQUIRE(holds_within(seconds(90), [&] { return by->is_followed(); }));
+    change("y");
+    switch_with_objects(pair);
+    CHECK(objects(target).find("tick ENABLED 2030-01-01 00:00:00") != std::string::npos);
+    target.client("shop").execute("INSERT INTO orders VALUES (1, 'x')");
+    CHECK(log_words(target) == "a1,y1");
+    // From now on each side has its own.
+    target.client("shop").execute("DROP TRIGGER added");
+    switch_with_objects(pair);
+    CHECK(objects(source).find("added") != std::string::npos);
+    change("z");
+    switch_with_objects(pair);
+    target.client("shop").execute("INSERT INTO orders VALUES (2, 'x')");
+    CHECK(log_words(target) == "a1,y1,a2,y2");
+    CHECK(objects(target).find("added") == std::string::npos);
   }
 }
 

@@ -4,9 +4,13 @@
 // serves; the ledgers are compared by the servers' own rendering.
 #include <signal.h>
 
+#include <functional>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
+#include "godwit/util/error.h"
+#include "live/support/armed.h"
 #include "live/support/ledger.h"
 #include "live/support/two_way.h"
 #include "live/support/waiting.h"
@@ -59,6 +63,15 @@ class Stage {
   std::unique_ptr<LedgerWriter> writer;
   int counted = 0;
 };
+
+Code code_of(const std::function<void()>& deed) {
+  try {
+    deed();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return Code::internal_error;
+}
 
 void end(Process& process) {
   process.signal(SIGTERM);
@@ -122,13 +135,13 @@ TEST_CASE("replicate is killed before, in and after a switch: the next one goes 
       const bool is_reached = by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop());
       INFO(process->log());
       REQUIRE(is_reached);
-      by->freeze();
+      by->freeze(hold);
       process.reset();
       // Started in the middle of a switch: it waits, and claims nothing.
       process = std::unique_ptr<Process>(new Process(stage.pair.replicate()));
       CHECK(has_logged(*process, "a switch has frozen", seconds(90)));
       CHECK(stage.pair.stream_state(before) == "frozen");
-      by->prepare_return();
+      by->prepare_return(hold);
       REQUIRE(stage.pair.commit(hold));
       CHECK(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
       stage.be_busy();
@@ -151,15 +164,19 @@ TEST_CASE("a stream that is frozen and let go goes on by the same replicate; eac
     const std::uint64_t hold = stage.pair.begin();
     const auto by = stage.pair.streams();
     REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
-    const auto first = by->freeze();
-    CHECK(by->freeze() > first);  // another coordinator does the same again
-    const auto begin = by->prepare_return();
-    CHECK(by->prepare_return().text == begin.text);
+    const auto first = by->freeze(hold);
+    const auto second = by->freeze(hold);  // another coordinator does the same again
+    CHECK(second > first);
+    const auto begin = by->prepare_return(hold);
+    CHECK(by->prepare_return(hold).text == begin.text);
     if (i > 0) std::this_thread::sleep_for(milliseconds(300));  // once it is over before anybody has noticed
     REQUIRE(stage.pair.abort(hold));
     CHECK(!stage.pair.commit(hold));
-    CHECK(by->unfreeze());
-    CHECK(!by->unfreeze());
+    CHECK(!by->unfreeze(first));
+    by->unfreeze(second);  // if replicate has not let go of it yet
+    CHECK(stage.pair.stream_state(Direction::forward) != "frozen");
+    CHECK(!by->unfreeze(second));
+    CHECK(!by->let_go());
     stage.be_busy();
     INFO(process.log());
     CHECK(stage.fault() == "");
@@ -172,17 +189,90 @@ TEST_CASE("a stream that is frozen and let go goes on by the same replicate; eac
 TEST_CASE("a coordinator that was asleep cannot let go of a stream that the next switch has frozen", "[reverse_stream]") {
   Stage stage("a", "c");
   Process process = stage.pair.replicate();
-  stage.pair.begin();
+  const std::uint64_t hold = stage.pair.begin();
   const auto by = stage.pair.streams();
-  db::Connection there = db::Connection::open(workflow::endpoint_of(stage.pair.definition(), db::Side::target));
-  state::Sidecar sidecar(there);
-  const auto stream = by->row()->id;
-  const auto first = by->freeze();
-  const auto second = by->freeze();
-  CHECK(!sidecar.unfreeze(stream, first));
+  const auto first = by->freeze(hold);
+  const auto second = by->freeze(hold);
+  CHECK(!by->unfreeze(first));
+  CHECK(!by->let_go());  // a switch is under way
   CHECK(stage.pair.stream_state(Direction::forward) == "frozen");
-  CHECK(sidecar.unfreeze(stream, second));
-  CHECK(follows(stage, Direction::forward));
+  REQUIRE(stage.pair.abort(hold));
+  const std::uint64_t next = stage.pair.begin();
+  stage.pair.streams()->freeze(next);
+  CHECK(!by->unfreeze(second));
+  CHECK(!by->let_go());
+  CHECK(stage.pair.stream_state(Direction::forward) == "frozen");
+  REQUIRE(stage.pair.abort(next));
+  CHECK(follows(stage, Direction::forward));  // replicate lets go of it
+  end(process);
+}
+
+TEST_CASE("a coordinator that was asleep changes no stream's row once its hold is over", "[reverse_stream]") {
+  for (const auto& [from, to] : {std::pair("a", "c"), std::pair("c", "a")}) {
+    Stage stage(from, to);
+    INFO(stage.source.flavour() << " to " << stage.target.flavour());
+    Process process = stage.pair.replicate({"--no-heartbeat"});
+    REQUIRE(follows(stage, Direction::forward));
+    const std::uint64_t hold = stage.pair.begin();
+    const auto asleep = stage.pair.streams();
+    REQUIRE(asleep->reaches(asleep->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
+    asleep->freeze(hold);
+    const auto early = asleep->prepare_return(hold);
+    REQUIRE(stage.pair.abort(hold));
+    CHECK(code_of([&] { asleep->freeze(hold); }) == Code::switch_fenced);
+    CHECK(code_of([&] { asleep->prepare_return(hold); }) == Code::switch_fenced);
+    REQUIRE(follows(stage, Direction::forward));
+    stage.be_busy();
+
+    const std::uint64_t next = stage.pair.begin();
+    const auto by = stage.pair.streams();
+    CHECK(code_of([&] { asleep->freeze(hold); }) == Code::switch_fenced);
+    CHECK(stage.pair.stream_state(Direction::forward) == "running");
+    REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
+    by->freeze(next);
+    const auto late = by->prepare_return(next);
+    CHECK(late.text != early.text);
+    CHECK(code_of([&] { asleep->prepare_return(hold); }) == Code::switch_fenced);
+    REQUIRE(stage.pair.commit(next));
+    CHECK(code_of([&] { asleep->prepare_return(hold); }) == Code::switch_fenced);
+    stage.be_busy();
+    CHECK(code_of([&] { asleep->prepare_return(hold); }) == Code::switch_fenced);
+    CHECK(code_of([&] { asleep->freeze(hold); }) == Code::switch_fenced);
+    INFO(process.log());
+    CHECK(stage.fault() == "");
+    CHECK(process.is_running());
+    end(process);
+  }
+}
+
+TEST_CASE("a coordinator falls asleep with the row's lock, its authority read; the next switch waits for the lock, and its position is the one that stays", "[reverse_stream]") {
+  Stage stage("a", "c");
+  Process process = stage.pair.replicate({"--no-heartbeat"});
+  REQUIRE(follows(stage, Direction::forward));
+  const std::uint64_t hold = stage.pair.begin();
+  const auto asleep = stage.pair.streams();
+  REQUIRE(asleep->reaches(asleep->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
+  asleep->freeze(hold);
+  std::future<gtid::Position> early;
+  {
+    const Armed armed("stream.row_locked=sleep:2700");
+    early = std::async(std::launch::async, [&] { return asleep->prepare_return(hold); });
+    std::this_thread::sleep_for(milliseconds(300));
+  }
+  REQUIRE(stage.pair.abort(hold));
+  stage.target.client().script("CREATE DATABASE apart;\nDROP DATABASE apart;\n");  // its end of binlog is another now
+  const std::uint64_t next = stage.pair.begin();
+  const auto by = stage.pair.streams();
+  by->freeze(next);
+  CHECK(early.wait_for(milliseconds(0)) == std::future_status::timeout);
+  const auto late = by->prepare_return(next);
+  CHECK(early.wait_for(milliseconds(200)) == std::future_status::ready);
+  CHECK(early.get().text != late.text);
+  REQUIRE(stage.pair.commit(next));
+  REQUIRE(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
+  stage.be_busy();
+  INFO(process.log());
+  CHECK(stage.fault() == "");
   end(process);
 }
 
@@ -193,12 +283,12 @@ TEST_CASE("a stop ends a replicate that waits for a switch, and one that another
   const std::uint64_t hold = stage.pair.begin();
   const auto by = stage.pair.streams();
   REQUIRE(by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + seconds(90), Stop()));
-  by->freeze();
+  by->freeze(hold);
   Process waiting = stage.pair.replicate();
   CHECK(has_logged(waiting, "a switch has frozen", seconds(90)));
   CHECK(has_logged(first, "a switch has frozen", seconds(90)));
   end(waiting);
-  by->prepare_return();
+  by->prepare_return(hold);
   REQUIRE(stage.pair.commit(hold));
   REQUIRE(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
   Process second = stage.pair.replicate();

@@ -266,7 +266,7 @@ Outcome end(const SwitchStage& stage, const std::string& command, const std::str
   return stage.migration.run(command, command == "complete" ? Strings{"--yes", "--json"} : Strings{"--json"}, armed(failpoints));
 }
 
-void kill_the_end(const std::string& command, const std::string& source, const std::string& target, std::size_t count) {
+void kill_the_end(const std::string& command, const std::string& source, const std::string& target, std::size_t count, const std::string& ending = "") {
   Seed seed;
   INFO("GODWIT_SEED=" << seed.value);
   const bool is_complete = command == "complete";
@@ -277,6 +277,8 @@ void kill_the_end(const std::string& command, const std::string& source, const s
     points = Migration(a, b, kTrade).failpoints(command + ".");
   }
   REQUIRE(points.size() >= 6);
+  std::erase_if(points, [&](const std::string& point) { return !point.ends_with(ending); });
+  REQUIRE(!points.empty());
   for (const auto& point : drawn(points, count, seed.random)) {
     INFO("killed at " << point);
     SwitchStage stage({.source = source, .target = target, .clients = 8, .proxy_options = {"--delegate-auth"}, .seed = seed.value});
@@ -329,6 +331,10 @@ TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point:
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MySQL", "[switch_crash]") { GODWIT_LONG_ONLY; kill_something_else_at_length("a", "c"); }
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MySQL to MariaDB", "[switch_crash]") { GODWIT_LONG_ONLY; kill_something_else_at_length("c", "a"); }
 
+TEST_CASE("switch_crash: complete is killed before and after its last step", "[switch_crash]") {
+  kill_the_end("complete", "a", "c", 2, "sidecar.before");
+  kill_the_end("complete", "a", "c", 2, "sidecar.after");
+}
 TEST_CASE("switch_crash: complete is killed at each point", "[switch_crash]") { GODWIT_LONG_ONLY;
   kill_the_end("complete", "a", "b", 2);
   kill_the_end("complete", "a", "c", 1);

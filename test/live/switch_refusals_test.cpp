@@ -184,6 +184,28 @@ TEST_CASE("switch_refusals: a side that could not be followed on the way back", 
   target.execute("SET GLOBAL binlog_row_image = 'FULL'");
 }
 
+TEST_CASE("switch_refusals: an XA transaction that is prepared, and nobody ends, is named", "[switch_refusals]") {
+  for (const std::string source : {"a", "c"}) {
+    SwitchStage stage({.source = source, .target = "b", .clients = 4, .source_sql = {kQuiet}});
+    INFO(stage.source.flavour());
+    Client left = stage.source.client(kTrade);
+    for (const char* sql : {"XA START 'left','behind',7", "INSERT INTO quiet VALUES (9, 9)", "XA END 'left','behind',7", "XA PREPARE 'left','behind',7"}) left.execute(sql);
+    const Outcome dry = stage.run("switch", {"--dry-run"});
+    CHECK(dry.status == 3);
+    const Outcome outcome = stage.run("switch");
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 3);
+    CHECK(error_of(outcome).value("code", "") == "GW1102");
+    CHECK_THAT(error_of(outcome).value("cause", ""), Catch::Contains("'left','behind',7"));
+    left.execute("XA COMMIT 'left','behind',7");
+    const Outcome done = stage.run("switch");
+    INFO(done.out << done.err);
+    CHECK(done.status == 0);
+    CHECK(stage.fault() == "");
+    CHECK(stage.target.client(kTrade).scalar("SELECT v FROM quiet WHERE id = 9") == "9");
+  }
+}
+
 TEST_CASE("switch_refusals: a second coordinator while one is at work", "[switch_refusals]") { GODWIT_LONG_ONLY;
   SwitchStage stage({.clients = 4});
   Process first = stage.start("switch", {}, "switch.check.after=sleep:6000");

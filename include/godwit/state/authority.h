@@ -24,6 +24,10 @@ struct Route {
   std::string fence;        // how writers are kept off the side that does not serve: "read_only", "triggers", "none"; "" as long as nothing is decided
 };
 
+// Throws Error(switch_fenced) unless that hold is under way, and `serving` serves in it: for what is done in its name. To be asked while a lock is held that
+// the next switch needs, too, before it can commit.
+void require_hold(const std::optional<Route>& route, const std::string& workflow, std::uint64_t hold, db::Side serving);
+
 class Authority {
  public:
   Authority(db::Connection& target, std::string workflow) : db_(target), workflow_(std::move(workflow)) {}

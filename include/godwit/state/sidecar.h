@@ -131,13 +131,14 @@ class Sidecar {
   StreamRow claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity);
   // A switch takes the stream out of everybody's hands: the epoch is raised and the state is "frozen", so that whoever followed it can commit nothing
   // more, and nobody claims it. On return none of its transactions is under way. Gives the epoch, by which unfreeze() names this freezing. To be
-  // repeated at will. Throws Error(stream_not_ready) when it is not copied.
-  std::uint64_t freeze(std::uint64_t stream);
+  // repeated at will. Throws Error(stream_not_ready) when it is not copied. when_locked: asked once the row is locked, before anything is changed; what it
+  // throws leaves everything as it is.
+  std::uint64_t freeze(std::uint64_t stream, const std::function<void()>& when_locked = {});
   // "copied" again, in the same epoch: the next replicate may claim it, also the one that was stopped by it. False: it is not frozen in that epoch (any more).
   bool unfreeze(std::uint64_t stream, std::uint64_t frozen_epoch);
   // The other direction's stream, made or begun anew in one transaction: its tables are copied already, and it goes on from `position`, without overlap.
-  // Its epoch is raised, its state "copied": it runs as soon as somebody claims it. To be repeated at will.
-  StreamRow prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables);
+  // Its epoch is raised, its state "copied": it runs as soon as somebody claims it. To be repeated at will. when_locked: as for freeze().
+  StreamRow prepare_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables, const std::function<void()>& when_locked = {});
   // Ahead of the first time, so that little is left to write then: its row, which nobody can follow yet, and its tables.
   void announce_stream(const StreamKey& key, const StreamBegin& begin, const std::vector<TableRow>& tables);
   // How long ago somebody claimed the stream, or moved it.

@@ -47,6 +47,7 @@ struct Failpoint {
   X(apply_statement_run, "apply.statement_run", "a DDL statement has run on the target; the position has not moved") \
   X(apply_xa_stored, "apply.xa_stored", "an XA transaction's rows are stored; not committed")             \
   X(stream_held, "stream.held", "the stream stands still, as it was asked to; what asked does not know yet")\
+  X(stream_row_locked, "stream.row_locked", "a switch has locked a stream's row, and read the authority; the row is not changed") \
   X(vdiff_begun, "vdiff.begun", "the comparison is recorded; no snapshot is open")                         \
   X(vdiff_held, "vdiff.held", "the stream stands still for the snapshots; none is open")                   \
   X(vdiff_paired, "vdiff.paired", "both sides' snapshots are open, the stream goes on; nothing is compared") \
@@ -58,6 +59,7 @@ struct Failpoint {
   X(objects_recorded, "objects.recorded", "triggers and events of a side are recorded; none is dropped")      \
   X(objects_dropped, "objects.dropped", "one of them is dropped; others are not")                              \
   X(objects_created, "objects.created", "a trigger or event is created again; not marked so")                  \
+  X(objects_enabled, "objects.enabled", "an event of the side that serves is enabled; not marked so")          \
   X(proxy_credential_recorded, "proxy.credential_recorded", "a delegated credential is recorded; the account does not have it") \
   X(proxy_credential_first, "proxy.credential_first", "a delegated credential is the account's first password, its own the second") \
   X(proxy_credential_given, "proxy.credential_given", "an account has its delegated credential; nobody has heard of it yet") \
@@ -119,7 +121,7 @@ enum class Fp { GODWIT_FAILPOINTS_LIST(GODWIT_FAILPOINT_ENUM) };
 
 const std::vector<Failpoint>& all_failpoints();
 
-// Reads $GODWIT_FAILPOINTS. Throws Error(bad_usage) for a name or an action it does not know.
+// Reads $GODWIT_FAILPOINTS: those that it names are armed, and no others. Throws Error(bad_usage) for a name or an action it does not know.
 void arm_failpoints_from_environment();
 
 extern std::atomic<bool> failpoints_armed;

@@ -4,6 +4,7 @@
 // When each may run, so that no stream reads what it does:
 //   bring_back  on the side that will serve, after its stream is frozen and before its end of binlog is read (StreamSwitch::prepare_return): the stream
 //               that reads this side begins behind it
+//   enable_events  on the side that serves, once that is committed: an event that ran before would change rows of a side that may never serve. Not in the binlog
 //   set_aside   on the side that does not serve: nobody reads its binlog until the next switch, which reads from its end
 // Both hold a named lock of that server and read the authority inside it, so that a process that was asleep does nothing to a side that serves by now.
 #pragma once
@@ -20,11 +21,19 @@ namespace godwit::workflow {
 // repeated wherever it was killed. Throws Error(lock_contention) when somebody has one of the tables open for longer than a moment.
 std::vector<std::string> set_aside(const Definition& definition, db::Side side);
 
-// Creates what is recorded for that side, and not there; gives the names. hold: the epoch of the switch that does it. To be repeated wherever it was
-// killed. Throws Error(switch_fenced) when that hold is over, and what the server says to a statement.
+// Creates what is recorded for that side, and not there; gives the names. Before the target has ever served: what the source has now. Events are disabled as yet.
+// hold: the epoch of the switch that does it. To be repeated wherever it was killed. Throws Error(switch_fenced) when that hold is over, and what the server says
+// to a statement.
 std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold);
 
-// Accounts that the definitions recorded for that side name, and that side does not have: what would be created could not run. Changes nothing.
+// Enables the events of the side that serves that a switch has made there; gives the names. Does nothing while it does not serve, or a switch is under way. To be
+// repeated at will, by whoever knows that the switch is committed.
+std::vector<std::string> enable_events(const Definition& definition, db::Side side);
+
+// What bring_back would create there now, by name. Changes nothing.
+std::vector<std::string> to_bring_back(const Definition& definition, db::Side side);
+
+// Accounts that the definitions of what is to be brought back there name, and that side does not have: what would be created could not run. Changes nothing.
 struct MissingDefiner {
   std::string account;  // `app`@`%`
   std::string object;   // the first that needs it: trigger `shop`.`audit`

@@ -69,8 +69,8 @@ std::string TwoWay::switch_over() {
   const Stop stop;
   by->announce_return();
   if (!by->reaches(by->end_of_serving(), std::chrono::steady_clock::now() + std::chrono::seconds(90), stop)) return "the stream does not reach the end of the side that serves";
-  by->freeze();
-  by->prepare_return();
+  by->freeze(hold);
+  by->prepare_return(hold);
   if (!commit(hold)) return "the commit was refused";
   return serving() == before ? "the same side serves" : "";
 }
