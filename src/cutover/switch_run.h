@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "godwit/util/error.h"
 #include "godwit/workflow/counters.h"
 #include "godwit/workflow/direction.h"
+#include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
 #include "hooks.h"
 #include "prove.h"
@@ -25,8 +27,6 @@
 namespace godwit::cutover {
 
 using Clock = std::chrono::steady_clock;
-
-
 
 class SwitchRun {
  public:
@@ -38,6 +38,7 @@ class SwitchRun {
   void connect();
   void walk();
   void perform(const StepInfo& step);
+  void await_what_runs_beside();
   void undo(std::exception_ptr reason);
   void undo_step(StepId id);
   void hook(const char* when, const StepInfo& step);
@@ -73,6 +74,7 @@ class SwitchRun {
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);
   std::string prepare();
+  void warm_proxies();
   std::string begin();
   std::string gate();
   std::string close_fence();
@@ -109,6 +111,10 @@ class SwitchRun {
   gtid::Position final_;
   std::string fence_wish_;  // what the migration is fenced by, once it is
   std::unique_ptr<NewestRows> newest_rows_;
+  std::unique_ptr<workflow::BringBack> bring_back_;
+  // Beside the steps, by sessions of their own: from the fence, and from `prove`, until `objects`.
+  std::future<std::uint64_t> raised_;
+  std::future<std::string> proved_;
   bool is_committed_ = false;
   bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone
   std::optional<Clock::time_point> closed_at_;  // the gate

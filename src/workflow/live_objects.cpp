@@ -41,6 +41,7 @@ class LiveSide {
   // Nothing is recorded of a side that no stream has ever written to.
   bool is_known() const { return stream_ != 0; }
   state::LiveObjects store() { return {db_, stream_}; }
+  void open_authority();  // ahead of locked_route(), which does it otherwise
   std::optional<state::Route> locked_route();
   std::vector<LiveObjectRow> present();
   bool is_there(const LiveObjectRow& row);
@@ -56,9 +57,14 @@ class LiveSide {
   const Definition definition_;  // as the direction that writes to this side sees it
   const db::Side side_;
   db::Connection db_;
+  std::optional<db::Connection> target_;  // where the authority is, if that is the other side
   std::uint64_t stream_ = 0;
   std::vector<state::TableRow> tables_;
 };
+
+void LiveSide::open_authority() {
+  if (side_ != db::Side::target && !target_) target_.emplace(db::Connection::open(endpoint_of(definition_, db::Side::target)));
+}
 
 // The lock ends with the session. The authority inside it: what it says then stays so for whoever waits for this lock before acting on another word.
 std::optional<state::Route> LiveSide::locked_route() {
@@ -67,9 +73,8 @@ std::optional<state::Route> LiveSide::locked_route() {
     throw Error(Code::lock_contention,
                 {.object = fmt::format("triggers and events of {}", db::describe(db_.endpoint())), .cause = "another godwit is at work on them", .remedy = "it is tried again"});
   }
-  if (side_ == db::Side::target) return state::Authority(db_, definition_.name).read();
-  db::Connection target = db::Connection::open(endpoint_of(definition_, db::Side::target));
-  return state::Authority(target, definition_.name).read();
+  open_authority();
+  return state::Authority(target_ ? *target_ : db_, definition_.name).read();
 }
 
 std::vector<std::string> LiveSide::schemas() const {
@@ -207,10 +212,24 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side) 
   return names;
 }
 
+struct BringBack::Impl {
+  LiveSide here;
+  db::Side side;
+};
+
+BringBack::BringBack(const Definition& definition, db::Side side) : impl_(std::make_unique<Impl>(Impl{LiveSide(definition, side), side})) {
+  if (impl_->here.is_known()) impl_->here.open_authority();
+}
+
+BringBack::~BringBack() = default;
+
+std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold) { return BringBack(definition, side).run(hold); }
+
 // One that is there under a name that is recorded is the one that was recorded: made by a run that was killed before it said so, or not dropped by one.
-std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold) {
+std::vector<std::string> BringBack::run(std::uint64_t hold) {
   std::vector<std::string> names;
-  LiveSide here(definition, side);
+  LiveSide& here = impl_->here;
+  const db::Side side = impl_->side;
   if (!here.is_known()) return names;
   const auto route = here.locked_route();
   if (!route || route->epoch != hold || !route->is_switching || route->serving == side) {

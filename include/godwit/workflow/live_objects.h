@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,18 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side);
 // Creates what is recorded for that side, and not there; gives the names. hold: the epoch of the switch that does it. To be repeated wherever it was
 // killed. Throws Error(switch_fenced) when that hold is over, and what the server says to a statement.
 std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold);
+
+// The same in two: sessions are opened ahead, so that nothing is connected while clients are held. The lock, once run() has it, ends with this.
+class BringBack {
+ public:
+  BringBack(const Definition& definition, db::Side side);
+  ~BringBack();
+  std::vector<std::string> run(std::uint64_t hold);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 // Accounts that the definitions recorded for that side name, and that side does not have: what would be created could not run. Changes nothing.
 struct MissingDefiner {

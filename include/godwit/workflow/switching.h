@@ -54,6 +54,7 @@ class StreamSwitch {
   const Definition back_;
   db::Connection serving_;
   db::Connection passive_;
+  bool is_row_known_ = false;  // then there is a sidecar, and nobody has to look for it while clients wait
 };
 
 }  // namespace godwit::workflow
