@@ -160,8 +160,16 @@ void SwitchRun::let_go(std::uint64_t hold) {
   }
 }
 
+// What it changes, or reads, it does before anything is undone.
+void SwitchRun::await_what_runs_beside() {
+  if (raised_.valid()) raised_.wait();
+  if (proved_.valid()) proved_.wait();
+  bring_back_.reset();
+}
+
 void SwitchRun::undo(std::exception_ptr reason) {
   const auto entry = state_.start_step(definition_.name, command_, "undo");
+  await_what_runs_beside();
   std::string detail;
   try {
     std::rethrow_exception(reason);
@@ -171,7 +179,7 @@ void SwitchRun::undo(std::exception_ptr reason) {
   const auto has_begun = [&](StepId id) { return std::find(begun_.begin(), begun_.end(), id) != begun_.end(); };
   // In the order that is safe, not simply backwards: see undo_step().
   std::vector<StepId> order{StepId::begin, StepId::objects, StepId::freeze, StepId::fence};
-  std::erase_if(order, [&](StepId id) { return !has_begun(id); });
+  std::erase_if(order, [&](StepId id) { return !has_begun(id == StepId::fence ? StepId::begin : id); });  // `begin` announces the fence
   bool is_abort_heard = true;  // if not, it may have been this run's own
   for (int attempt = 1; !order.empty(); ++attempt) {
     try {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "godwit/util/error.h"
 #include "godwit/workflow/counters.h"
 #include "godwit/workflow/direction.h"
+#include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
 #include "coordinator_lock.h"
 #include "hooks.h"
@@ -37,6 +39,7 @@ class SwitchRun {
   void connect();
   void walk();
   void perform(const StepInfo& step);
+  void await_what_runs_beside();
   void undo(std::exception_ptr reason);
   void undo_step(StepId id);
   void let_go(std::uint64_t hold);
@@ -75,6 +78,7 @@ class SwitchRun {
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);
   std::string prepare();
+  void warm_proxies();
   std::string begin();
   std::string gate();
   std::string close_fence();
@@ -114,6 +118,10 @@ class SwitchRun {
   std::string fence_wish_;  // what the migration is fenced by, once it is
   std::unique_ptr<NewestRows> newest_rows_;
   std::optional<std::uint64_t> frozen_epoch_;  // of this run's freezing
+  std::unique_ptr<workflow::BringBack> bring_back_;
+  // Beside the steps, by sessions of their own: from the fence, and from `prove`, until `objects`.
+  std::future<std::uint64_t> raised_;
+  std::future<std::string> proved_;
   bool is_committed_ = false;
   bool is_ended_by_others_ = false;  // the hold was over when it was to be undone
   bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "godwit/state/sidecar.h"
 #include "godwit/util/duration.h"
@@ -21,6 +22,8 @@ constexpr std::chrono::milliseconds kGateDrain{250};       // how long one attem
 constexpr std::chrono::milliseconds kGatePause{250};       // between two attempts
 constexpr std::chrono::milliseconds kLeaseMore{2'000};     // beyond --pause-max: the coordinator gives up first
 constexpr std::chrono::milliseconds kCommitLook{100};
+constexpr int kWarmRounds = 4;
+constexpr std::chrono::milliseconds kWarmEnough{50};
 constexpr std::chrono::milliseconds kCommitUnknownMax{60'000};
 
 }  // namespace
@@ -36,8 +39,21 @@ std::string SwitchRun::prepare() {
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
   stream_->announce_return();
   const auto raised = raise_counters(kCounterMargin);
-  proxies_.warm(to_);
+  bring_back_ = std::make_unique<workflow::BringBack>(definition_, to_);
+  warm_proxies();
   return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
+}
+
+// What was warm a moment ago, and has done nothing since, costs nothing; so each round is about fewer sessions, until they do something as fast as they are warmed.
+void SwitchRun::warm_proxies() {
+  std::optional<std::chrono::milliseconds> before;
+  for (int round = 0; round < kWarmRounds; ++round) {
+    const auto began = Clock::now();
+    proxies_.warm(to_);
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
+    if (took < kWarmEnough || (before && took > *before * 2 / 3)) return;
+    before = took;
+  }
 }
 
 std::uint64_t SwitchRun::raise_counters(std::uint64_t margin) {
@@ -54,6 +70,7 @@ std::string SwitchRun::begin() {
   if (!begun) throw Error(Code::switch_fenced, {.object = "the authority", .cause = "another switch has begun", .remedy = "godwit status; then run this again"});
   route_ = *begun;
   hold_ = begun->epoch;
+  fence::announce(server(from_), authority, fence_plan(from_), hold_, kFollowPatience);
   return fmt::format("epoch {}", hold_);
 }
 
@@ -87,6 +104,8 @@ std::string SwitchRun::close_fence() {
   if (!closed_at_) closed_at_ = Clock::now();
   auto authority = this->authority();
   fence::close(server(from_), authority, fence_plan(from_), hold_, std::max(time_left(), std::chrono::milliseconds(1)));
+  // Nobody is given a number there any more.
+  raised_ = std::async(std::launch::async, [this] { return raise_counters(0); });
   return route_.fence;
 }
 
@@ -114,14 +133,19 @@ void SwitchRun::unfreeze() {
   frozen_epoch_.reset();
 }
 
-std::string SwitchRun::prove() { return newest_rows_->prove(time_left() / 2); }
+// Nothing is written on either side from here on, except what `objects` makes: no rows.
+std::string SwitchRun::prove() {
+  proved_ = std::async(std::launch::async, [this, time_max = time_left() / 2] { return newest_rows_->prove(time_max); });
+  return "";
+}
 
 std::string SwitchRun::objects() {
-  const auto raised = raise_counters(0);
-  const auto created = workflow::bring_back(definition_, to_, hold_);
-  proxies_.moved();
+  const auto bring_back = std::exchange(bring_back_, nullptr);  // its lock is given back here, whatever happens
+  const auto created = bring_back->run(hold_);
+  const auto raised = raised_.get();
+  const auto proved = proved_.get();
   report_.objects.insert(report_.objects.end(), created.begin(), created.end());
-  return fmt::format("{} counters raised, {} triggers and events created", raised, created.size());
+  return fmt::format("{} counters raised, {} triggers and events created; {} are the same", raised, created.size(), proved);
 }
 
 std::string SwitchRun::return_position() {
@@ -130,6 +154,7 @@ std::string SwitchRun::return_position() {
 }
 
 std::string SwitchRun::commit() {
+  proxies_.moved();
   require_time();
   lock_->require();
   // A MariaDB that was restarted since has forgotten its fence, and the sessions of ours with it: what it accepted then is not on the other side.
@@ -183,7 +208,7 @@ void SwitchRun::throw_overtaken(const std::optional<state::Route>& route) {
 
 std::string SwitchRun::unfence() {
   auto authority = this->authority();
-  const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
+  const auto seen = fence::open(server(to_), authority, fence_plan(to_), kFollowPatience);
   const bool is_ours = seen.route.epoch == hold_ + 1 && !seen.route.is_switching;
   if (!is_ours) throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("epoch {} is not the one of this switch any more: another has begun", seen.route.epoch), .remedy = "this one is committed; the other goes on from there"});
   return "";
@@ -198,7 +223,7 @@ std::string SwitchRun::release() {
 
 std::string SwitchRun::settle_old_side() {
   auto authority = this->authority();
-  fence::follow(server(from_), authority, fence_plan(from_), kFollowPatience);
+  for (const auto side : {to_, from_}) fence::follow(server(side), authority, fence_plan(side), kFollowPatience);
   workflow::enable_events(definition_, to_);
   // `replicate` sets triggers and events aside there before it writes the first row.
   if (!await_stream(true, options_.return_wait)) {

@@ -29,11 +29,15 @@ void in_terms_of_fences(const Plan& plan, const Act& act) {
   }
 }
 
-void refuse_other_kind(db::Connection& server, const Plan& plan) {
-  const auto record = read_record(server, plan);
+// Gives the record, where there is one of that kind.
+std::optional<Record> refuse_other_kind(db::Connection& server, const Plan& plan) {
+  auto record = read_record(server, plan);
   const auto kind = to_string(plan.kind);
-  if (!record || record->kind == kind) return;
-  if (!record->is_set) return drop_record(server, plan);  // it is made anew, with what it needs
+  if (!record || record->kind == kind) return record;
+  if (!record->is_set) {
+    drop_record(server, plan);  // it is made anew, with what it needs
+    return std::nullopt;
+  }
   throw Error(Code::fence_failed,
               {.object = db::describe(server.endpoint()),
                .cause = fmt::format("it is fenced by {}, and is to be by {}", record->kind, kind),
@@ -41,14 +45,26 @@ void refuse_other_kind(db::Connection& server, const Plan& plan) {
 }
 
 void set(db::Connection& server, const Plan& plan, const Patience& patience, bool is_closing) {
-  refuse_other_kind(server, plan);
+  const auto known = refuse_other_kind(server, plan);
   switch (plan.kind) {
     case Kind::read_only:
-      set_read_only(server, plan, patience, is_closing);
+      set_read_only(server, plan, known ? *known : ensure_record(server, plan), patience, is_closing);
       if (is_closing) require_no_xa(server, patience);
       return;
     case Kind::triggers:
       return close_guards(server, plan, patience);
+    case Kind::none:
+      return;
+  }
+}
+
+void let_writers_in(db::Connection& server, const Plan& plan, const Patience& patience) {
+  switch (plan.kind) {
+    case Kind::read_only:
+      open_read_only(server, plan, patience);
+      return;
+    case Kind::triggers:
+      return open_guards(server, plan);
     case Kind::none:
       return;
   }
@@ -150,6 +166,30 @@ Seen follow(db::Connection& server, state::Authority& authority, const Plan& pla
   return seen;
 }
 
+// A record without a fence is one that was killed in between (see set_read_only): whoever follows the authority takes it back, once the hold is over.
+void announce(db::Connection& server, state::Authority& authority, const Plan& plan, std::uint64_t hold, std::chrono::milliseconds patience) {
+  if (plan.kind != Kind::read_only) return;
+  const Patience limit(patience);
+  const ServerLock lock(server, limit);
+  state::require_hold(authority.read(), plan.workflow, hold, plan.side);
+  in_terms_of_fences(plan, [&] {
+    refuse_other_kind(server, plan);
+    announce_read_only(server, plan);
+  });
+}
+
+Seen open(db::Connection& server, state::Authority& authority, const Plan& plan, std::chrono::milliseconds patience) {
+  const Patience limit(patience);
+  const ServerLock lock(server, limit);
+  Seen seen;
+  const auto route = authority.read();
+  if (route) seen.route = *route;
+  seen.was_changed = wanted(route, plan.side) == Wanted::open;
+  if (seen.was_changed) in_terms_of_fences(plan, [&] { let_writers_in(server, plan, limit); });
+  seen.is_fenced = is_fenced(server, plan);
+  return seen;
+}
+
 void close(db::Connection& server, state::Authority& authority, const Plan& plan, std::uint64_t hold, std::chrono::milliseconds patience) {
   const Patience limit(patience);
   const ServerLock lock(server, limit);
@@ -157,7 +197,8 @@ void close(db::Connection& server, state::Authority& authority, const Plan& plan
   in_terms_of_fences(plan, [&] { set(server, plan, limit, true); });
 }
 
-bool is_fenced(db::Connection& server, const Plan& plan) { return look(server, plan).is_fenced; }
+// Without what look() knows besides: it is asked while clients wait.
+bool is_fenced(db::Connection& server, const Plan& plan) { return plan.kind == Kind::read_only ? is_read_only(server) : look(server, plan).is_fenced; }
 
 // The record goes last: without it nobody would know what is left to take away.
 void remove(db::Connection& server, const Plan& plan) {

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kLock = "'godwit_fence'";
 // A holder whose machine is gone without a word: the server ends its session, and gives the lock on, after this.
 constexpr int kIdleMaxSeconds = 15;
-constexpr std::chrono::milliseconds kPollInterval{5};
+constexpr std::chrono::milliseconds kPollInterval{1};
 
 }  // namespace
 
@@ -39,8 +39,9 @@ ServerLock::ServerLock(db::Connection& server, const Patience& patience) : serve
 
 ServerLock::~ServerLock() {
   try {
-    server_.execute("SET SESSION wait_timeout = @_godwit_idle, SESSION lock_wait_timeout = @_godwit_lock_wait, SESSION innodb_lock_wait_timeout = @_godwit_row_wait");
-    server_.query(fmt::format("SELECT RELEASE_LOCK({})", kLock));
+    server_.execute(fmt::format("SET SESSION wait_timeout = @_godwit_idle, SESSION lock_wait_timeout = @_godwit_lock_wait, SESSION innodb_lock_wait_timeout = @_godwit_row_wait, "
+                                "@_godwit_released = RELEASE_LOCK({})",
+                                kLock));
   } catch (const Error& error) {
     log::debug("the lock godwit_fence went with its session: {}", error.what());
     server_.shut();

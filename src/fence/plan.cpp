@@ -44,6 +44,7 @@ Plan read_plan(db::Connection& target, const std::string& workflow, db::Side sid
   const auto known = kind_of(kind);
   GODWIT_CHECK(known.has_value());
   Plan plan{.workflow = workflow, .side = side, .kind = *known};
+  if (plan.kind != Kind::triggers) return plan;
   for (const auto& row : tables_of(target, workflow)) plan.tables.push_back(table_on(row, side));
   return plan;
 }

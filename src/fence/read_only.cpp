@@ -48,9 +48,9 @@ void set_on(db::Connection& server) {
   }
 }
 
-void stop_events(db::Connection& server, const Plan& plan) {
+void stop_events(db::Connection& server, const Plan& plan, const Record& record) {
   if (!are_events_on(server)) return;
-  set_record(server, plan, "events_before = 'ON'");
+  if (record.events_before != "ON") set_record(server, plan, "events_before = 'ON'");
   try {
     server.execute("SET GLOBAL event_scheduler = OFF");
   } catch (const Error& error) {
@@ -107,19 +107,29 @@ std::optional<std::string> persisted_read_only(db::Connection& server) {
 bool are_events_as_recorded(db::Connection& server, const Record& record) { return record.events_before != "ON" || !are_events_on(server); }
 
 // Recorded before it is done: whoever is killed in between leaves a record that is undone by doing nothing.
-void set_read_only(db::Connection& server, const Plan& plan, const Patience& patience, bool stops_events) {
-  require_passing_account(server);
-  const Record record = ensure_record(server, plan);
-  if (!record.is_set) set_record(server, plan, "is_set = 1");
-  if (stops_events || record.events_before == "ON") stop_events(server, plan);
+void set_read_only(db::Connection& server, const Plan& plan, const Record& record, const Patience& patience, bool stops_events) {
+  if (!record.is_set) {
+    require_passing_account(server);
+    set_record(server, plan, "is_set = 1");
+  }
+  if (stops_events || record.events_before == "ON") stop_events(server, plan, record);
   patience.run(server, kWaiting, [&] { set_on(server); });
+}
+
+// What is waited for is the server's disk, and its grants: not while clients wait.
+void announce_read_only(db::Connection& server, const Plan& plan) {
+  const Record record = ensure_record(server, plan);
+  require_passing_account(server);
+  const bool are_events_to_stop = record.events_before != "ON" && are_events_on(server);
+  if (record.is_set && !are_events_to_stop) return;
+  set_record(server, plan, are_events_to_stop ? "is_set = 1, events_before = 'ON'" : "is_set = 1");
 }
 
 // What is persisted goes first: killed in between, the server is still read-only, which everybody sees and mends. The other way round it would take
 // writes until it restarts one day, weeks later perhaps, when nobody is there who lifts it. The record goes last: it says that there is something to lift.
-void lift_read_only(db::Connection& server, const Plan& plan, const Patience& patience) {
-  const auto record = read_record(server, plan);
-  if (!record || !record->is_set) return;
+std::optional<Record> open_read_only(db::Connection& server, const Plan& plan, const Patience& patience) {
+  auto record = read_record(server, plan);
+  if (!record || !record->is_set) return std::nullopt;
   const std::string other = other_holder(server, plan);
   if (!other.empty()) {
     throw Error(Code::fence_failed,
@@ -131,6 +141,12 @@ void lift_read_only(db::Connection& server, const Plan& plan, const Patience& pa
     if (!server.server().is_mariadb()) server.execute("RESET PERSIST IF EXISTS read_only");
     server.execute("SET GLOBAL read_only = 0");
   });
+  return record;
+}
+
+void lift_read_only(db::Connection& server, const Plan& plan, const Patience& patience) {
+  const auto record = open_read_only(server, plan, patience);
+  if (!record) return;
   start_events(server, plan, *record);
   set_record(server, plan, "is_set = 0");
 }

@@ -15,7 +15,11 @@ bool is_read_only(db::Connection& server);
 std::optional<std::string> persisted_read_only(db::Connection& server);
 
 // `stops_events`: events run as their definers, who may be privileged.
-void set_read_only(db::Connection& server, const Plan& plan, const Patience& patience, bool stops_events);
+void set_read_only(db::Connection& server, const Plan& plan, const Record& record, const Patience& patience, bool stops_events);
+// Ahead of the former: what it records.
+void announce_read_only(db::Connection& server, const Plan& plan);
+// Lets writers in, and no more than that: what is left for lift_read_only() to do; nothing where there is nothing to lift.
+std::optional<Record> open_read_only(db::Connection& server, const Plan& plan, const Patience& patience);
 void lift_read_only(db::Connection& server, const Plan& plan, const Patience& patience);
 // Back to what was before godwit came, if it is set now.
 void restore_read_only(db::Connection& server, const Plan& plan, const Patience& patience);

@@ -49,10 +49,10 @@ Proxy::Turn::Turn(Proxy& proxy) : proxy_(proxy) {
 
 Proxy::Turn::~Turn() {
   proxy_.is_busy_ = false;
-  set_alert(false);
+  set_alert(proxy_.context_.gate.is_closed());
 }
 
-// Workers ask each other a lot now, and clients wait for it.
+// Workers ask each other a lot now, and clients wait for it; between two commands, too, while the gate is closed.
 void Proxy::Turn::set_alert(bool is_alert) {
   for (const auto& worker : proxy_.workers_) worker->stay_alert(is_alert);
 }

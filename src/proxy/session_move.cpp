@@ -196,8 +196,7 @@ void Session::release() {
 // It stays there. What was read of it is in its old server's words.
 void Session::settle_move() {
   collations_before_ = routing::collations_before(*state_, previous_->facts(), server_->facts(), replay_options());
-  previous_->quit();
-  previous_.reset();
+  worker_.end_later(std::move(previous_));
   ++moves_;
   state_.reset();
   was_changed_ = has_changed_variables_ = true;

@@ -171,7 +171,8 @@ asio::awaitable<void> Session::make_ready(db::Side side, Deadline deadline) {
 // What takes long: the connection, its statements, and all of its state as it is now. What refuses to be made there is no failure yet: SHOW SESSIONS names it.
 asio::awaitable<void> Session::warm(db::Side side, Deadline deadline) {
   const auto self = shared_from_this();
-  if (side == server_->side()) co_return;
+  const bool is_warm = standby_ && standby_->is_alive_at(side) && warmed_at_ == requests_seen_ && refusals_.empty();
+  if (side == server_->side() || is_warm) co_return;
   std::exception_ptr failure;
   try {
     co_await make_ready(side, deadline);

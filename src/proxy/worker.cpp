@@ -20,13 +20,16 @@ namespace godwit::proxy {
 namespace {
 
 constexpr std::chrono::seconds kSweep{1};
+constexpr std::chrono::milliseconds kEndAfter{500};  // connections that sessions have left: when these have had their first answers
+constexpr std::chrono::milliseconds kEndPause{20};
+constexpr std::size_t kEndAtOnce = 4;
 constexpr std::size_t kAtOnce = 64;           // sessions of one worker that are moved, or released, before the loop turns
 constexpr std::size_t kAccountsMax = 100'000;  // remembered, by address
 
 }  // namespace
 
 Worker::Worker(Proxy& proxy, Context& context, Steward& steward, std::size_t index)
-    : proxy_(proxy), context_(context), steward_(steward), index_(index), poller_(Poller::of(loop_.get_executor())), sweep_(loop_) {}
+    : proxy_(proxy), context_(context), steward_(steward), index_(index), poller_(Poller::of(loop_.get_executor())), sweep_(loop_), ending_(loop_) {}
 
 Worker::~Worker() = default;
 
@@ -284,6 +287,25 @@ void Worker::on_ended(Session& session) {
   proxy_.log_access(session);
   sessions_.erase(session.shared_from_this());
   proxy_.wake();
+}
+
+// A server has work with each connection that ends, and after a move all of them would: while it is the sessions' turn.
+void Worker::end_later(std::shared_ptr<Backend> backend) {
+  left_over_.push_back(std::move(backend));
+  if (left_over_.size() == 1) asio::co_spawn(loop_, end_left_over(), asio::detached);
+}
+
+asio::awaitable<void> Worker::end_left_over() {
+  ending_.expires_after(kEndAfter);
+  while (!left_over_.empty()) {
+    std::error_code ignored;
+    co_await ending_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    for (std::size_t i = 0; i < kEndAtOnce && !left_over_.empty(); ++i) {
+      left_over_.front()->quit();
+      left_over_.pop_front();
+    }
+    ending_.expires_after(kEndPause);
+  }
 }
 
 void Worker::note_hold(const Session& session, std::chrono::steady_clock::duration held) {

@@ -4,6 +4,7 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -83,6 +84,7 @@ class Worker {
   void on_served(Session& session);
   void on_settled();
   void on_ended(Session& session);
+  void end_later(std::shared_ptr<Backend> backend);  // one that no session needs any more
   void note_hold(const Session& session, std::chrono::steady_clock::duration held);
   void note_unreachable(const Error& error);
   bool may_log_in(const std::string& host);
@@ -93,6 +95,7 @@ class Worker {
  private:
   void welcome(int socket);
   asio::awaitable<void> look_after_sessions();
+  asio::awaitable<void> end_left_over();
   asio::awaitable<Moved> for_each_held(Deadline deadline, const std::function<asio::awaitable<void>(Session&)>& deed);
 
   Proxy& proxy_;
@@ -103,9 +106,11 @@ class Worker {
   Poller& poller_;
   std::list<Listener> listeners_;
   std::unordered_set<std::shared_ptr<Session>> sessions_;
+  std::deque<std::shared_ptr<Backend>> left_over_;
   std::list<asio::steady_timer*> waiting_for_gate_;
   std::unordered_map<std::string, std::string> accounts_;  // "user@address" → account
   asio::steady_timer sweep_;
+  asio::steady_timer ending_;
   layer::Compressor compressor_;
   KeptMemory kept_memory_;
   Turns warm_turns_{3};

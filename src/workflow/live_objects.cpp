@@ -42,7 +42,9 @@ class LiveSide {
 
   // Nothing is recorded of a side that no stream has ever written to.
   bool is_known() const { return stream_ != 0; }
+  const std::string& workflow() const { return definition_.name; }
   state::LiveObjects store() { return {db_, stream_}; }
+  void open_ahead();  // what locked_route() and carried() open otherwise, while clients may be held
   std::optional<state::Route> locked_route();
   std::vector<LiveObjectRow> present() { return read_live_objects(db_, tables()); }
   // Before this side has ever served: what the serving side has now, as it is made here. Nothing where this side has its own.
@@ -59,15 +61,27 @@ class LiveSide {
 
  private:
   std::vector<LiveTable> tables() const;
+  db::Connection& authority_session();
+  db::Connection& other_side();
   void take_session_of(const LiveObjectRow& row);
   std::string table_here(const std::string& schema, const std::string& name) const;
 
   const Definition definition_;  // as the direction that writes to this side sees it
   const db::Side side_;
   db::Connection db_;
+  std::optional<db::Connection> other_;
   std::uint64_t stream_ = 0;
   std::vector<state::TableRow> tables_;
 };
+
+db::Connection& LiveSide::other_side() {
+  if (!other_) other_.emplace(db::Connection::open(source_endpoint(definition_)));
+  return *other_;
+}
+
+db::Connection& LiveSide::authority_session() { return side_ == db::Side::target ? db_ : other_side(); }
+
+void LiveSide::open_ahead() { other_side(); }
 
 // The lock ends with the session. The authority inside it: what it says then stays so for whoever waits for this lock before acting on another word.
 std::optional<state::Route> LiveSide::locked_route() {
@@ -76,9 +90,7 @@ std::optional<state::Route> LiveSide::locked_route() {
     throw Error(Code::lock_contention,
                 {.object = fmt::format("triggers and events of {}", db::describe(db_.endpoint())), .cause = "another godwit is at work on them", .remedy = "it is tried again"});
   }
-  if (side_ == db::Side::target) return state::Authority(db_, definition_.name).read();
-  db::Connection target = db::Connection::open(endpoint_of(definition_, db::Side::target));
-  return state::Authority(target, definition_.name).read();
+  return state::Authority(authority_session(), definition_.name).read();
 }
 
 std::vector<LiveTable> LiveSide::tables() const {
@@ -97,8 +109,7 @@ std::optional<std::vector<LiveObjectRow>> LiveSide::carried(const std::vector<Li
   const bool has_own = !std::all_of(known.begin(), known.end(), is_copied);
   const bool has_copied = std::any_of(known.begin(), known.end(), is_copied);
   if (side_ != db::Side::target || !definition_.is_schema_created || (has_own && !has_copied)) return std::nullopt;
-  db::Connection serving = db::Connection::open(source_endpoint(definition_));
-  auto rows = read_carried(definition_, serving, db_, tables_);
+  auto rows = read_carried(definition_, other_side(), db_, tables_);
   std::erase_if(rows, [&](const LiveObjectRow& row) {
     const auto it = std::find_if(known.begin(), known.end(), [&](const LiveObjectRow& one) { return state::is_same(one, row); });
     return it == known.end() ? has_own : !is_copied(*it);
@@ -238,13 +249,27 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side) 
   return names;
 }
 
+struct BringBack::Impl {
+  LiveSide here;
+  db::Side side;
+};
+
+BringBack::BringBack(const Definition& definition, db::Side side) : impl_(std::make_unique<Impl>(Impl{LiveSide(definition, side), side})) {
+  if (impl_->here.is_known()) impl_->here.open_ahead();
+}
+
+BringBack::~BringBack() = default;
+
+std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold) { return BringBack(definition, side).run(hold); }
+
 // One that is there under a name that is recorded is the one that was recorded: made by a run that was killed, or not dropped by one. What is made stays recorded
 // as aside until this side serves (enable_events): the switch may still be undone.
-std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold) {
+std::vector<std::string> BringBack::run(std::uint64_t hold) {
   std::vector<std::string> names;
-  LiveSide here(definition, side);
+  LiveSide& here = impl_->here;
+  const db::Side side = impl_->side;
   if (!here.is_known()) return names;
-  state::require_hold(here.locked_route(), definition.name, hold, other(side));
+  state::require_hold(here.locked_route(), here.workflow(), hold, other(side));
   here.store().take_over_kept();
   const auto known = here.store().all();
   if (const auto anew = here.carried(known)) here.store().replace_copied(*anew, [&](const LiveObjectRow& row) { return here.is_of_tables(row); });

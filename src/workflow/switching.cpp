@@ -41,7 +41,11 @@ StreamSwitch::StreamSwitch(const Definition& definition, Direction running)
       passive_(db::Connection::open(target_endpoint(running_))),
       authority_(db::Connection::open(endpoint_of(running_, db::Side::target))) {}
 
-std::optional<state::StreamRow> StreamSwitch::row() { return find(passive_, stream_key(running_)); }
+std::optional<state::StreamRow> StreamSwitch::row() {
+  auto found = is_row_known_ ? state::Sidecar(passive_).find(stream_key(running_)) : find(passive_, stream_key(running_));
+  is_row_known_ = found.has_value();
+  return found;
+}
 
 state::StreamRow StreamSwitch::running_row() {
   auto found = row();

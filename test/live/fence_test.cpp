@@ -259,6 +259,50 @@ TEST_CASE("fence: read_only: an event of a privileged definer stands still while
   }
 }
 
+TEST_CASE("fence: read_only: what is announced keeps nobody off, and is taken back when its hold is over", "[fence]") {
+  for (const char* name : kServers) {
+    Scene scene(name, fence::Kind::read_only);
+    INFO(scene.server.flavour());
+    const auto is_recorded = [&] { return scene.server.client().scalar("SELECT is_set FROM _godwit.fence WHERE side = 'source'"); };
+    Client app = scene.app();
+    const auto hold = scene.begin();
+    fence::announce(*scene.own, *scene.authority, scene.plan, hold, kPatience);
+    CHECK(is_recorded() == "1");
+    CHECK(!fence::is_fenced(*scene.own, scene.plan));
+    CHECK(!scene.follow().was_changed);  // the switch is under way
+    CHECK(refusal(app, "UPDATE t SET v = 3 WHERE id = 1").empty());
+    REQUIRE(scene.authority->abort(hold));
+    CHECK(code_of([&] { fence::announce(*scene.own, *scene.authority, scene.plan, hold, kPatience); }) == Code::switch_fenced);
+    CHECK(scene.follow().was_changed);
+    CHECK(is_recorded() == "0");
+    CHECK(refusal(app, "UPDATE t SET v = 4 WHERE id = 1").empty());
+  }
+}
+
+TEST_CASE("fence: open() lets writers in where the side serves, and follow() does what it has left", "[fence]") {
+  for_each_scene([](Scene& scene) {
+    scene.server.client().execute("SET GLOBAL event_scheduler = ON");
+    const auto hold = scene.begin();
+    fence::announce(*scene.own, *scene.authority, scene.plan, hold, kPatience);
+    scene.close(hold);
+    Client app = scene.app();
+    REQUIRE(scene.authority->commit(hold));
+    CHECK(fence::open(*scene.own, *scene.authority, scene.plan, kPatience).is_fenced);  // the other side serves
+    CHECK(is_refused(app, "UPDATE t SET v = 3 WHERE id = 1"));
+    const auto back = scene.begin();
+    CHECK(fence::open(*scene.own, *scene.authority, scene.plan, kPatience).is_fenced);  // not yet
+    REQUIRE(scene.authority->commit(back));
+    const auto seen = fence::open(*scene.own, *scene.authority, scene.plan, kPatience);
+    CHECK(!seen.is_fenced);
+    CHECK(seen.route.epoch == back + 1);
+    CHECK(refusal(app, "UPDATE t SET v = 4 WHERE id = 1").empty());
+    scene.follow();
+    CHECK(scene.server.client().scalar("SELECT is_set FROM _godwit.fence WHERE side = 'source'") == "0");
+    CHECK(scene.server.client().scalar("SELECT @@GLOBAL.event_scheduler") == "ON");
+    CHECK(!scene.follow().was_changed);
+  });
+}
+
 TEST_CASE("fence: read_only: an account that could not write any more itself does not close the door", "[fence]") {
   for (const char* name : kServers) {
     Scene scene(name, fence::Kind::read_only);

@@ -33,7 +33,7 @@ PauseLimits limits() { return is_quiet() ? PauseLimits{50, 250} : PauseLimits{15
 struct Measured {
   std::vector<double> waits_ms;
   std::vector<double> pauses_ms;  // as the command says
-  std::map<std::string, double> steps_ms;  // the longest, by step
+  std::map<std::string, std::vector<double>> steps_ms;
 };
 
 void print(const std::string& what, const Measured& measured, const SwitchStage& stage, double usual_ms) {
@@ -41,8 +41,11 @@ void print(const std::string& what, const Measured& measured, const SwitchStage&
   std::sort(said.begin(), said.end());
   const auto seen = pauses(measured.waits_ms, usual_ms);
   std::cout << "switch: " << stage.source.flavour() << " -> " << stage.target.flavour() << ", " << what << ": " << said.size() << " switches; usual answer " << usual_ms << " ms; pause that clients saw: median "
-            << seen.median_ms << " ms, longest " << seen.longest_ms << " ms (of " << measured.waits_ms.size() << "); as the command says: median " << said[said.size() / 2] << " ms, longest " << said.back() << " ms\n  longest steps:";
-  for (const auto& [name, ms] : measured.steps_ms) std::cout << " " << name << " " << ms;
+            << seen.median_ms << " ms, longest " << seen.longest_ms << " ms (of " << measured.waits_ms.size() << "); as the command says: median " << said[said.size() / 2] << " ms, longest " << said.back() << " ms\n  steps, median/longest:";
+  for (auto [name, ms] : measured.steps_ms) {
+    std::sort(ms.begin(), ms.end());
+    std::cout << " " << name << " " << ms[ms.size() / 2] << "/" << ms.back();
+  }
   std::cout << " ms\n";
 }
 
@@ -63,7 +66,7 @@ void switch_over(SwitchStage& stage, const std::string& command, Measured& measu
   CHECK(report["warnings"] == json::array({"no vdiff has passed: --require-vdiff would refuse"}));
   CHECK(stage.serving() == side);
   measured.pauses_ms.push_back(report["pause_ms"]);
-  for (const auto& step : report["steps"]) measured.steps_ms[step["name"]] = std::max<double>(measured.steps_ms[step["name"]], step["ms"]);
+  for (const auto& step : report["steps"]) measured.steps_ms[step["name"]].push_back(step["ms"]);
   CHECK(report["proxies"].size() == stage.proxies());
 }
 

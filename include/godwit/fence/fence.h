@@ -60,11 +60,17 @@ struct Seen {
 // Throws Error(lock_contention) when the lock, or the server, is not had within `patience`, Error(fence_failed) like close().
 Seen follow(db::Connection& server, state::Authority& authority, const Plan& plan, std::chrono::milliseconds patience);
 
+// Ahead of close(), in the same epoch, so that little is left to write while clients wait: keeps nobody off, and goes as a fence goes. Throws like close().
+void announce(db::Connection& server, state::Authority& authority, const Plan& plan, std::uint64_t hold, std::chrono::milliseconds patience);
+
 // The step of a switch: fences the serving side, only while the authority is switching in the epoch `hold`. On return no transaction of anybody but
 // privileged accounts can commit there any more, so that the position read next is final. Throws Error(switch_fenced) where the hold is over,
 // Error(lock_contention) when writers, or XA transactions, did not end within `patience`, Error(fence_failed) where the account may not, or could not
 // write any more itself. Then the fence may be half set: abort(), and follow().
 void close(db::Connection& server, state::Authority& authority, const Plan& plan, std::uint64_t hold, std::chrono::milliseconds patience);
+
+// The step behind the commit: writers are let in where the authority says that this side serves, and no more than that: follow() is to do the rest of it.
+Seen open(db::Connection& server, state::Authority& authority, const Plan& plan, std::chrono::milliseconds patience);
 
 bool is_fenced(db::Connection& server, const Plan& plan);
 // Takes away all that was set, whoever serves: for `complete`, `cancel`. What read_only was before godwit came is restored, except that a side which

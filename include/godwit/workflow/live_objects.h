@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,19 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side);
 // hold: the epoch of the switch that does it. To be repeated wherever it was killed. Throws Error(switch_fenced) when that hold is over, and what the server says
 // to a statement.
 std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold);
+
+// The same in two: sessions are opened ahead, so that nothing is connected while clients are held. The lock, once run() has it, ends with this.
+class BringBack {
+ public:
+  BringBack(const Definition& definition, db::Side side);
+  ~BringBack();
+  std::vector<std::string> run(std::uint64_t hold);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 
 // Enables the events of the side that serves that a switch has made there; gives the names. Does nothing while it does not serve, or a switch is under way. To be
 // repeated at will, by whoever knows that the switch is committed.

@@ -61,6 +61,7 @@ class StreamSwitch {
   db::Connection serving_;
   db::Connection passive_;
   db::Connection authority_;  // a session of its own, so that no transaction of the others' decides which version of the row it sees
+  bool is_row_known_ = false;  // then there is a sidecar, and nobody has to look for it while clients wait
 };
 
 // A coordinator that was killed leaves its stream frozen: it is let go of where that hold is over. True: it was.
