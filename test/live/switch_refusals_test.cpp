@@ -37,9 +37,8 @@ class Watch {
   void check(bool is_untouched) {
     for (unsigned i = 0; i < stage_.proxies(); ++i) CHECK_FALSE(stage_.proxy(i).is_closed());
     CHECK(stage_.serving() == "source");
-    const auto written = stage_.writable();
-    if (is_untouched) CHECK_THAT(written, Catch::StartsWith("source"));
-    if (!is_untouched) CHECK(written == "source");
+    // Before the first switch is prepared nothing keeps a probe off the target, where it would be a row too many.
+    if (!is_untouched) CHECK(stage_.writable() == "source");
     const auto before = stage_.ledger().acknowledged();
     CHECK(holds_within(seconds(5), [&] { return stage_.ledger().acknowledged() > before + 10; }));
     CHECK(stage_.ledger().complaints() == "");
@@ -89,10 +88,7 @@ struct HookFolder {
 
 }  // namespace
 
-// Not of the normal run yet: docs/runbook.md says what is known not to hold.
-#define GODWIT_LONG_ONLY if (std::getenv("GODWIT_LONG") == nullptr) return
-
-TEST_CASE("switch_refusals: a proxy that does not answer, is not named, or none at all", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a proxy that does not answer, is not named, or none at all", "[switch_refusals]") {
   SwitchStage stage({.clients = 4, .proxies = 2});
   SECTION("not there") { check_refused(stage, {"--proxy", "127.0.0.1:" + std::to_string(free_port())}, "GW1105", ""); }
   SECTION("its admin account has another password") {
@@ -122,7 +118,7 @@ TEST_CASE("switch_refusals: a proxy that does not answer, is not named, or none 
   CHECK(stage.fault() == "");
 }
 
-TEST_CASE("switch_refusals: a stream that does not run, or is behind", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a stream that does not run, or is behind", "[switch_refusals]") {
   SwitchStage stage({.clients = 4});
   SECTION("no replicate") {
     stage.end_replicate();
@@ -141,7 +137,7 @@ TEST_CASE("switch_refusals: a stream that does not run, or is behind", "[switch_
   CHECK(stage.fault() == "");
 }
 
-TEST_CASE("switch_refusals: a vdiff that is missing, too old, or has found something", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a vdiff that is missing, too old, or has found something", "[switch_refusals]") {
   SwitchStage stage({.clients = 4, .source_sql = {kQuiet, "INSERT INTO trade.quiet VALUES (1, 1), (2, 2)"}});
   check_refused(stage, {"--require-vdiff", "1h"}, "GW1102", "there is none");
   Client target = stage.target.client();
@@ -160,7 +156,7 @@ TEST_CASE("switch_refusals: a vdiff that is missing, too old, or has found somet
   CHECK(stage.fault() == "");
 }
 
-TEST_CASE("switch_refusals: a definer that the other side does not have", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a definer that the other side does not have", "[switch_refusals]") {
   const Server source("a");
   source.client().execute("CREATE USER IF NOT EXISTS ghost@localhost");
   {
@@ -176,7 +172,7 @@ TEST_CASE("switch_refusals: a definer that the other side does not have", "[swit
   source.client().execute("DROP USER ghost@localhost");
 }
 
-TEST_CASE("switch_refusals: a side that could not be followed on the way back", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a side that could not be followed on the way back", "[switch_refusals]") {
   SwitchStage stage({.clients = 4});
   Client target = stage.target.client();
   target.execute("SET GLOBAL binlog_row_image = 'MINIMAL'");
@@ -184,7 +180,7 @@ TEST_CASE("switch_refusals: a side that could not be followed on the way back", 
   target.execute("SET GLOBAL binlog_row_image = 'FULL'");
 }
 
-TEST_CASE("switch_refusals: a second coordinator while one is at work", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a second coordinator while one is at work", "[switch_refusals]") {
   SwitchStage stage({.clients = 4});
   Process first = stage.start("switch", {}, "switch.check.after=sleep:6000");
   REQUIRE(has_logged(first, "switch.check.after"));
@@ -195,7 +191,7 @@ TEST_CASE("switch_refusals: a second coordinator while one is at work", "[switch
   CHECK(stage.fault() == "");
 }
 
-TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up, or ends it", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up, or ends it", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
   AppClient straggler({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
   straggler.run({"BEGIN", "INSERT INTO bypass (writer, turn) VALUES (77, 1)"});
@@ -225,7 +221,7 @@ TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up
   CHECK(stage.ledger().complaints() == "");
 }
 
-TEST_CASE("switch_refusals: what would take longer than --pause-max is undone, and clients only wait", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: what would take longer than --pause-max is undone, and clients only wait", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
   for (const std::string step : {"move", "catch_up", "objects", "commit"}) {
     INFO(step);
@@ -243,7 +239,7 @@ TEST_CASE("switch_refusals: what would take longer than --pause-max is undone, a
   CHECK(stage.ledger().complaints() == "");
 }
 
-TEST_CASE("switch_refusals: a step that fails is undone, at each step before the commit; after it, it is done all the same", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a step that fails is undone, at each step before the commit; after it, it is done all the same", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
   std::string wanted = "target";
   for (const auto& point : stage.migration.failpoints("switch.")) {
@@ -263,7 +259,7 @@ TEST_CASE("switch_refusals: a step that fails is undone, at each step before the
   CHECK(stage.ledger().complaints() == "");
 }
 
-TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[switch_refusals]") {
   for (const auto& [source, target] : {std::pair("a", "b"), std::pair("a", "c")}) {
     SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});
     AppClient immovable({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
@@ -290,7 +286,7 @@ TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[
   }
 }
 
-TEST_CASE("switch_refusals: the side that is asked for serves already: nothing to do", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: the side that is asked for serves already: nothing to do", "[switch_refusals]") {
   SwitchStage stage({.clients = 4});
   const auto again = [&](const std::string& command, const std::string& side) {
     const std::string before = authority(stage);
@@ -310,7 +306,7 @@ TEST_CASE("switch_refusals: the side that is asked for serves already: nothing t
   CHECK(stage.ledger().complaints() == "");
 }
 
-TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see no password; one that fails before a step ends the switch", "[switch_refusals]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see no password; one that fails before a step ends the switch", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
   HookFolder folder;
   const std::string seen = folder.path + "/seen";
