@@ -70,6 +70,43 @@ void check_refused(SwitchStage& stage, const Strings& options, const std::string
   watch.check(true);
 }
 
+// One that lives is not forgotten, and it does not take long to see that it lives.
+void check_unnamed_proxies(SwitchStage& stage) {
+  const auto refused = [&](const Strings& options, const std::string& words) {
+    Watch watch(stage);
+    const auto began = std::chrono::steady_clock::now();
+    const Outcome outcome = stage.migration.run("switch", options, stage.environment());
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 3);
+    CHECK(error_of(outcome).value("code", "") == "GW1102");
+    CHECK_THAT(outcome.out, Catch::Contains(words));
+    CHECK(std::chrono::steady_clock::now() - began < seconds(6));
+    watch.check(true);
+  };
+  const auto admin = stage.proxy().admin_login();
+  refused({"--yes", "--json", "--admin-user", admin.user, "--proxy", "127.0.0.1:" + std::to_string(stage.proxy().port())}, std::to_string(stage.proxy(1).port()));
+  refused({"--yes", "--json"}, "no proxy is named");
+  refused({"--yes", "--json", "--no-proxy"}, "alive and not named");
+}
+
+// The side that is asked for serves already. From the target, and back to it.
+void check_nothing_to_do(SwitchStage& stage) {
+  const auto again = [&](const std::string& command, const std::string& side) {
+    const std::string before = authority(stage);
+    const Outcome outcome = stage.run(command);
+    INFO(command << " " << outcome.status << "\n" << outcome.out << outcome.err);
+    CHECK(outcome.status == 0);
+    CHECK(json::parse(outcome.out)["was_done"] == true);
+    CHECK(json::parse(outcome.out)["serving"] == side);
+    CHECK(authority(stage) == before);
+  };
+  again("switch", "target");
+  REQUIRE(stage.run("reverse").status == 0);
+  again("reverse", "source");
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
 void write_file(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
   ::chmod(path.c_str(), 0700);
@@ -88,53 +125,39 @@ struct HookFolder {
 
 }  // namespace
 
-TEST_CASE("switch_refusals: a proxy that does not answer, is not named, or none at all", "[switch_refusals]") {
+// One stage for all that refuses before anything is changed: each is mended, the next one is tried, and in the end it goes through.
+TEST_CASE("switch_refusals: proxies, the stream, a comparison at work, the way back, another coordinator", "[switch_refusals]") {
   SwitchStage stage({.clients = 4, .proxies = 2});
-  SECTION("not there") { check_refused(stage, {"--proxy", "127.0.0.1:" + std::to_string(free_port())}, "GW1105", ""); }
-  SECTION("its admin account has another password") {
-    const Outcome outcome = stage.migration.run("switch", stage.named_proxies({"--yes", "--json"}), {{"GODWIT_ADMIN_PASSWORD", "wrong"}});
-    CHECK(outcome.status == 3);
-    CHECK(error_of(outcome).value("code", "") == "GW1105");
+  check_refused(stage, {"--proxy", "127.0.0.1:" + std::to_string(free_port())}, "GW1105", "");
+  const Outcome denied = stage.migration.run("switch", stage.named_proxies({"--yes", "--json"}), {{"GODWIT_ADMIN_PASSWORD", "wrong"}});
+  CHECK(denied.status == 3);
+  CHECK(error_of(denied).value("code", "") == "GW1105");
+  check_unnamed_proxies(stage);
+  {
+    Process vdiff = stage.migration.start("vdiff", {}, armed("vdiff.paired=sleep:7000"));
+    REQUIRE(has_logged(vdiff, "vdiff.paired"));
+    check_refused(stage, {}, "GW1102", "is at work");
+    CHECK(vdiff.wait().status == 0);
   }
-  SECTION("alive and not named, or none named") {
-    const auto admin = stage.proxy().admin_login();
-    const auto refused = [&](const Strings& options, const std::string& words) {
-      Watch watch(stage);
-      const Outcome outcome = stage.migration.run("switch", options, stage.environment());
-      INFO(outcome.status << "\n" << outcome.out << outcome.err);
-      CHECK(outcome.status == 3);
-      CHECK(error_of(outcome).value("code", "") == "GW1102");
-      CHECK_THAT(outcome.out, Catch::Contains(words));
-      watch.check(true);
-    };
-    refused({"--yes", "--json", "--admin-user", admin.user, "--proxy", "127.0.0.1:" + std::to_string(stage.proxy().port())}, std::to_string(stage.proxy(1).port()));
-    refused({"--yes", "--json"}, "no proxy is named");
-    refused({"--yes", "--json", "--no-proxy"}, "alive and not named");
-  }
-  // And then it goes through.
-  const Outcome outcome = stage.run("switch");
-  INFO(outcome.out << outcome.err);
-  CHECK(outcome.status == 0);
-  CHECK(stage.fault() == "");
-}
-
-TEST_CASE("switch_refusals: a stream that does not run, or is behind", "[switch_refusals]") {
-  SwitchStage stage({.clients = 4});
-  SECTION("no replicate") {
-    stage.end_replicate();
-    check_refused(stage, {}, "GW1102", "replicate");
-  }
-  SECTION("behind") {
-    stage.start_replicate({}, "apply.window_taken=sleep:2500");
-    std::this_thread::sleep_for(seconds(2));
-    check_refused(stage, {"--lag-max", "500ms"}, "GW1102", "behind");
-  }
+  Client target = stage.target.client();
+  target.execute("SET GLOBAL binlog_row_image = 'MINIMAL'");
+  check_refused(stage, {}, "GW0303", "binlog_row_image");
+  target.execute("SET GLOBAL binlog_row_image = 'FULL'");
+  stage.start_replicate({}, "apply.window_taken=sleep:2500");
+  std::this_thread::sleep_for(seconds(2));
+  check_refused(stage, {"--lag-max", "500ms"}, "GW1102", "behind");
+  stage.end_replicate();
+  check_refused(stage, {}, "GW1102", "replicate");
   stage.start_replicate();
   CHECK(stage.fault() == "");
-  const Outcome outcome = stage.run("switch");
+  Process first = stage.start("switch", {}, "switch.check.after=sleep:4000");
+  REQUIRE(has_logged(first, "switch.check.after"));
+  check_refused(stage, {}, "GW1102", "another coordinator");
+  const Outcome outcome = first.wait();
   INFO(outcome.out << outcome.err);
   CHECK(outcome.status == 0);
   CHECK(stage.fault() == "");
+  check_nothing_to_do(stage);
 }
 
 TEST_CASE("switch_refusals: a vdiff that is missing, too old, or has found something", "[switch_refusals]") {
@@ -144,7 +167,7 @@ TEST_CASE("switch_refusals: a vdiff that is missing, too old, or has found somet
   target.execute("SET SESSION sql_log_bin = 0");
   target.execute("UPDATE trade.quiet SET v = 7 WHERE id = 2");
   CHECK(stage.migration.run("vdiff").status == 4);
-  check_refused(stage, {"--require-vdiff", "1h"}, "GW1102", "different");
+  check_refused(stage, {"--require-vdiff", "1h"}, "GW1102", "found differences");
   check_refused(stage, {}, "GW1102", "found differences");
   CHECK(stage.migration.run("vdiff", {"--repair"}).status == 0);
   CHECK(stage.migration.run("vdiff", {"--restart"}).status == 0);
@@ -172,31 +195,12 @@ TEST_CASE("switch_refusals: a definer that the other side does not have", "[swit
   source.client().execute("DROP USER ghost@localhost");
 }
 
-TEST_CASE("switch_refusals: a side that could not be followed on the way back", "[switch_refusals]") {
-  SwitchStage stage({.clients = 4});
-  Client target = stage.target.client();
-  target.execute("SET GLOBAL binlog_row_image = 'MINIMAL'");
-  check_refused(stage, {}, "GW0303", "binlog_row_image");
-  target.execute("SET GLOBAL binlog_row_image = 'FULL'");
-}
-
-TEST_CASE("switch_refusals: a second coordinator while one is at work", "[switch_refusals]") {
-  SwitchStage stage({.clients = 4});
-  Process first = stage.start("switch", {}, "switch.check.after=sleep:6000");
-  REQUIRE(has_logged(first, "switch.check.after"));
-  check_refused(stage, {}, "GW1102", "another coordinator");
-  const Outcome outcome = first.wait();
-  INFO(outcome.out << outcome.err);
-  CHECK(outcome.status == 0);
-  CHECK(stage.fault() == "");
-}
-
 TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up, or ends it", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
   AppClient straggler({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
   straggler.run({"BEGIN", "INSERT INTO bypass (writer, turn) VALUES (77, 1)"});
   const auto id = std::to_string(straggler.id());
-  SECTION("give up") {
+  {
     Watch watch(stage);
     stage.ledger().take_waits_ms();
     const Outcome outcome = stage.run("switch", {"--drain-timeout", "2s"});
@@ -210,7 +214,8 @@ TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up
     CHECK(straggler.ask("DELETE FROM bypass WHERE writer = 77").is_ok());
     CHECK(straggler.ask("COMMIT").is_ok());
   }
-  SECTION("end it") {
+  straggler.run({"BEGIN", "INSERT INTO bypass (writer, turn) VALUES (78, 1)"});
+  {
     const Outcome outcome = stage.run("switch", {"--drain-timeout", "1s", "--on-straggler", "kill"});
     INFO(outcome.status << "\n" << outcome.out << outcome.err);
     CHECK(outcome.status == 0);
@@ -286,26 +291,6 @@ TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[
   }
 }
 
-TEST_CASE("switch_refusals: the side that is asked for serves already: nothing to do", "[switch_refusals]") {
-  SwitchStage stage({.clients = 4});
-  const auto again = [&](const std::string& command, const std::string& side) {
-    const std::string before = authority(stage);
-    const Outcome outcome = stage.run(command);
-    INFO(command << " " << outcome.status << "\n" << outcome.out << outcome.err);
-    CHECK(outcome.status == 0);
-    CHECK(json::parse(outcome.out)["was_done"] == true);
-    CHECK(json::parse(outcome.out)["serving"] == side);
-    if (!before.empty()) CHECK(authority(stage) == before);
-  };
-  again("reverse", "source");
-  REQUIRE(stage.run("switch").status == 0);
-  again("switch", "target");
-  REQUIRE(stage.run("reverse").status == 0);
-  again("reverse", "source");
-  CHECK(stage.fault() == "");
-  CHECK(stage.ledger().complaints() == "");
-}
-
 TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see no password; one that fails before a step ends the switch", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
   HookFolder folder;
@@ -323,13 +308,14 @@ TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see
     std::ifstream file(seen);
     return std::string(std::istreambuf_iterator<char>(file), {});
   };
-  SECTION("all succeed") {
+  {
     const Outcome outcome = stage.run("switch", {"--hook-dir", folder.path, "--pause-max", "5s"});
     INFO(outcome.status << "\n" << outcome.out << outcome.err);
     CHECK(outcome.status == 0);
     CHECK(read() == expected);
+    REQUIRE(stage.run("reverse").status == 0);
   }
-  SECTION("one before a step fails, or hangs") {
+  {  // one before a step fails, or hangs
     for (const std::string body : {"exit 7", "sleep 30"}) {
       for (const std::string step : {"check", "gate", "fence", "commit"}) {
         INFO(step << ": " << body);
@@ -348,7 +334,7 @@ TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see
       }
     }
   }
-  SECTION("one after a step, or after the commit, fails: a warning") {
+  {  // one after a step, or after the commit, fails: a warning
     for (const std::string name : {"after-gate", "after-commit", "before-unfence"}) write_file(folder.path + "/" + name, "#!/bin/sh\nexit 7\n");
     const Outcome outcome = stage.run("switch", {"--hook-dir", folder.path, "--pause-max", "5s"});
     INFO(outcome.status << "\n" << outcome.out << outcome.err);
