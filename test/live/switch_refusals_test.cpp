@@ -246,6 +246,7 @@ TEST_CASE("switch_refusals: what would take longer than --pause-max is undone, a
 
 TEST_CASE("switch_refusals: a step that fails is undone, at each step before the commit; after it, it is done all the same", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
+  for (const char* command : {"switch", "reverse"}) REQUIRE(stage.run(command).status == 0);  // from then on the side that does not serve is fenced
   std::string wanted = "target";
   for (const auto& point : stage.migration.failpoints("switch.")) {
     if (point.rfind("switch.check.", 0) == 0) continue;
