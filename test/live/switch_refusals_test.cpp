@@ -246,13 +246,13 @@ TEST_CASE("switch_refusals: what would take longer than --pause-max is undone, a
 
 TEST_CASE("switch_refusals: a step that fails is undone, at each step before the commit; after it, it is done all the same", "[switch_refusals]") {
   SwitchStage stage({.clients = 8});
-  for (const char* command : {"switch", "reverse"}) REQUIRE(stage.run(command).status == 0);  // from then on the side that does not serve is fenced
+  for (const char* command : {"switch", "reverse"}) REQUIRE(stage.run(command, {"--pause-max", "10s"}).status == 0);  // from then on the side that does not serve is fenced
   std::string wanted = "target";
   for (const auto& point : stage.migration.failpoints("switch.")) {
     if (point.rfind("switch.check.", 0) == 0) continue;
     INFO(point);
     const bool is_on_source = wanted == "target";
-    const Outcome outcome = stage.run(is_on_source ? "switch" : "reverse", {}, point + "=error");
+    const Outcome outcome = stage.run(is_on_source ? "switch" : "reverse", {"--pause-max", "5s"}, point + "=error");
     INFO(outcome.status << "\n" << outcome.out << outcome.err);
     CHECK(outcome.err.find(point) != std::string::npos);
     if (outcome.status == 0) wanted = SwitchStage::other(wanted);
