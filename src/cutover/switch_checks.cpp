@@ -144,6 +144,7 @@ void SwitchRun::check_proxies() {
   proxies_.connect();
   check_unnamed_proxies();
   proxies_.require_side(from_);
+  proxies_.warm(to_);  // a login of every account to the other side; and each session says what keeps it
   const auto immovable = proxies_.immovable();
   report_.immovable = immovable;
   for (const auto& one : immovable) log::info("{}: {}", command_, one);

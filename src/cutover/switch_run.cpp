@@ -126,7 +126,12 @@ void SwitchRun::walk() {
     if (!step.is_after_commit) {
       stop_.throw_if_requested();
       if (closed_at_) require_time();
-      perform(step);
+      try {
+        perform(step);
+      } catch (const Error& error) {  // behind the commit there is only forward
+        if (!is_committed_) throw;
+        log::warning("{}: {}", command_, error.what());
+      }
       continue;
     }
     for (int attempt = 1;; ++attempt) {

@@ -41,7 +41,7 @@ Words words_of(std::string_view sql) {
 Error unknown(const std::string& sql) {
   return Error(Code::bad_usage, {.object = sql,
                                  .cause = "the proxy knows no such command",
-                                 .remedy = "SHOW SESSIONS | ROUTE | STATS | ACCOUNTS; WARM TO side; PAUSE [HOLD epoch] [WITH LEASE seconds] [DRAIN seconds]; MOVE TO source|target; RESUME [HOLD epoch | FORCE source|target]; KILL session"});
+                                 .remedy = "SHOW SESSIONS | ROUTE | STATS | ACCOUNTS; WARM TO side; PAUSE [HOLD epoch] [WITH LEASE seconds] [DRAIN seconds] [KILL|ABORT]; MOVE TO source|target; RESUME [HOLD epoch | FORCE source|target]; KILL session"});
 }
 
 struct Answer {
@@ -111,7 +111,7 @@ class Desk {
   }
 
   asio::awaitable<Answer> pause(const Words& words) {
-    PauseRequest request{.lease = context_.options.limits.lease, .drain = context_.options.limits.drain};
+    PauseRequest request{.lease = context_.options.limits.lease, .drain = context_.options.limits.drain, .on_straggler = context_.options.on_straggler};
     for (std::size_t i = 1; i < words.size();) {
       if (i == 1 && words.size() > 2 && words[1] == "HOLD") {
         request.epoch = epoch_of(words[2]);
@@ -122,6 +122,9 @@ class Desk {
       } else if (i + 1 < words.size() && words[i] == "DRAIN") {
         request.drain = seconds(words[i + 1]);
         i += 2;
+      } else if (words[i] == "KILL" || words[i] == "ABORT") {
+        request.on_straggler = words[i] == "KILL" ? Straggler::kill : Straggler::abort;
+        i += 1;
       } else {
         throw unknown(words[i]);
       }

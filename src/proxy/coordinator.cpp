@@ -237,7 +237,7 @@ asio::awaitable<PauseReport> Proxy::pause(PauseRequest request) {
   std::exception_ptr failure;
   try {
     const bool is_settled = co_await settle(Clock::now() + std::max(request.drain, kSettleMin), report);
-    if (!is_settled && context_.options.on_straggler == Straggler::abort) {
+    if (!is_settled && request.on_straggler == Straggler::abort) {
       const std::string stragglers = co_await name_stragglers();
       throw Error(Code::drain_timed_out, {.object = "the gate", .cause = stragglers, .remedy = "SHOW SESSIONS names them; let them end, --on-straggler kill, or PAUSE … DRAIN with more seconds"});
     }

@@ -23,6 +23,7 @@ namespace godwit::proxy {
 struct PauseRequest {
   std::chrono::milliseconds lease;
   std::chrono::milliseconds drain;
+  Straggler on_straggler = Straggler::abort;
   std::optional<std::uint64_t> epoch{};  // HOLD e: in the name of the switch that the authority is in
 };
 

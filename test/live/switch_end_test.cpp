@@ -62,10 +62,7 @@ bool can_write(const Server& server, const std::string& table = "trade.bypass") 
 
 }  // namespace
 
-// Not of the normal run yet: docs/runbook.md says what is known not to hold.
-#define GODWIT_LONG_ONLY if (std::getenv("GODWIT_LONG") == nullptr) return
-
-TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old side as was asked", "[switch_end]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old side as was asked", "[switch_end]") {
   struct Case {
     std::string source;
     std::string target;
@@ -116,7 +113,9 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
   }
 }
 
-TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") { GODWIT_LONG_ONLY;
+// Only in the long run: taking a trigger away may meet clients' transactions (docs/runbook.md), and then one of them is told 1213.
+TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") {
+  if (std::getenv("GODWIT_LONG") == nullptr) return;
   const Server elsewhere("a");
   elsewhere.client().script("DROP DATABASE IF EXISTS elsewhere;\nCREATE DATABASE elsewhere;\nCREATE TABLE elsewhere.t (id INT NOT NULL PRIMARY KEY);\n");
   for (const std::string old_side : {"writable", "read-only"}) {
@@ -135,7 +134,7 @@ TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") { GO
   elsewhere.client().execute("DROP DATABASE elsewhere");
 }
 
-TEST_CASE("switch_end: cancel before the first switch leaves both sides as they were", "[switch_end]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_end: cancel before the first switch leaves both sides as they were", "[switch_end]") {
   for (const auto& [source, target] : {std::pair("a", "b"), std::pair("a", "c"), std::pair("c", "a")}) {
     SwitchStage stage({.source = source, .target = target, .clients = 8, .has_trigger = std::getenv("GODWIT_LONG") != nullptr, .proxy_options = {"--delegate-auth"}});  // its event may fire on the target until the undo: not mended yet
     INFO(stage.source.flavour() << " -> " << stage.target.flavour());
@@ -157,7 +156,7 @@ TEST_CASE("switch_end: cancel before the first switch leaves both sides as they 
   }
 }
 
-TEST_CASE("switch_end: cancel is refused once the target serves, or has served", "[switch_end]") { GODWIT_LONG_ONLY;
+TEST_CASE("switch_end: cancel is refused once the target serves, or has served", "[switch_end]") {
   SwitchStage stage({.clients = 4});
   must(stage, "switch");
   const Outcome refused = end(stage, "cancel");

@@ -164,7 +164,9 @@ std::string SwitchStage::await_one_side(std::chrono::seconds limit) {
       const std::string served = serving();
       const std::string written = writable();
       seen = "proxies send to " + served + "; writable: " + (written.empty() ? "none" : written);
-      return served == written && (served == "source" || served == "target");
+      const bool is_held = std::any_of(proxies_.begin(), proxies_.end(), [](const auto& proxy) { return proxy->is_closed(); });
+      if (is_held) seen += "; clients are held";
+      return !is_held && served == written && (served == "source" || served == "target");
     } catch (const std::exception& error) {
       seen = error.what();
       return false;

@@ -66,7 +66,7 @@ class SwitchStage {
   std::string serving();
   // The sides on which an ordinary account can write, in the same words. A write that is accepted stays, as a Bypass's.
   std::string writable();
-  // Waits until exactly one side is written to, and every proxy sends there: "" then, else what is seen.
+  // Waits until nobody is held, exactly one side is written to, and every proxy sends there: "" then, else what is seen.
   std::string await_one_side(std::chrono::seconds limit);
   // With the clients at rest: the sides become equal, and the serving side has what the books say. "" then.
   std::string fault(Evidence evidence = {});
