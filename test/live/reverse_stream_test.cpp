@@ -269,9 +269,10 @@ TEST_CASE("a coordinator falls asleep with the row's lock, its authority read; t
   CHECK(early.wait_for(milliseconds(200)) == std::future_status::ready);
   CHECK(early.get().text != late.text);
   REQUIRE(stage.pair.commit(next));
-  REQUIRE(holds_within(seconds(90), [&] { return by->is_return_followed(); }));
-  stage.be_busy();
+  const bool is_followed = holds_within(seconds(90), [&] { return by->is_return_followed(); });
   INFO(process.log());
+  REQUIRE(is_followed);
+  stage.be_busy();
   CHECK(stage.fault() == "");
   end(process);
 }

@@ -112,9 +112,16 @@ std::vector<Killing> killings(const Strings& points) {
   return all;
 }
 
+// On the side that serves, enabled, whoever has ended the switch; and nowhere else.
+void check_event(SwitchStage& stage) {
+  const auto status = [&](const std::string& side) { return stage.side(side).client().scalar("SELECT IFNULL(GROUP_CONCAT(EVENT_NAME, ' ', STATUS), '') FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'trade'"); };
+  const std::string serving = stage.serving();
+  CHECK(holds_within(seconds(20), [&] { return status(serving) == "tick ENABLED" && status(SwitchStage::other(serving)) == ""; }));
+}
+
 void check_killing(SwitchStage& stage, const Steps& steps, const Killing& it) {
   if (it.command == "reverse") REQUIRE(run_until_done(stage, "switch") == "");
-  const Outcome killed = stage.run(it.command, {}, it.point + "=kill");
+  const Outcome killed = stage.run(it.command, {"--pause-max", "4s"}, it.point + "=kill");
   INFO("killed: " << killed.status << "\n" << killed.out << killed.err);
   REQUIRE(killed.status == 128 + SIGKILL);
   if (it.is_run_again) {
@@ -125,9 +132,23 @@ void check_killing(SwitchStage& stage, const Steps& steps, const Killing& it) {
   const bool has_switched = it.is_run_again || steps.is_committed(it.point);
   CHECK(stage.serving() == side_of(has_switched ? it.command : opposite(it.command)));
   check_works(stage);
+  if (stage.has_event()) check_event(stage);
   CHECK(stage.fault() == "");
   check_goes_on(stage);
   CHECK(stage.ledger().complaints() == "");
+}
+
+void kill_around_the_event(const std::string& source, const std::string& target) {
+  SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});
+  const Steps steps(stage.migration);
+  for (const std::string point : {"switch.objects.after", "switch.commit.after", "switch.old_side.before"}) {
+    for (const bool again : {true, false}) {
+      const Killing it{.command = again ? "reverse" : "switch", .point = point, .is_run_again = again};
+      INFO(it.command << " killed at " << point << (again ? ", run again" : ", and nobody runs it again"));
+      check_killing(stage, steps, it);
+      if (!stage.ledger().complaints().empty()) return;
+    }
+  }
 }
 
 void kill_the_command(const std::string& source, const std::string& target, std::size_t count) {
@@ -305,6 +326,11 @@ void kill_the_end(const std::string& command, const std::string& source, const s
 TEST_CASE("switch_crash: switch and reverse are killed at each point: MariaDB to MariaDB", "[switch_crash]") { GODWIT_LONG_ONLY; kill_the_command("a", "b", 3); }
 TEST_CASE("switch_crash: switch and reverse are killed at each point: MariaDB to MySQL", "[switch_crash]") { GODWIT_LONG_ONLY; kill_the_command("a", "c", 2); }
 TEST_CASE("switch_crash: switch and reverse are killed at each point: MySQL to MariaDB", "[switch_crash]") { GODWIT_LONG_ONLY; kill_the_command("c", "a", 2); }
+
+TEST_CASE("switch_crash: a switch is killed when an event is made, and not enabled yet", "[switch_crash]") {
+  kill_around_the_event("a", "c");
+  if (is_long()) kill_around_the_event("c", "a");
+}
 
 // Only in the long run: a client waits for longer than it may when the target is away in some of these moments, which is not mended yet.
 static void kill_something_else_at_length(const char* source, const char* target) {
