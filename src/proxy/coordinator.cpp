@@ -130,6 +130,7 @@ asio::awaitable<Worker::Standing> Proxy::standing() {
     all.held += standing.held;
     all.open += standing.open;
     all.refused += standing.refused;
+    all.unread += standing.unread;
     co_return;
   });
   co_return all;
@@ -162,7 +163,7 @@ asio::awaitable<bool> Proxy::settle(Deadline deadline, PauseReport& report) {
       now = co_await standing();
       log::info("the gate is closed: {} sessions stood after {:.1f} ms, the census was taken after {:.1f}, all were read after {:.1f}", now.held, ms(held_after), ms(census_after), ms(since(closed_at_)));
       report.held = now.held;
-      if (now.open == 0 && now.refused == 0) co_return true;
+      if (now.open == 0 && now.refused == 0 && now.unread == 0) co_return true;
     }
     if (Clock::now() >= deadline) co_return false;
     co_await sleep_until_woken(std::min(deadline, Clock::now() + kLook));

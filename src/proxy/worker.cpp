@@ -105,6 +105,7 @@ Worker::Standing Worker::standing() const {
     switch (session->hold_state()) {
       case Hold::held:
         ++standing.held;
+        if (!session->is_movable()) ++standing.unread;
         break;
       case Hold::refused:
         ++standing.refused;

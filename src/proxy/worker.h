@@ -53,6 +53,7 @@ class Worker {
     std::size_t held = 0;
     std::size_t open = 0;     // not at a safe point yet
     std::size_t refused = 0;  // it is, and cannot be moved
+    std::size_t unread = 0;   // of those that are held: was let go on, has done something, and stands again
     auto operator<=>(const Standing&) const = default;
   };
   Standing standing() const;

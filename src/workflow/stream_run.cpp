@@ -32,6 +32,13 @@ void refuse_unready(const Definition& definition, const std::optional<state::Str
     throw Error(Code::stream_not_ready,
                 {.object = fmt::format("workflow {}", definition.name), .cause = "the stream has ended for good: " + row->last_error, .remedy = "godwit cancel, and copy again"});
   }
+  // Since it was looked at whose turn it is: it will be looked at again.
+  if (row && (row->state == "frozen" || row->state == state::kCompletedState)) {
+    throw Error(Code::stream_fenced,
+                {.object = fmt::format("workflow {}", definition.name),
+                 .cause = row->state == "frozen" ? fmt::format("a switch has frozen its {} stream", row->key.direction) : std::string("the migration is completed"),
+                 .remedy = "run the switch again: it finishes or undoes what it began"});
+  }
   if (!row || !is_copied(*row)) refuse_uncopied(definition, row);
 }
 

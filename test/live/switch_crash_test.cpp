@@ -122,9 +122,16 @@ std::vector<Killing> killings(const Strings& points) {
   return all;
 }
 
+// On the side that serves, enabled, whoever has ended the switch; and nowhere else.
+void check_event(SwitchStage& stage) {
+  const auto status = [&](const std::string& side) { return stage.side(side).client().scalar("SELECT IFNULL(GROUP_CONCAT(EVENT_NAME, ' ', STATUS), '') FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'trade'"); };
+  const std::string serving = stage.serving();
+  CHECK(holds_within(seconds(20), [&] { return status(serving) == "tick ENABLED" && status(SwitchStage::other(serving)) == ""; }));
+}
+
 void check_killing(SwitchStage& stage, const Steps& steps, const Killing& it) {
   const auto errors_before = stage.ledger().errors().size();
-  const Outcome killed = stage.run(it.command, {}, it.point + "=kill");
+  const Outcome killed = stage.run(it.command, {"--pause-max", "4s"}, it.point + "=kill");
   INFO("killed: " << killed.status << "\n" << killed.out << killed.err);
   REQUIRE(killed.status == 128 + SIGKILL);
   if (it.is_run_again) {
@@ -135,8 +142,23 @@ void check_killing(SwitchStage& stage, const Steps& steps, const Killing& it) {
   const bool has_switched = it.is_run_again || steps.is_committed(it.point);
   CHECK(stage.serving() == side_of(has_switched ? it.command : opposite(it.command)));
   check_works(stage);
+  if (stage.has_event()) check_event(stage);
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().errors().size() == errors_before);
+}
+
+void kill_around_the_event(const std::string& source, const std::string& target) {
+  SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});
+  const Steps steps(stage.migration);
+  for (const std::string point : {"switch.objects.after", "switch.commit.after", "switch.old_side.before"}) {
+    for (const bool again : {true, false}) {
+      const Killing it{.command = again ? "reverse" : "switch", .point = point, .is_run_again = again};
+      INFO(it.command << " killed at " << point << (again ? ", run again" : ", and nobody runs it again"));
+      if (again) REQUIRE(run_until_done(stage, "switch") == "");
+      check_killing(stage, steps, it);
+      if (!stage.ledger().complaints().empty()) return;
+    }
+  }
 }
 
 void kill_the_command(const std::string& source, const std::string& target, std::size_t count) {
@@ -362,6 +384,11 @@ TEST_CASE("switch_crash: switch and reverse are killed at each point: MySQL to M
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MariaDB", "[switch_crash]") { in_the_long_run(kill_something_else, "a", "b"); }
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MariaDB to MySQL", "[switch_crash]") { in_the_long_run(kill_something_else, "a", "c"); }
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point: MySQL to MariaDB", "[switch_crash]") { in_the_long_run(kill_something_else, "c", "a"); }
+
+TEST_CASE("switch_crash: a switch is killed when an event is made, and not enabled yet", "[switch_crash]") {
+  kill_around_the_event("a", "c");
+  if (is_long()) kill_around_the_event("c", "a");
+}
 
 TEST_CASE("switch_crash: complete is killed at each point", "[switch_crash]") {
   kill_the_end("complete", "a", "b", 1);

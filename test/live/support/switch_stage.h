@@ -60,6 +60,7 @@ class SwitchStage {
   // Ends the ledger's clients, for a test without traffic.
   void end_ledger() { ledger_.reset(); }
 
+  bool has_event() const { return options_.has_trigger; }
   const Server& side(const std::string& name) const { return name == "source" ? source : target; }
   static std::string other(const std::string& name) { return name == "source" ? "target" : "source"; }
   // Each once, sorted, of all proxies: "source", "target", "source target".
