@@ -17,7 +17,7 @@
 #include "coordinator.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
-#include "turn.h"
+#include "gate_command.h"
 
 namespace godwit::proxy {
 namespace {
@@ -32,8 +32,6 @@ constexpr std::chrono::milliseconds kJoinDrain{1000};  // what does not come to 
 constexpr std::chrono::milliseconds kOwnLease{5000};
 constexpr int kMoveAttempts = 3;
 constexpr std::uint64_t kUndecided = ~std::uint64_t{0};  // the hold of a proxy that does not know the authority: no epoch
-
-Error refused(std::string cause, std::string remedy) { return Error(Code::gate_refused, {.object = "the gate", .cause = std::move(cause), .remedy = std::move(remedy)}); }
 
 Error row_is_gone(const std::string& workflow) {
   return Error(Code::authority_lost, {.object = "workflow " + workflow, .cause = "it has no row in _godwit.route on the target", .remedy = "RESUME FORCE source|target, where you know that it serves"});

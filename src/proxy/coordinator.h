@@ -1,5 +1,5 @@
 // The proxy as one: its workers, and the gate's commands over all of them, one at a time, in the first worker's thread. docs/proxy.md, "Moving" and "Switching".
-// coordinator.cpp has what concerns sessions; authority_watch.cpp how holds of a switch end, and how the proxy keeps to the side that the authority names.
+// gate_pause.cpp closes the gate, coordinator.cpp has moves and all else that concerns sessions; authority_watch.cpp how holds of a switch end, and how the proxy keeps to the side that the authority names.
 #pragma once
 
 #include <asio/awaitable.hpp>

@@ -134,7 +134,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void dismiss_server();
   bool may_become(const std::string& user);
 
-  // --- session_requests.cpp, session_responses.cpp
+  // --- session_requests.cpp, session_hints.cpp, session_statements.cpp, session_responses.cpp
   // What a connection calls: the session lives until it returns, and an exception ends it alone.
   void attempt(void (Session::*deed)());
   void on_client_input();
