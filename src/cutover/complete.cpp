@@ -8,6 +8,7 @@
 #include "godwit/cutover/cutover.h"
 #include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
+#include "godwit/state/coordinator_lock.h"
 #include "godwit/state/authority.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
@@ -15,7 +16,6 @@
 #include "godwit/util/log.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/switching.h"
-#include "coordinator_lock.h"
 
 namespace godwit::cutover {
 namespace {
@@ -58,7 +58,7 @@ class Completion {
   const Stop& stop_;
   db::Connection source_;
   db::Connection target_;
-  CoordinatorLock lock_;
+  state::CoordinatorLock lock_;
   std::string fence_ = "none";
   std::vector<fence::Table> old_tables_;
   CompleteReport report_;

@@ -69,7 +69,7 @@ void SwitchRun::reconnect_quietly() {
 
 void SwitchRun::connect() {
   reconnect();
-  lock_ = std::make_unique<CoordinatorLock>(endpoint(db::Side::target), definition_.name);
+  lock_ = std::make_unique<state::CoordinatorLock>(endpoint(db::Side::target), definition_.name);
 }
 
 std::chrono::milliseconds SwitchRun::time_left() const {

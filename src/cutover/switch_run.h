@@ -14,13 +14,13 @@
 #include "godwit/cutover/steps.h"
 #include "godwit/fence/fence.h"
 #include "godwit/gtid/set.h"
+#include "godwit/state/coordinator_lock.h"
 #include "godwit/state/authority.h"
 #include "godwit/util/error.h"
 #include "godwit/workflow/counters.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
-#include "coordinator_lock.h"
 #include "hooks.h"
 #include "prove.h"
 #include "proxy_set.h"
@@ -106,7 +106,7 @@ class SwitchRun {
   const workflow::Direction direction_;  // of the stream that runs until the commit
   const std::string command_;            // "switch", "reverse"
 
-  std::unique_ptr<CoordinatorLock> lock_;
+  std::unique_ptr<state::CoordinatorLock> lock_;
   std::unique_ptr<db::Connection> source_;
   std::unique_ptr<db::Connection> target_;
   std::unique_ptr<workflow::StreamSwitch> stream_;

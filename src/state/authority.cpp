@@ -91,6 +91,13 @@ bool Authority::commit(std::uint64_t hold) {
 
 bool Authority::abort(std::uint64_t hold) { return change(hold, true, "is_switching = 0"); }
 
+bool Authority::forget_unswitched() {
+  db_.execute(fmt::format("DELETE FROM {} WHERE workflow = {} AND serving = 'source' AND is_switching = 0", name("route"), quote_string(workflow_)));
+  if (read()) return false;
+  forget();
+  return true;
+}
+
 void Authority::forget() {
   for (const auto* table : {"proxy", "route"}) {
     db_.execute(fmt::format("DELETE FROM {} WHERE workflow = {}", name(table), quote_string(workflow_)));

@@ -8,6 +8,7 @@
 #include "godwit/fence/fence.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/authority.h"
+#include "godwit/state/coordinator_lock.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
@@ -87,7 +88,7 @@ void require_source_serves(db::Connection& target, const Definition& definition)
 
 // The route first: without it no reconciler sets again what is taken away. The new epoch ends whatever still copies (I3), so that nothing comes back after it was dropped.
 std::optional<state::StreamRow> claim_stream(db::Connection& target, state::Sidecar& sidecar, const Definition& definition) {
-  state::Authority(target, definition.name).forget();
+  if (!state::Authority(target, definition.name).forget_unswitched()) require_source_serves(target, definition);
   fence::remove(target, {.workflow = definition.name, .side = db::Side::target});
   const auto found = sidecar.find({.workflow = definition.name});
   if (!found) return std::nullopt;
@@ -110,6 +111,7 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
   if (state::Sidecar::exists(target)) {
     state::Sidecar sidecar(target);
     sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
+    const state::CoordinatorLock lock(target_endpoint(definition), definition.name);  // no switch begins meanwhile
     require_source_serves(target, definition);
     failpoint(Fp::cancel_claim_before);
     const auto row = claim_stream(target, sidecar, definition);

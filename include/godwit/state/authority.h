@@ -45,6 +45,8 @@ class Authority {
   // True: that hold can never commit any more. False: it was over already; read() says how it ended.
   bool abort(std::uint64_t hold);
   void forget();  // the row, and the proxies that are registered for it
+  // The same, decided by the row itself: only where the source serves and no switch is under way. False: nothing was changed.
+  bool forget_unswitched();
 
  private:
   bool change(std::uint64_t epoch, bool was_switching, const std::string& assignment);

@@ -1,11 +1,11 @@
-#include "coordinator_lock.h"
+#include "godwit/state/coordinator_lock.h"
 
 #include <fmt/format.h>
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 
-namespace godwit::cutover {
+namespace godwit::state {
 namespace {
 
 constexpr std::size_t kLockNameMax = 64;  // MySQL's limit
@@ -35,4 +35,4 @@ void CoordinatorLock::require() {
                .remedy = "nothing is lost: run it again, if nobody else does"});
 }
 
-}  // namespace godwit::cutover
+}  // namespace godwit::state

@@ -1,12 +1,12 @@
-// Coordinators of one workflow, `switch`, `reverse` and `complete`, one at a time: a named lock of the authority's server, gone with the session that has it.
-// One thread. Private to cutover.
+// Coordinators of one workflow, `switch`, `reverse`, `complete` and `cancel`, one at a time: a named lock of the authority's server, gone with the session that has it.
+// One thread.
 #pragma once
 
 #include <string>
 
 #include "godwit/db/connection.h"
 
-namespace godwit::cutover {
+namespace godwit::state {
 
 class CoordinatorLock {
  public:
@@ -22,4 +22,4 @@ class CoordinatorLock {
   const std::string lock_;  // as SQL
 };
 
-}  // namespace godwit::cutover
+}  // namespace godwit::state
