@@ -16,6 +16,11 @@ struct FreeCipher {
 };
 using Cipher = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
 
+struct FreeDigest {
+  void operator()(EVP_MD* digest) const { EVP_MD_free(digest); }
+};
+using Digest = std::unique_ptr<EVP_MD, FreeDigest>;
+
 // OpenSSL 3 keeps DES with its old algorithms, which need not be there. Three times DES with one key is DES: the second turn undoes the first.
 Cipher make_cipher() {
   constexpr std::array<unsigned char, 24> kZeroKey{};
@@ -35,8 +40,10 @@ std::string big_endian(std::uint64_t number) {
 }
 
 std::string md5(std::string_view bytes) {
+  static const Digest algorithm(EVP_MD_fetch(nullptr, "MD5", nullptr));  // once: looking it up takes longer than a digest
+  GODWIT_CHECK(algorithm != nullptr);
   std::string digest(16, '\0');
-  GODWIT_CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr, EVP_md5(), nullptr) == 1);
+  GODWIT_CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr, algorithm.get(), nullptr) == 1);
   return digest;
 }
 
