@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy, 11 the switch.
+// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy, 11 the switch, 12 shards.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -117,7 +117,14 @@
   X(1107, not_switched, precondition, "the side that serves is not the one the command needs")     \
   X(1108, complete_refused, precondition, "the migration cannot be completed in its present state") \
   X(1109, fence_failed, precondition, "a side could not be fenced") \
-  X(1110, side_not_serving, precondition, "a write to the side that does not serve")
+  X(1110, side_not_serving, precondition, "a write to the side that does not serve") \
+  X(1201, key_range_unreadable, usage, "the text is no key range")                                  \
+  X(1202, shards_leave_gap, usage, "no shard holds a part of the key space")                        \
+  X(1203, shards_overlap, usage, "two shards hold the same part of the key space")                  \
+  X(1204, bad_placement, usage, "what says where rows of a table live cannot be taken")             \
+  X(1205, table_unplaced, usage, "nothing says on which shard rows of a table live")                \
+  X(1206, shard_key_unsuitable, precondition, "a column cannot be the shard key that it is to be")  \
+  X(1207, row_unplaced, precondition, "a row belongs to no shard")
 
 namespace godwit {
 
