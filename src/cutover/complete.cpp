@@ -15,6 +15,7 @@
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/workflow/direction.h"
+#include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
 
 namespace godwit::cutover {
@@ -120,7 +121,7 @@ void Completion::take_credentials_back() {
 // The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
 void Completion::settle_fences() {
   const auto plan = [&](db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); };
-  old_tables_ = plan(db::Side::source).tables;
+  old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, to_string(fence::Kind::triggers)).tables;  // all of them, whatever fences
   fence::remove(target_, plan(db::Side::target));
   if (options_.old_side != OldSide::writable) return;
   state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again
@@ -174,7 +175,10 @@ CompleteReport Completion::run() {
 }
 
 void Completion::end_migration() {
-  step("stop_streams", Fp::complete_stop_streams_before, Fp::complete_stop_streams_after, [&] { stop_streams(); });
+  step("stop_streams", Fp::complete_stop_streams_before, Fp::complete_stop_streams_after, [&] {
+    workflow::enable_events(definition_, db::Side::target);  // of a switch that was killed behind its commit; the record of them goes with the sidecar
+    stop_streams();
+  });
   step("proxy_credentials", Fp::complete_proxy_credentials_before, Fp::complete_proxy_credentials_after, [&] { take_credentials_back(); });
   step("fences", Fp::complete_fences_before, Fp::complete_fences_after, [&] { settle_fences(); });
   step("old_side", Fp::complete_old_side_before, Fp::complete_old_side_after, [&] { settle_old_side(); });

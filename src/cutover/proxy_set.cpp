@@ -219,8 +219,12 @@ std::vector<ProxyPause> ProxySet::release(std::uint64_t hold, db::Side serving, 
       try {
         pauses[i] = release_one(proxy, hold, serving);
         return;
-      } catch (const Error&) {
-        if (std::chrono::steady_clock::now() >= deadline) throw;
+      } catch (const Error& error) {
+        if (std::chrono::steady_clock::now() >= deadline) {
+          if (error.code() != Code::proxy_unreachable) throw;
+          pauses[i] = {.endpoint = proxy.address, .failure = error.cause()};
+          return;
+        }
       }
       std::this_thread::sleep_for(kReleaseAgain);
     }

@@ -37,6 +37,7 @@ class ProxySet {
   void moved();  // waits for it; throws what the first that could not says
   // Clients of that hold go on at `serving`. What each says to it; one that was started since, and serves that side, has nothing to say. Tried for so long; throws the first failure after
   // all have been told. A proxy that was told nothing finds out by itself when its lease ends.
+  // One that does not answer is no failure of this: it learns from the authority, and its row here says so.
   std::vector<ProxyPause> release(std::uint64_t hold, db::Side serving, std::chrono::milliseconds patience);
   bool empty() const { return proxies_.empty(); }
   std::size_t size() const { return proxies_.size(); }

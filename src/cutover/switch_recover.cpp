@@ -38,12 +38,21 @@ void SwitchRun::recover() {
     fence::follow(server(from_), authority, fence_plan(from_), kPatience);
   }
   workflow::enable_events(definition_, to_);
-  if (!proxies_.empty()) {
-    proxies_.connect();
-    let_go(route_.epoch - 1);  // those that still hold; one that was told already says so
-    proxies_.require_side(to_);
-  }
+  settle_proxies();
   if (!await_stream(true, options_.return_wait)) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
+}
+
+// Those that still hold; one that was told already says so, and one that does not answer learns from the authority.
+void SwitchRun::settle_proxies() {
+  if (proxies_.empty()) return;
+  try {
+    proxies_.connect();
+    let_go(route_.epoch - 1);
+    proxies_.require_side(to_);
+  } catch (const Error& error) {
+    if (error.code() != Code::proxy_unreachable) throw;
+    report_.warnings.push_back(fmt::format("{} was not told: it learns from the authority ({})", error.object(), error.cause()));
+  }
 }
 
 // The side that served serves still, in a later epoch. In the order of an undo.

@@ -22,8 +22,6 @@ constexpr std::chrono::milliseconds kUndoPatience{5'000};
 constexpr std::chrono::milliseconds kRetryPause{200};
 constexpr int kAttemptsMax = 50;
 
-bool holds_clients(StepId id) { return id > StepId::gate && id <= StepId::release; }
-
 }  // namespace
 
 SwitchRun::SwitchRun(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop)
@@ -87,7 +85,7 @@ void SwitchRun::hook(const char* when, const StepInfo& step) {
   const std::map<std::string, std::string> environment{{"GODWIT_WORKFLOW", definition_.name}, {"GODWIT_COMMAND", command_}, {"GODWIT_FROM", std::string(db::to_string(from_))}, {"GODWIT_TO", std::string(db::to_string(to_))}, {"GODWIT_EPOCH", std::to_string(hold_)}};
   const bool must_succeed = std::string_view(when) == "before" && !step.is_after_commit;
   try {
-    hooks_.run(when, std::string(step.name), environment, holds_clients(step.id) ? std::max(time_left(), std::chrono::milliseconds(1)) : kHookMax);
+    hooks_.run(when, std::string(step.name), environment, closed_at_ ? std::max(time_left(), std::chrono::milliseconds(1)) : kHookMax);
   } catch (const Error& error) {
     if (must_succeed) throw;
     log::warning("{}", error.what());
@@ -95,9 +93,30 @@ void SwitchRun::hook(const char* when, const StepInfo& step) {
   }
 }
 
+// From `begin` on a full disk, or somebody's long write to the state file, is no reason to leave anything as it is.
+void SwitchRun::journal(const std::function<void()>& deed) {
+  try {
+    deed();
+  } catch (const Error& error) {
+    if (hold_ == 0 && !is_undoing_) throw;
+    log::warning("{}: not recorded in the state file: {}", command_, error.what());
+  }
+}
+
 void SwitchRun::perform(const StepInfo& step) {
+  try {
+    attempt(step);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {  // no thread, no memory: what is closed must be opened again all the same
+    throw Error(Code::internal_error, {.object = std::string(step.name), .cause = error.what(), .remedy = "look whether the machine has memory and threads left"});
+  }
+}
+
+void SwitchRun::attempt(const StepInfo& step) {
   hook("before", step);
-  const auto entry = state_.start_step(definition_.name, command_, step.name);
+  std::int64_t entry = 0;
+  journal([&] { entry = state_.start_step(definition_.name, command_, step.name); });
   const auto began = Clock::now();
   begun_.push_back(step.id);
   StepReport report{.name = std::string(step.name), .state = "done"};
@@ -110,12 +129,12 @@ void SwitchRun::perform(const StepInfo& step) {
     report.detail = error.what();
     report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
     report_.steps.push_back(report);
-    state_.end_step(entry, "failed", error.what());
+    journal([&] { state_.end_step(entry, "failed", error.what()); });
     throw;
   }
   report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
   report_.steps.push_back(report);
-  state_.end_step(entry, "done", report.detail);
+  journal([&] { state_.end_step(entry, "done", report.detail); });
   log::info("{}: {} ({:.1f} ms){}{}", command_, step.name, static_cast<double>(report.took.count()) / 1000, report.detail.empty() ? "" : ": ", report.detail);
   hook("after", step);
 }
@@ -150,16 +169,26 @@ void SwitchRun::walk() {
 // Backwards. First a commit is made impossible; then the stream goes on; then the fence is lifted, under the server's lock, if the authority still says so; then the proxies go on.
 void SwitchRun::undo_step(StepId id) {
   auto authority = this->authority();
+  if (id == StepId::begin) find_lost_hold();
   if (id == StepId::begin && hold_ != 0) is_ended_by_others_ = !authority.abort(hold_);  // what was committed never comes here
   if (id == StepId::objects) workflow::set_aside(definition_, to_);
   if (id == StepId::freeze) unfreeze();
   if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
 }
 
+// It may have begun, and the answer been lost.
+void SwitchRun::find_lost_hold() {
+  if (hold_ != 0) return;
+  const auto route = authority().read();
+  if (route && route->is_switching && route->epoch == route_.epoch + 1 && route->coordinator == coordinator_name()) hold_ = route->epoch;
+}
+
 // Of a hold that is aborted. Who cannot be told finds out by the authority when its lease ends, and then nobody waits for this command.
 void SwitchRun::let_go(std::uint64_t hold) {
   try {
-    proxies_.release(hold, route_.serving, kUndoPatience);
+    for (const auto& proxy : proxies_.release(hold, route_.serving, kUndoPatience)) {
+      if (!proxy.failure.empty()) log::warning("{}: proxy {} lets its clients go on when its lease ends, since it cannot be told: {}", command_, proxy.endpoint, proxy.failure);
+    }
   } catch (const Error& error) {
     log::warning("{}: a proxy lets its clients go on when its lease ends, since it cannot be told: {}", command_, error.what());
   }
@@ -173,7 +202,9 @@ void SwitchRun::await_what_runs_beside() {
 }
 
 void SwitchRun::undo(std::exception_ptr reason) {
-  const auto entry = state_.start_step(definition_.name, command_, "undo");
+  is_undoing_ = true;
+  std::int64_t entry = 0;
+  journal([&] { entry = state_.start_step(definition_.name, command_, "undo"); });
   await_what_runs_beside();
   std::string detail;
   try {
@@ -197,7 +228,8 @@ void SwitchRun::undo(std::exception_ptr reason) {
       is_abort_heard = is_abort_heard && order.front() != StepId::begin;
       log::warning("{}: the undo failed, and is tried again: {}", command_, error.what());
       if (attempt < kAttemptsMax && stop_.sleep_for(kRetryPause)) continue;
-      state_.end_step(entry, "failed", error.what());
+      journal([&] { state_.end_step(entry, "failed", error.what()); });
+      if (order.front() != StepId::begin && has_begun(StepId::gate) && hold_ != 0) let_go(hold_);  // the abort is heard: a proxy looks for itself whether it may
       throw Error(Code::authority_lost, {.object = "workflow " + definition_.name, .cause = fmt::format("the switch is to be undone ({}), and that does not succeed: {}", detail, error.cause()), .remedy = fmt::format("run godwit {} {} again when both servers can be reached; the proxies hold on, and come back by themselves as soon as they can read the authority", command_, definition_.name)});
     }
   }
@@ -206,8 +238,10 @@ void SwitchRun::undo(std::exception_ptr reason) {
   for (auto& step : report_.steps) {
     if (step.state == "done" && step.name != "check" && step.name != "prepare") step.state = "undone";
   }
-  state_.end_step(entry, "undone", detail);
-  state_.add_event(definition_.name, "warning", command_ + "_undone", detail);
+  journal([&] {
+    state_.end_step(entry, "undone", detail);
+    state_.add_event(definition_.name, "warning", command_ + "_undone", detail);
+  });
 }
 
 SwitchReport SwitchRun::run() {
@@ -224,8 +258,9 @@ SwitchReport SwitchRun::run() {
     walk();
   } catch (const Error& error) {
     if (is_committed_ || outcome_is_unknown_) {
-      state_.add_event(definition_.name, "error", command_ + "_unfinished", error.what());
-      throw;
+      journal([&] { state_.add_event(definition_.name, "error", command_ + "_unfinished", error.what()); });
+      if (outcome_is_unknown_ || error.reaction() == Reaction::cancelled) throw;
+      throw Error(Code::switch_unfinished, {.object = "workflow " + definition_.name, .cause = fmt::format("the {} serves, epoch {}; what follows the commit is not done: {}: {}", db::to_string(to_), report_.epoch, error.object(), error.cause()), .remedy = fmt::format("run godwit {} {} again: it does what is left. {}", command_, definition_.name, error.remedy())});
     }
     const bool is_untouched = std::find(begun_.begin(), begun_.end(), StepId::begin) == begun_.end();
     if (is_untouched) throw;
@@ -236,10 +271,14 @@ SwitchReport SwitchRun::run() {
     if (error.reaction() == Reaction::precondition || error.code() == Code::switch_undone || error.reaction() == Reaction::cancelled) throw;
     throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("{}: {}", error.object(), error.cause()), .remedy = error.remedy()});
   }
+  journal([&] { note_done(); });
+  return report_;
+}
+
+void SwitchRun::note_done() {
   state_.set_relaxed(false);
   state_.set_phase(definition_.name, to_ == db::Side::target ? "switched" : "reversed");
   state_.add_event(definition_.name, "info", command_ + "_done", fmt::format("the {} serves, epoch {}, clients were held {:.1f} ms", db::to_string(to_), report_.epoch, static_cast<double>(report_.pause.count()) / 1000));
-  return report_;
 }
 
 SwitchReport run_switch(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop) { return SwitchRun(definition, options, state, stop).run(); }

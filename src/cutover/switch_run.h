@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -39,6 +40,10 @@ class SwitchRun {
   void connect();
   void walk();
   void perform(const StepInfo& step);
+  void attempt(const StepInfo& step);
+  void journal(const std::function<void()>& deed);
+  void note_done();
+  void find_lost_hold();
   void await_what_runs_beside();
   void undo(std::exception_ptr reason);
   void undo_step(StepId id);
@@ -59,6 +64,7 @@ class SwitchRun {
   // switch_recover.cpp: what an earlier run has left
   void recover();
   void settle_unfinished(std::uint64_t hold);
+  void settle_proxies();
 
   // switch_checks.cpp
   std::string check();
@@ -123,6 +129,7 @@ class SwitchRun {
   std::future<std::uint64_t> raised_;
   std::future<std::string> proved_;
   bool is_committed_ = false;
+  bool is_undoing_ = false;
   bool is_ended_by_others_ = false;  // the hold was over when it was to be undone
   bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone
   std::optional<Clock::time_point> closed_at_;  // the gate

@@ -21,6 +21,7 @@ constexpr std::chrono::milliseconds kFollowPatience{5'000};
 constexpr std::chrono::milliseconds kGateDrain{250};       // how long one attempt holds those that are at a safe point already
 constexpr std::chrono::milliseconds kGatePause{250};       // between two attempts
 constexpr std::chrono::milliseconds kLeaseMore{2'000};     // beyond --pause-max: the coordinator gives up first
+constexpr std::chrono::milliseconds kReleasePatience{2'000};  // with a proxy that does not answer
 constexpr std::chrono::milliseconds kCommitLook{100};
 constexpr int kWarmRounds = 4;
 constexpr std::chrono::milliseconds kWarmEnough{50};
@@ -215,7 +216,12 @@ std::string SwitchRun::unfence() {
 }
 
 std::string SwitchRun::release() {
-  report_.proxies = proxies_.release(hold_, to_, std::chrono::milliseconds(0));
+  report_.proxies = proxies_.release(hold_, to_, kReleasePatience);
+  for (const auto& proxy : report_.proxies) {
+    if (proxy.failure.empty()) continue;
+    report_.warnings.push_back(fmt::format("proxy {} was not told: it learns from the authority ({})", proxy.endpoint, proxy.failure));
+    log::warning("{}: {}", command_, report_.warnings.back());
+  }
   if (closed_at_) report_.pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - *closed_at_);
   closed_at_.reset();
   return fmt::format("clients were held {:.1f} ms", static_cast<double>(report_.pause.count()) / 1000);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <thread>
 
 #include "godwit/db/privileges.h"
@@ -63,8 +64,28 @@ void stop_events(db::Connection& server, const Plan& plan, const Record& record)
 
 void start_events(db::Connection& server, const Plan& plan, const Record& record) {
   if (record.events_before != "ON") return;
-  server.execute("SET GLOBAL event_scheduler = ON");
+  // Announced, and never stopped: then there is nothing to start, and nothing that an account without the privilege could fail at.
+  if (!are_events_on(server)) server.execute("SET GLOBAL event_scheduler = ON");
   set_record(server, plan, "events_before = NULL");
+}
+
+// Stopping the scheduler lets events that run go on, and those of a definer who passes read_only write on.
+std::string running_event(db::Connection& server) {
+  const char* sql = server.server().is_mariadb()
+                        ? "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Connect' AND USER NOT IN ('system user', 'unauthenticated user', 'event_scheduler') LIMIT 1"
+                        : "SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE NAME = 'thread/sql/event_worker' LIMIT 1";
+  const std::string id = server.scalar(sql);
+  return id.empty() ? "" : fmt::format("connection {} runs an event", id);
+}
+
+void await_none(db::Connection& server, const Patience& patience, const char* what, const std::function<std::string()>& in_the_way) {
+  std::string why;
+  do {
+    why = in_the_way();
+    if (why.empty()) return;
+    std::this_thread::sleep_for(std::min(kPollInterval, patience.left()));
+  } while (patience.left().count() > 0);
+  patience.give_up(server, what, why);
 }
 
 // Whether MySQL watches transactions, so that those of XA can be told from others.
@@ -114,6 +135,7 @@ void set_read_only(db::Connection& server, const Plan& plan, const Record& recor
   }
   if (stops_events || record.events_before == "ON") stop_events(server, plan, record);
   patience.run(server, kWaiting, [&] { set_on(server); });
+  if (stops_events) await_none(server, patience, "to see the end of events", [&] { return running_event(server); });
 }
 
 // What is waited for is the server's disk, and its grants: not while clients wait.
@@ -167,13 +189,7 @@ void restore_read_only(db::Connection& server, const Plan& plan, const Patience&
 }
 
 void require_no_xa(db::Connection& server, const Patience& patience) {
-  std::string why;
-  do {
-    why = xa_in_the_way(server);
-    if (why.empty()) return;
-    std::this_thread::sleep_for(std::min(kPollInterval, patience.left()));
-  } while (patience.left().count() > 0);
-  patience.give_up(server, "to see the end of XA transactions", why);
+  await_none(server, patience, "to see the end of XA transactions", [&] { return xa_in_the_way(server); });
 }
 
 }  // namespace godwit::fence

@@ -58,11 +58,11 @@ void set_upstream(Upstream& upstream, db::Side side, const db::Dsn& dsn, bool se
 void raise_descriptor_limit(std::uint64_t clients) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = 3 * clients + 1000;
+  const rlim_t wanted = 4 * clients + 1000;  // the client, its server, one that is made ready on the other side, one that was left there a moment ago
   if (limit.rlim_cur >= wanted) return;
   limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < wanted) log::warning("the limit of open files, {}, is enough for {} clients, not for {}: ulimit -n {}", limit.rlim_cur, limit.rlim_cur / 3, clients, wanted);
+  if (limit.rlim_cur < wanted) log::warning("the limit of open files, {}, is enough for {} clients, not for {}: ulimit -n {}", limit.rlim_cur, limit.rlim_cur / 4, clients, wanted);
 }
 
 void unregister(AuthorityDesk& desk, const std::string& instance) {

@@ -22,7 +22,7 @@ namespace {
 constexpr std::chrono::seconds kSweep{1};
 constexpr std::chrono::milliseconds kEndAfter{500};  // connections that sessions have left: when these have had their first answers
 constexpr std::chrono::milliseconds kEndPause{20};
-constexpr std::size_t kEndAtOnce = 4;
+constexpr std::size_t kEndAtOnce = 4;  // at least; all of them within some two seconds
 constexpr std::size_t kAtOnce = 64;           // sessions of one worker that are moved, or released, before the loop turns
 constexpr std::size_t kAccountsMax = 100'000;  // remembered, by address
 
@@ -301,7 +301,8 @@ asio::awaitable<void> Worker::end_left_over() {
   while (!left_over_.empty()) {
     std::error_code ignored;
     co_await ending_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    for (std::size_t i = 0; i < kEndAtOnce && !left_over_.empty(); ++i) {
+    const std::size_t at_once = std::max(kEndAtOnce, left_over_.size() / 50);
+    for (std::size_t i = 0; i < at_once && !left_over_.empty(); ++i) {
       left_over_.front()->quit();
       left_over_.pop_front();
     }

@@ -207,7 +207,7 @@ std::vector<Event> StateFile::events(std::string_view workflow, std::size_t newe
   return result;
 }
 
-void StateFile::set_relaxed(bool is_relaxed) { impl_->db.script(is_relaxed ? "PRAGMA synchronous = NORMAL;" : "PRAGMA synchronous = FULL;"); }
+void StateFile::set_relaxed(bool is_relaxed) { impl_->db.script(is_relaxed ? "PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 200;" : "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;"); }
 
 std::int64_t StateFile::start_step(std::string_view workflow, std::string_view command, std::string_view step) {
   impl_->db.execute("INSERT INTO journal (workflow, command, step, state) VALUES (?, ?, ?, 'started')",

@@ -21,6 +21,7 @@ namespace {
 using sql::quote_string;
 using state::LiveObjectRow;
 
+constexpr int kIdleSecondsMax = 15;   // of a session that has the lock: its machine may be gone
 constexpr int kPatienceSeconds = 3;  // for the lock of another godwit, and for a table that somebody has open: clients may be held meanwhile
 
 bool is_enabled_event(const LiveObjectRow& row) { return row.kind == "event" && is_enabled(row.sql); }
@@ -90,6 +91,7 @@ std::optional<state::Route> LiveSide::locked_route() {
     throw Error(Code::lock_contention,
                 {.object = fmt::format("triggers and events of {}", db::describe(db_.endpoint())), .cause = "another godwit is at work on them", .remedy = "it is tried again"});
   }
+  db_.execute(fmt::format("SET SESSION wait_timeout = {}", kIdleSecondsMax));
   return state::Authority(authority_session(), definition_.name).read();
 }
 

@@ -42,8 +42,11 @@ StreamTurn::Turn StreamTurn::look() {
 }
 
 void StreamTurn::let_go() {
-  const Direction direction = look().direction;
   state::Authority authority(session(db::Side::target), definition_.name);
+  const auto route = authority.read();
+  if (route && route->is_switching) return;
+  const Direction direction = direction_of(route);
+  set_aside(definition_, passive_side(direction));  // first: once the stream is let go of, anybody may claim it, and must find no trigger there
   const state::StreamKey key{.workflow = definition_.name, .direction = std::string(to_string(direction))};
   if (workflow::let_go(session(passive_side(direction)), authority, key)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(direction));
 }

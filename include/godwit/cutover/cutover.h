@@ -53,6 +53,7 @@ struct ProxyPause {  // of the sessions that waited, as the proxy measured it
   double p50_ms = 0;
   double p99_ms = 0;
   double max_ms = 0;
+  std::string failure{};  // it did not answer: why not
 };
 
 struct SwitchReport {
