@@ -121,7 +121,7 @@ void Completion::take_credentials_back() {
 // The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
 void Completion::settle_fences() {
   const auto plan = [&](db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); };
-  old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, to_string(fence::Kind::triggers)).tables;  // all of them, whatever fences
+  old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, std::string(fence::to_string(fence::Kind::triggers))).tables;  // all of them, whatever fences
   fence::remove(target_, plan(db::Side::target));
   if (options_.old_side != OldSide::writable) return;
   state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again

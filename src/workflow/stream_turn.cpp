@@ -1,6 +1,7 @@
 #include "stream_turn.h"
 
 #include "godwit/util/log.h"
+#include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
 #include "preparation.h"
 
