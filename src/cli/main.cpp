@@ -27,6 +27,7 @@ struct Invocation {
   ProxyArguments proxy;
   SwitchArguments cutover;
   CompleteArguments complete;
+  std::string cancel_schema;  // where the state file does not know it
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -148,8 +149,11 @@ int run_complete(Invocation& it) {
 
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
-  const auto definition = definition_of(it.common, it.copy, state);
-  print_cancel(workflow::cancel(definition, state), it.common.is_json);
+  auto definition = definition_of(it.common, it.copy, state);
+  const auto recorded = state.find_workflow(it.common.name);
+  if (recorded) definition.is_schema_created = workflow::definition_from(*recorded).is_schema_created;
+  if (!it.cancel_schema.empty()) definition.is_schema_created = it.cancel_schema == "create";
+  print_cancel(workflow::cancel(definition, state, recorded.has_value() || !it.cancel_schema.empty()), it.common.is_json);
   return 0;
 }
 
@@ -226,6 +230,8 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_proxy(*proxy, it.proxy);
   for (auto* command : {cutover, reverse}) add_switch(*command, it.cutover);
   add_complete(*complete, it.complete);
+  cancel->add_option("--schema", it.cancel_schema, "Without the state file: the tables were created by copy (they are dropped), or existed (they are emptied)")
+      ->check(CLI::IsMember({"create", "existing"}));
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::string_view kCompleting = "completing";
 constexpr std::string_view kCompleted = "completed";
+constexpr std::chrono::milliseconds kFencePatience{5'000};
 constexpr std::string_view kOldSuffix = "_godwit_old";
 
 std::string_view to_string(OldSide side) {
@@ -144,6 +145,8 @@ void Completion::settle_old_side() {
 
 // The source's first, the authority last: whoever is killed before that finds it, and goes on.
 void Completion::drop_sidecars() {
+  if (state::Sidecar::exists(target_)) state::Authority(target_, definition_.name).set_fence("");  // a reconciler would record its fence again, in a sidecar made anew
+  fence::await_others(source_, kFencePatience);  // one that is at it has read the authority before
   if (state::Sidecar::leave_source(source_, definition_.name)) say("schema `_godwit` on the source is dropped");
   if (!state::Sidecar::exists(target_)) return state::Sidecar(target_).drop_begun();
   state::Sidecar sidecar(target_);

@@ -200,6 +200,11 @@ void close(db::Connection& server, state::Authority& authority, const Plan& plan
 // Without what look() knows besides: it is asked while clients wait.
 bool is_fenced(db::Connection& server, const Plan& plan) { return plan.kind == Kind::read_only ? is_read_only(server) : look(server, plan).is_fenced; }
 
+void await_others(db::Connection& server, std::chrono::milliseconds patience) {
+  const Patience limit(patience);
+  const ServerLock lock(server, limit);
+}
+
 // The record goes last: without it nobody would know what is left to take away.
 void remove(db::Connection& server, const Plan& plan) {
   const Patience limit(kRemovePatience);

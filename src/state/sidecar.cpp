@@ -249,6 +249,10 @@ void Sidecar::create() {
   db_.execute(fmt::format("INSERT INTO {} VALUES (1, {}) ON DUPLICATE KEY UPDATE version = VALUES(version)", name("meta"), kVersion));
 }
 
+void Sidecar::upgrade() {
+  if (exists(db_) && db_.query("SELECT version FROM " + name("meta")).u64(0, "version") != kVersion) create();
+}
+
 void Sidecar::drop() { db_.execute(fmt::format("DROP DATABASE IF EXISTS {}", sql::quote_identifier(kSidecarSchema))); }
 
 void Sidecar::drop_begun() {

@@ -86,6 +86,15 @@ void require_source_serves(db::Connection& target, const Definition& definition)
                                    .remedy = "godwit reverse first; or godwit complete"});
 }
 
+// Dropping what was there before the migration could not be taken back.
+void require_no_tables(state::Sidecar& sidecar, const Definition& definition) {
+  const auto found = sidecar.find({.workflow = definition.name});
+  if (!found || sidecar.tables(found->id).empty()) return;
+  throw Error(Code::bad_usage, {.object = "--schema",
+                                .cause = fmt::format("the state file does not know {}, and so not whether its tables are to be dropped or emptied", definition.name),
+                                .remedy = "--schema create where copy has created them: they are dropped; --schema existing: they are emptied"});
+}
+
 // The route first: without it no reconciler sets again what is taken away. The new epoch ends whatever still copies (I3), so that nothing comes back after it was dropped.
 std::optional<state::StreamRow> claim_stream(db::Connection& target, state::Sidecar& sidecar, const Definition& definition) {
   if (!state::Authority(target, definition.name).forget_unswitched()) require_source_serves(target, definition);
@@ -105,7 +114,7 @@ void drop_copy(db::Connection& target, state::Sidecar& sidecar, const Definition
 
 }  // namespace
 
-CancelReport cancel(const Definition& definition, state::StateFile& state) {
+CancelReport cancel(const Definition& definition, state::StateFile& state, bool is_schema_known) {
   CancelReport report;
   db::Connection target = db::Connection::open(target_endpoint(definition));
   if (state::Sidecar::exists(target)) {
@@ -113,6 +122,7 @@ CancelReport cancel(const Definition& definition, state::StateFile& state) {
     sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
     const state::CoordinatorLock lock(target_endpoint(definition), definition.name);  // no switch begins meanwhile
     require_source_serves(target, definition);
+    if (!is_schema_known) require_no_tables(sidecar, definition);
     failpoint(Fp::cancel_claim_before);
     const auto row = claim_stream(target, sidecar, definition);
     failpoint(Fp::cancel_claim_after);

@@ -34,7 +34,7 @@ class LiveSide {
     db_.execute(fmt::format("SET SESSION lock_wait_timeout = {}", kPatienceSeconds));
     if (!state::Sidecar::exists(db_)) return;
     state::Sidecar sidecar(db_);
-    sidecar.create();  // one of an earlier version is brought up to date
+    sidecar.upgrade();
     if (const auto found = sidecar.find(stream_key(definition_))) {
       stream_ = found->id;
       tables_ = sidecar.tables(found->id);

@@ -76,5 +76,7 @@ bool is_fenced(db::Connection& server, const Plan& plan);
 // Takes away all that was set, whoever serves: for `complete`, `cancel`. What read_only was before godwit came is restored, except that a side which
 // was opened since is left open.
 void remove(db::Connection& server, const Plan& plan);
+// Until whoever is at a fence there has done what he does: by then nobody goes by what the authority said before this was called.
+void await_others(db::Connection& server, std::chrono::milliseconds patience);
 
 }  // namespace godwit::fence

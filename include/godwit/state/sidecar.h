@@ -109,6 +109,7 @@ class Sidecar {
 
   static bool exists(db::Connection& connection);
   // Creates or migrates the schema. Idempotent, restartable at any statement. Throws Error(sidecar_newer).
+  void upgrade();  // one that is there, of an earlier version; makes none, so that one which is being dropped does not come back
   void create();
   // DROP, only of what godwit created.
   void drop();

@@ -108,6 +108,7 @@ CopyReport run_copy(const Definition& definition, const CopyTuning& tuning, stat
 struct CancelReport {
   std::vector<std::string> dropped;
 };
-CancelReport cancel(const Definition& definition, state::StateFile& state);
+// is_schema_known: whether Definition::is_schema_created is more than a guess; if it is not, tables are left alone, and Error(bad_usage) is thrown.
+CancelReport cancel(const Definition& definition, state::StateFile& state, bool is_schema_known);
 
 }  // namespace godwit::workflow
