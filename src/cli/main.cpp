@@ -102,10 +102,22 @@ int run_vdiff(Invocation& it) {
   return status;
 }
 
+// The authority, which says who serves, goes with `complete`: from then on the state file is what knows.
+void take_recorded_side(proxy::ProxyOptions& options, state::StateFile& state) {
+  const auto recorded = state.find_workflow(options.name);
+  if (!recorded || !cutover::is_completed_phase(recorded->phase)) return;
+  if (options.serving == db::Side::source) log::warning("{} is {}: the target served then, and --serving source is against it", options.name, recorded->phase);
+  if (options.serving) return;
+  options.serving = db::Side::target;
+  log::info("{} is {}: the target serves", options.name, recorded->phase);
+}
+
 int run_proxy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  const auto report = proxy::run_proxy(proxy_options_of(definition, it.proxy), stop_on_signals());
+  auto options = proxy_options_of(definition, it.proxy);
+  take_recorded_side(options, state);
+  const auto report = proxy::run_proxy(options, stop_on_signals());
   print_proxy(definition.name, report, it.common.is_json);
   return 0;
 }

@@ -66,8 +66,9 @@ void print_switch(const std::string& command, const std::string& name, const cut
 }
 
 void print_complete(const std::string& name, const cutover::CompleteReport& report, bool is_json) {
-  if (is_json) return print_json("complete", {{"name", name}, {"done", report.done}, {"was_done", report.was_done}});
+  if (is_json) return print_json("complete", {{"name", name}, {"done", report.done}, {"hints", report.hints}, {"was_done", report.was_done}});
   for (const auto& what : report.done) fmt::print("{}\n", what);
+  print_lines("note", report.hints);
   fmt::print("{}\n", report.was_done ? "it was completed before" : "completed");
 }
 

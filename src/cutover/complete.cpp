@@ -20,8 +20,6 @@
 namespace godwit::cutover {
 namespace {
 
-constexpr std::string_view kCompleting = "completing";
-constexpr std::string_view kCompleted = "completed";
 constexpr std::string_view kOldSuffix = "_godwit_old";
 
 std::string_view to_string(OldSide side) {
@@ -69,7 +67,7 @@ class Completion {
 // Killed when the authority was gone: everything that needs it has been done before. What may be left is the target's sidecar, if nobody else has anything in it.
 bool Completion::is_at_its_end() {
   const auto recorded = state_.find_workflow(definition_.name);
-  return recorded && recorded->phase == kCompleting && !state::Authority(target_, definition_.name).read();
+  return recorded && recorded->phase == kCompletingPhase && !state::Authority(target_, definition_.name).read();
 }
 
 void Completion::require_switched() {
@@ -154,8 +152,9 @@ void Completion::drop_sidecars() {
 }
 
 CompleteReport Completion::run() {
+  report_.hints.push_back(fmt::format("godwit proxy {}, started from now on with another state file than this one, needs --serving target: the authority, which told it, is gone", definition_.name));
   const auto recorded = state_.find_workflow(definition_.name);
-  if (recorded && recorded->phase == kCompleted) {
+  if (recorded && recorded->phase == kCompletedPhase) {
     report_.was_done = true;
     return report_;
   }
@@ -163,12 +162,12 @@ CompleteReport Completion::run() {
     report_.was_done = true;
   } else {
     require_switched();
-    state_.set_phase(definition_.name, kCompleting);
+    state_.set_phase(definition_.name, kCompletingPhase);
     state_.add_event(definition_.name, "info", "complete_started", std::string(to_string(options_.old_side)));
     end_migration();
   }
   step("sidecar", Fp::complete_sidecar_before, Fp::complete_sidecar_after, [&] { drop_sidecars(); });
-  state_.set_phase(definition_.name, kCompleted);
+  state_.set_phase(definition_.name, kCompletedPhase);
   state_.add_event(definition_.name, "info", "completed", "");
   return report_;
 }

@@ -60,6 +60,15 @@ bool can_write(const Server& server, const std::string& table = "trade.bypass") 
   return is_ok;
 }
 
+// Which side a proxy sends to that is started now.
+std::string side_of_new_proxy(const SwitchStage& stage, const Proxy::Setup& setup) {
+  Proxy proxy(stage.source, stage.target, setup);
+  AppClient client({.port = proxy.port(), .user = kTeller, .password = kTeller, .schema = kTrade});
+  const auto port = client.scalar("SELECT @@port");
+  const std::string asked = port == std::to_string(stage.target.port()) ? "target" : port == std::to_string(stage.source.port()) ? "source" : "port " + port;
+  return proxy.serving() == asked ? asked : proxy.serving() + ", asks the " + asked;
+}
+
 }  // namespace
 
 TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old side as was asked", "[switch_end]") {
@@ -83,6 +92,10 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     REQUIRE(completed.status == 0);
     check_works_on(stage);
     CHECK(stage.serving() == "target");
+    // The authority is gone: one that starts now must not take the old server for the one that serves.
+    CHECK(side_of_new_proxy(stage, {.schema = kTrade, .state = stage.migration.state}) == "target");
+    CHECK(side_of_new_proxy(stage, {.options = {"--serving", "target"}, .schema = kTrade}) == "target");
+    CHECK(json::parse(completed.out)["hints"].dump().find("--serving target") != std::string::npos);
     std::string left = traces(stage.target);
     CHECK(left == "");
     if (it.old_side == "writable") {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "godwit/db/connection.h"
@@ -73,6 +74,11 @@ struct SwitchReport {
 // authority_lost when the outcome is not known yet: run it again.
 SwitchReport run_switch(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop);
 
+// Phases of a workflow in the state file, once `complete` has begun: the target serves, whether the authority is there still or not.
+inline constexpr std::string_view kCompletingPhase = "completing";
+inline constexpr std::string_view kCompletedPhase = "completed";
+constexpr bool is_completed_phase(std::string_view phase) { return phase == kCompletingPhase || phase == kCompletedPhase; }
+
 enum class OldSide { read_only, writable, rename };
 
 struct CompleteOptions {
@@ -81,6 +87,7 @@ struct CompleteOptions {
 
 struct CompleteReport {
   std::vector<std::string> done;
+  std::vector<std::string> hints;  // what is to be known from now on
   bool was_done = false;
 };
 
