@@ -220,7 +220,7 @@ void add_commands(CLI::App& app, Invocation& it) {
                               "godwit switch shop --proxy 10.0.0.7:6033 --admin-user godwit_admin", [&] { return run_cutover(it, db::Side::target); });
   auto* reverse = add_command(app, it, "reverse", "The source serves again: the same way back, as often as wanted",
                               "godwit reverse shop --proxy 10.0.0.7:6033 --admin-user godwit_admin", [&] { return run_cutover(it, db::Side::source); });
-  auto* complete = add_command(app, it, "complete", "End the migration: the target serves on its own, and nothing of godwit is left",
+  auto* complete = add_command(app, it, "complete", "End the migration: the target serves on its own; what is left on the source is listed, with the statements that lift it",
                                "godwit complete shop --old-side read-only", [&] { return run_complete(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop", [&] { return run_cancel(it); });

@@ -4,16 +4,19 @@
 
 #include <functional>
 
+#include "ending.h"
 #include "godwit/accounts/delegation.h"
 #include "godwit/cutover/cutover.h"
 #include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/coordinator_lock.h"
 #include "godwit/state/authority.h"
+#include "godwit/state/live_objects.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
+#include "godwit/util/text.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/switching.h"
 
@@ -21,15 +24,6 @@ namespace godwit::cutover {
 namespace {
 
 constexpr std::string_view kOldSuffix = "_godwit_old";
-
-std::string_view to_string(OldSide side) {
-  switch (side) {
-    case OldSide::read_only: return "read-only";
-    case OldSide::writable: return "writable";
-    case OldSide::rename: return "rename";
-  }
-  return "";
-}
 
 class Completion {
  public:
@@ -41,12 +35,15 @@ class Completion {
  private:
   bool is_at_its_end();
   void require_switched();
+  void require_same_end(const state::Workflow& recorded);
   void step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed);
   void end_migration();
   void stop_streams();
   void take_credentials_back();
   void settle_fences();
   void settle_old_side();
+  void record_what_stays();
+  std::vector<std::string> set_aside_objects();
   void drop_sidecars();
   void say(std::string what) { report_.done.push_back(std::move(what)); }
 
@@ -76,6 +73,14 @@ void Completion::require_switched() {
   if (route->is_switching) refuse(definition_, "a switch is under way", "godwit switch or godwit reverse again: it is finished or undone");
   if (route->serving != db::Side::target) refuse(definition_, "the source serves", "godwit switch first; or, where it never was, godwit cancel");
   if (!route->fence.empty()) fence_ = route->fence;
+}
+
+// What was done cannot be done otherwise once nobody knows any more what was there before.
+void Completion::require_same_end(const state::Workflow& recorded) {
+  const auto ending = is_completed_phase(recorded.phase) ? find_ending(state_, definition_.name) : std::nullopt;
+  if (!ending) return;
+  if (ending->old_side != options_.old_side) refuse(definition_, fmt::format("it was completed with --old-side {}", to_string(ending->old_side)), by_hand(definition_.name, *ending, options_.old_side));
+  report_.left = ending->left;
 }
 
 void Completion::step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed) {
@@ -123,7 +128,8 @@ void Completion::settle_fences() {
   if (options_.old_side != OldSide::writable) return;
   state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again
   fence::remove(source_, plan(db::Side::source));
-  say("the source accepts writes again");
+  const bool is_open = !fence::is_fenced(source_, {.workflow = definition_.name, .side = db::Side::source, .kind = fence::Kind::read_only});
+  if (is_open) say("the source accepts writes again");
 }
 
 void Completion::settle_old_side() {
@@ -137,6 +143,26 @@ void Completion::settle_old_side() {
     source_.execute(fmt::format("RENAME TABLE {} TO {}", there, then));
     say(fmt::format("{} on the source is now {}", there, then));
   }
+}
+
+// Its record goes with the source's sidecar: from then on only the state file knows it. Killed before that, all is looked at again.
+void Completion::record_what_stays() {
+  if (find_ending(state_, definition_.name)) return;
+  report_.left = fence::what_stays(source_, {.workflow = definition_.name, .side = db::Side::source});
+  if (const auto aside = set_aside_objects(); !aside.empty()) report_.left.push_back({.what = "the target alone has, from now on: " + join(aside, ", "), .statements = {}});
+  record_ending(state_, definition_.name, {.old_side = options_.old_side, .left = report_.left});
+}
+
+// Triggers and events that the source had when it served.
+std::vector<std::string> Completion::set_aside_objects() {
+  std::vector<std::string> names;
+  if (!state::Sidecar::exists(source_)) return names;
+  const auto stream = state::Sidecar(source_).find(workflow::stream_key(workflow::in_direction(definition_, workflow::Direction::reverse)));
+  if (!stream) return names;
+  for (const auto& row : state::LiveObjects(source_, stream->id).all()) {
+    if (row.state != "there") names.push_back(state::to_string(row));
+  }
+  return names;
 }
 
 // The source's first, the authority last: whoever is killed before that finds it, and goes on.
@@ -154,6 +180,7 @@ void Completion::drop_sidecars() {
 CompleteReport Completion::run() {
   report_.hints.push_back(fmt::format("godwit proxy {}, started from now on with another state file than this one, needs --serving target: the authority, which told it, is gone", definition_.name));
   const auto recorded = state_.find_workflow(definition_.name);
+  if (recorded) require_same_end(*recorded);
   if (recorded && recorded->phase == kCompletedPhase) {
     report_.was_done = true;
     return report_;
@@ -162,6 +189,7 @@ CompleteReport Completion::run() {
     report_.was_done = true;
   } else {
     require_switched();
+    if (!recorded || recorded->phase != kCompletingPhase) forget_ending(state_, definition_.name);
     state_.set_phase(definition_.name, kCompletingPhase);
     state_.add_event(definition_.name, "info", "complete_started", std::string(to_string(options_.old_side)));
     end_migration();
@@ -177,6 +205,7 @@ void Completion::end_migration() {
   step("proxy_credentials", Fp::complete_proxy_credentials_before, Fp::complete_proxy_credentials_after, [&] { take_credentials_back(); });
   step("fences", Fp::complete_fences_before, Fp::complete_fences_after, [&] { settle_fences(); });
   step("old_side", Fp::complete_old_side_before, Fp::complete_old_side_after, [&] { settle_old_side(); });
+  record_what_stays();
 }
 
 }  // namespace

@@ -60,6 +60,19 @@ bool can_write(const Server& server, const std::string& table = "trade.bypass") 
   return is_ok;
 }
 
+// What `complete` says lifts what it has left; how many statements that is.
+std::size_t run_statements(const Server& server, const json& left) {
+  Client client = server.client();
+  std::size_t count = 0;
+  for (const auto& one : left) {
+    for (const auto& statement : one["statements"]) {
+      client.execute(statement.get<std::string>());
+      ++count;
+    }
+  }
+  return count;
+}
+
 // Which side a proxy sends to that is started now.
 std::string side_of_new_proxy(const SwitchStage& stage, const Proxy::Setup& setup) {
   Proxy proxy(stage.source, stage.target, setup);
@@ -111,11 +124,26 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     }
     if (it.old_side != "rename") CHECK(stage.source.client().scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_godwit%'") == "0");
     CHECK(can_write(stage.target));
+    // What is left is said, and what is said lifts it.
+    const auto left = json::parse(completed.out)["left"];
+    if (it.old_side == "writable") CHECK(left.dump() == "[]");
     // Again: nothing to do. And there is no way back any more.
-    const Outcome again = end(stage, "complete");
+    const Outcome again = end(stage, "complete", it.old_side.empty() ? Strings{} : Strings{"--old-side", it.old_side});
     INFO(again.out << again.err);
     CHECK(again.status == 0);
     CHECK(json::parse(again.out)["was_done"] == true);
+    CHECK(json::parse(again.out)["left"] == left);
+    const Outcome otherwise = end(stage, "complete", {"--old-side", it.old_side == "writable" ? "read-only" : "writable"});
+    INFO(otherwise.out << otherwise.err);
+    CHECK(otherwise.status == 3);
+    CHECK(code_of(otherwise) == "GW1108");
+    if (it.old_side != "writable") {
+      CHECK(json::parse(otherwise.out)["error"]["remedy"].get<std::string>().find(left[0]["statements"][0].get<std::string>()) != std::string::npos);
+      CHECK(run_statements(stage.source, left) > 0);
+      CHECK(can_write(stage.source, it.old_side == "rename" ? "trade.bypass_godwit_old" : "trade.bypass"));
+      CHECK(stage.source.client().scalar("SELECT @@GLOBAL.event_scheduler") == "ON");
+      if (it.old_side != "rename") CHECK(picture(stage.source) == stage.before(stage.source));
+    }
     for (const char* command : {"switch", "reverse"}) {
       const Outcome refused = stage.run(command);
       INFO(command << " " << refused.out << refused.err);
@@ -141,7 +169,11 @@ TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") {
     REQUIRE(completed.status == 0);
     CHECK(traces(stage.target) == "");
     CHECK(can_write(stage.source) == (old_side == "writable"));
-    if (old_side == "writable") CHECK(traces(stage.source) == "");
+    const auto left = json::parse(completed.out)["left"];
+    INFO(left.dump());
+    CHECK((run_statements(stage.source, left) == 0) == (old_side == "writable"));
+    CHECK(can_write(stage.source));
+    CHECK(traces(stage.source) == "");
     check_works_on(stage);
   }
   elsewhere.client().execute("DROP DATABASE elsewhere");

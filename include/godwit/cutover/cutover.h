@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "godwit/db/connection.h"
+#include "godwit/fence/fence.h"
 #include "godwit/state/state_file.h"
 #include "godwit/util/stop.h"
 #include "godwit/workflow/copy.h"
@@ -87,11 +88,13 @@ struct CompleteOptions {
 
 struct CompleteReport {
   std::vector<std::string> done;
+  std::vector<fence::Remainder> left;  // what keeps writers off the source from now on, and godwit does not know of any more
   std::vector<std::string> hints;  // what is to be known from now on
   bool was_done = false;
 };
 
-// Throws Error(complete_refused) unless the target serves and no switch is under way. Run again it goes on where it stopped.
+// Throws Error(complete_refused) unless the target serves and no switch is under way, and where it was completed with another OldSide. Run again it goes on where it
+// stopped; once it is done it says again what is left.
 CompleteReport complete(const workflow::Definition& definition, const CompleteOptions& options, state::StateFile& state, const Stop& stop);
 
 }  // namespace godwit::cutover

@@ -77,4 +77,11 @@ bool is_fenced(db::Connection& server, const Plan& plan);
 // was opened since is left open.
 void remove(db::Connection& server, const Plan& plan);
 
+// What keeps writers, and events, off that server, for whoever leaves it there: to be asked while the fence is recorded still.
+struct Remainder {
+  std::string what;                     // "the server is read-only, also when it restarts"
+  std::vector<std::string> statements;  // that take it away, in their order; none where no statement does
+};
+std::vector<Remainder> what_stays(db::Connection& server, const Plan& plan);
+
 }  // namespace godwit::fence
