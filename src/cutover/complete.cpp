@@ -7,6 +7,7 @@
 #include "ending.h"
 #include "godwit/accounts/delegation.h"
 #include "godwit/cutover/cutover.h"
+#include "godwit/cutover/old_name.h"
 #include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/coordinator_lock.h"
@@ -22,8 +23,6 @@
 
 namespace godwit::cutover {
 namespace {
-
-constexpr std::string_view kOldSuffix = "_godwit_old";
 
 class Completion {
  public:
@@ -123,7 +122,7 @@ void Completion::take_credentials_back() {
 // The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
 void Completion::settle_fences() {
   const auto plan = [&](db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); };
-  old_tables_ = plan(db::Side::source).tables;
+  old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, "triggers").tables;  // however it is fenced
   fence::remove(target_, plan(db::Side::target));
   if (options_.old_side != OldSide::writable) return;
   state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again
@@ -137,7 +136,7 @@ void Completion::settle_old_side() {
   source_.execute("SET SESSION foreign_key_checks = 0");
   for (const auto& table : old_tables_) {
     const std::string there = sql::quote_table(table.schema, table.name);
-    const std::string then = sql::quote_table(table.schema, table.name.substr(0, 64 - kOldSuffix.size()) + std::string(kOldSuffix));
+    const std::string then = sql::quote_table(table.schema, old_name(table.name));
     const bool is_there = !source_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", sql::quote_string(table.schema), sql::quote_string(table.name))).empty();
     if (!is_there) continue;
     source_.execute(fmt::format("RENAME TABLE {} TO {}", there, then));
