@@ -27,6 +27,7 @@ struct Invocation {
   ProxyArguments proxy;
   SwitchArguments cutover;
   CompleteArguments complete;
+  CancelArguments cancel;
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -161,7 +162,9 @@ int run_complete(Invocation& it) {
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  print_cancel(workflow::cancel(definition, state), it.common.is_json);
+  const workflow::CancelOptions options{.is_target_gone = it.cancel.without_target};
+  if (options.is_target_gone) confirm(fmt::format("cancel {}: the target is taken for lost, and the source is to accept writes. Is nobody served by the target?", definition.name), it.cancel.yes);
+  print_cancel(workflow::cancel(definition, options, state), it.common.is_json);
   return 0;
 }
 
@@ -223,8 +226,8 @@ void add_commands(CLI::App& app, Invocation& it) {
   auto* complete = add_command(app, it, "complete", "End the migration: the target serves on its own; what is left on the source is listed, with the statements that lift it",
                                "godwit complete shop --old-side read-only", [&] { return run_complete(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
-                             "godwit cancel shop", [&] { return run_cancel(it); });
-  auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
+                             "godwit cancel shop\n  godwit cancel shop --without-target --yes", [&] { return run_cancel(it); });
+  auto* status = add_command(app, it, "status", "Show the recorded workflows, and which side serves", "godwit status shop --history", [&] { return run_status(it); });
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
@@ -238,6 +241,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_proxy(*proxy, it.proxy);
   for (auto* command : {cutover, reverse}) add_switch(*command, it.cutover);
   add_complete(*complete, it.complete);
+  add_cancel(*cancel, it.cancel);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {

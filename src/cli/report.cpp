@@ -241,9 +241,10 @@ void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool
 
 void print_cancel(const workflow::CancelReport& report, bool is_json) {
   if (is_json) {
-    print_json("cancel", {{"dropped", report.dropped}});
+    print_json("cancel", {{"dropped", report.dropped}, {"warnings", report.warnings}});
     return;
   }
+  for (const auto& what : report.warnings) fmt::print("warning {}\n", what);
   for (const auto& what : report.dropped) fmt::print("dropped {}\n", what);
   fmt::print("cancelled\n");
 }

@@ -219,3 +219,49 @@ TEST_CASE("switch_end: cancel is refused while a switch is at work, and once the
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().complaints() == "");
 }
+
+// --- a target that is gone for good -------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr const char* kNobodyThere = "mysql://godwit@127.0.0.1:1/trade";
+
+Outcome cancel_with_target(const SwitchStage& stage, const std::string& target, const Strings& options) {
+  Strings all{std::getenv("GODWIT_BIN"), "cancel", stage.migration.name, "--source", stage.migration.source_dsn, "--target", target, "--state", stage.migration.state, "--json"};
+  all.insert(all.end(), options.begin(), options.end());
+  return Process(all, {{"GODWIT_SOURCE_PASSWORD", "godwit"}, {"GODWIT_TARGET_PASSWORD", "godwit"}}).wait();
+}
+
+}  // namespace
+
+TEST_CASE("switch_end: cancel without the target leaves the source as it was, and is refused while the target answers", "[switch_end]") {
+  for (const auto& [source, target] : {std::pair("a", "b"), std::pair("c", "a")}) {
+    SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});
+    INFO(stage.source.flavour() << " -> " << stage.target.flavour());
+    must(stage, "switch");
+    stage.end_ledger();
+    stage.end_replicate();
+    stage.kill_proxy(0);
+    CHECK_FALSE(can_write(stage.source));
+    const Outcome refused = cancel_with_target(stage, stage.migration.target_dsn, {"--without-target", "--yes"});
+    INFO(refused.out << refused.err);
+    CHECK(refused.status == 3);
+    CHECK(code_of(refused) == "GW1111");
+    const Outcome hinted = cancel_with_target(stage, kNobodyThere, {});
+    CHECK(hinted.status == 5);
+    CHECK(json::parse(hinted.out)["error"]["remedy"].get<std::string>().find("--without-target") != std::string::npos);
+    CHECK(cancel_with_target(stage, kNobodyThere, {"--without-target"}).status == 2);  // nobody can be asked here
+    CHECK_FALSE(can_write(stage.source));
+
+    const Outcome cancelled = cancel_with_target(stage, kNobodyThere, {"--without-target", "--yes"});
+    INFO(cancelled.out << cancelled.err);
+    REQUIRE(cancelled.status == 0);
+    CHECK(json::parse(cancelled.out)["warnings"].dump().find("may have served") != std::string::npos);
+    CHECK(can_write(stage.source));
+    CHECK(picture(stage.source) == stage.before(stage.source));
+    CHECK(traces(stage.source) == "");
+    CHECK(stage.source.client().scalar("SELECT @@GLOBAL.event_scheduler") == "ON");
+    CHECK(traces(stage.target) != "");
+    CHECK(json::parse(stage.migration.run_plain({"status", "--json", "--state", stage.migration.state}).out)["workflows"].empty());
+  }
+}

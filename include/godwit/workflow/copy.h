@@ -104,10 +104,15 @@ std::vector<check::Finding> check_workflow(const Definition& definition, const C
 CopyPlan plan_copy(const Definition& definition, const CopyTuning& tuning);
 CopyReport run_copy(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop);
 
-// Before the first switch: drops what godwit created on the target, and forgets the workflow.
+// While the source serves: drops what godwit created on the target, and forgets the workflow.
+struct CancelOptions {
+  bool is_target_gone = false;  // the operator's word: only the source is cleaned, and opened
+};
 struct CancelReport {
   std::vector<std::string> dropped;
+  std::vector<std::string> warnings;
 };
-CancelReport cancel(const Definition& definition, state::StateFile& state);
+// Throws Error(target_answers) where is_target_gone, and it is there.
+CancelReport cancel(const Definition& definition, const CancelOptions& options, state::StateFile& state);
 
 }  // namespace godwit::workflow
