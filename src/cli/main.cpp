@@ -174,7 +174,8 @@ int run_status(Invocation& it) {
     throw Error(Code::no_such_workflow,
                 {.object = it.common.name, .cause = "the state file has no workflow of that name", .remedy = "godwit status lists those there are"});
   }
-  print_workflows(state, it.common.name, it.with_history, it.common.is_json);
+  const StatusOptions options{.only = it.common.name, .with_history = it.with_history, .target_defaults_file = it.copy.target_defaults_file};
+  print_workflows(state, options, it.common.is_json);
   return 0;
 }
 
@@ -244,6 +245,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_cancel(*cancel, it.cancel);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
+  status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves");
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
