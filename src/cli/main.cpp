@@ -27,7 +27,7 @@ struct Invocation {
   ProxyArguments proxy;
   SwitchArguments cutover;
   CompleteArguments complete;
-  std::string cancel_schema;  // where the state file does not know it
+  CancelArguments cancel;
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -103,10 +103,22 @@ int run_vdiff(Invocation& it) {
   return status;
 }
 
+// The authority, which says who serves, goes with `complete`: from then on the state file is what knows.
+void take_recorded_side(proxy::ProxyOptions& options, state::StateFile& state) {
+  const auto recorded = state.find_workflow(options.name);
+  if (!recorded || !cutover::is_completed_phase(recorded->phase)) return;
+  if (options.serving == db::Side::source) log::warning("{} is {}: the target served then, and --serving source is against it", options.name, recorded->phase);
+  if (options.serving) return;
+  options.serving = db::Side::target;
+  log::info("{} is {}: the target serves", options.name, recorded->phase);
+}
+
 int run_proxy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  const auto report = proxy::run_proxy(proxy_options_of(definition, it.proxy), stop_on_signals());
+  auto options = proxy_options_of(definition, it.proxy);
+  take_recorded_side(options, state);
+  const auto report = proxy::run_proxy(options, stop_on_signals());
   print_proxy(definition.name, report, it.common.is_json);
   return 0;
 }
@@ -152,8 +164,10 @@ int run_cancel(Invocation& it) {
   auto definition = definition_of(it.common, it.copy, state);
   const auto recorded = state.find_workflow(it.common.name);
   if (recorded) definition.is_schema_created = workflow::definition_from(*recorded).is_schema_created;
-  if (!it.cancel_schema.empty()) definition.is_schema_created = it.cancel_schema == "create";
-  print_cancel(workflow::cancel(definition, state, recorded.has_value() || !it.cancel_schema.empty()), it.common.is_json);
+  if (!it.cancel.schema.empty()) definition.is_schema_created = it.cancel.schema == "create";
+  const workflow::CancelOptions options{.is_target_gone = it.cancel.without_target, .is_schema_known = recorded.has_value() || !it.cancel.schema.empty()};
+  if (options.is_target_gone) confirm(fmt::format("cancel {}: the target is taken for lost, and the source is to accept writes. Is nobody served by the target?", definition.name), it.cancel.yes);
+  print_cancel(workflow::cancel(definition, options, state), it.common.is_json);
   return 0;
 }
 
@@ -163,7 +177,8 @@ int run_status(Invocation& it) {
     throw Error(Code::no_such_workflow,
                 {.object = it.common.name, .cause = "the state file has no workflow of that name", .remedy = "godwit status lists those there are"});
   }
-  print_workflows(state, it.common.name, it.with_history, it.common.is_json);
+  const StatusOptions options{.only = it.common.name, .with_history = it.with_history, .target_defaults_file = it.copy.target_defaults_file};
+  print_workflows(state, options, it.common.is_json);
   return 0;
 }
 
@@ -212,11 +227,11 @@ void add_commands(CLI::App& app, Invocation& it) {
                               "godwit switch shop --proxy 10.0.0.7:6033 --admin-user godwit_admin", [&] { return run_cutover(it, db::Side::target); });
   auto* reverse = add_command(app, it, "reverse", "The source serves again: the same way back, as often as wanted",
                               "godwit reverse shop --proxy 10.0.0.7:6033 --admin-user godwit_admin", [&] { return run_cutover(it, db::Side::source); });
-  auto* complete = add_command(app, it, "complete", "End the migration: the target serves on its own, and nothing of godwit is left",
+  auto* complete = add_command(app, it, "complete", "End the migration: the target serves on its own; what is left on the source is listed, with the statements that lift it",
                                "godwit complete shop --old-side read-only", [&] { return run_complete(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
-                             "godwit cancel shop", [&] { return run_cancel(it); });
-  auto* status = add_command(app, it, "status", "Show the recorded workflows", "godwit status shop --history", [&] { return run_status(it); });
+                             "godwit cancel shop\n  godwit cancel shop --without-target --yes", [&] { return run_cancel(it); });
+  auto* status = add_command(app, it, "status", "Show the recorded workflows, and which side serves", "godwit status shop --history", [&] { return run_status(it); });
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
@@ -230,10 +245,10 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_proxy(*proxy, it.proxy);
   for (auto* command : {cutover, reverse}) add_switch(*command, it.cutover);
   add_complete(*complete, it.complete);
-  cancel->add_option("--schema", it.cancel_schema, "Without the state file: the tables were created by copy (they are dropped), or existed (they are emptied)")
-      ->check(CLI::IsMember({"create", "existing"}));
+  add_cancel(*cancel, it.cancel);
   status->add_option("name", it.common.name, "One workflow only");
   status->add_flag("--history", it.with_history, "With the event log");
+  status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves");
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
     command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }

@@ -241,81 +241,12 @@ void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool
 
 void print_cancel(const workflow::CancelReport& report, bool is_json) {
   if (is_json) {
-    print_json("cancel", {{"dropped", report.dropped}});
+    print_json("cancel", {{"dropped", report.dropped}, {"warnings", report.warnings}});
     return;
   }
+  for (const auto& what : report.warnings) fmt::print("warning {}\n", what);
   for (const auto& what : report.dropped) fmt::print("dropped {}\n", what);
   fmt::print("cancelled\n");
-}
-
-void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json) {
-  json documents = json::array();
-  for (const auto& workflow : state.workflows()) {
-    if (!only.empty() && workflow.name != only) continue;
-    json document{{"name", workflow.name}, {"phase", workflow.phase}, {"created", workflow.created}, {"updated", workflow.updated}, {"definition", workflow.definition}};
-    const auto progress = state.progress(workflow.name, "copy");
-    if (progress) document["copy"] = json::parse(*progress, nullptr, false);
-    const auto stream = state.progress(workflow.name, "replicate");
-    if (stream) document["replicate"] = json::parse(*stream, nullptr, false);
-    if (const auto vdiff = state.progress(workflow.name, "vdiff")) document["vdiff"] = json::parse(*vdiff, nullptr, false);
-    if (with_history) {
-      json events = json::array();
-      for (const auto& event : state.events(workflow.name, 200)) {
-        events.push_back({{"at", event.at}, {"level", event.level}, {"what", event.what}, {"detail", event.detail}});
-      }
-      document["events"] = events;
-    }
-    documents.push_back(document);
-  }
-  if (is_json) {
-    print_json("status", {{"workflows", documents}});
-    return;
-  }
-  if (documents.empty()) fmt::print("no workflow is recorded\n");
-  for (const auto& document : documents) {
-    fmt::print("{}  {}  since {}\n", document["name"].get<std::string>(), document["phase"].get<std::string>(), document["updated"].get<std::string>());
-    fmt::print("  source  {}\n  target  {}\n", document["definition"].value("source", ""), document["definition"].value("target", ""));
-    if (document.contains("copy") && document["phase"] == "copying") {
-      const auto& copy = document["copy"];
-      fmt::print("  copy    {} of ~{}, {}/s, {} of {} tables{}\n",
-                 format_bytes(copy.value("bytes", std::uint64_t{0})),
-                 format_bytes(copy.value("bytes_estimate", std::uint64_t{0})),
-                 format_bytes(copy.value("bytes_per_s", std::uint64_t{0})),
-                 copy.value("tables_done", std::uint64_t{0}),
-                 copy.value("tables", std::uint64_t{0}),
-                 copy.value("throttle", "").empty() ? "" : ", throttled: " + copy.value("throttle", ""));
-    }
-    if (document.contains("replicate") && document["phase"] == "replicating") {
-      const auto& stream = document["replicate"];
-      const auto lag = stream.contains("lag_ms") ? format_duration(std::chrono::milliseconds(stream["lag_ms"].get<std::int64_t>())) : "unknown";
-      fmt::print("  stream  {}lag {}, {:.0f} transactions/s, {:.0f} rows/s{}{}\n",
-                 stream.value("direction", "") == "reverse" ? "reverse, " : "",
-                 lag,
-                 stream.value("transactions_per_s", 0.0),
-                 stream.value("rows_per_s", 0.0),
-                 stream.value("is_caught_up", false) ? ", caught up" : "",
-                 stream.value("throttle", "").empty() ? "" : ", throttled: " + stream.value("throttle", ""));
-    }
-    if (document.contains("vdiff")) {
-      const auto& vdiff = document["vdiff"];
-      const std::string verdict = vdiff.value("verdict", "");
-      if (verdict.empty()) {
-        fmt::print("  vdiff   {} of ~{} rows, {}/s, {} suspected\n",
-                   format_count(vdiff.value("rows", std::uint64_t{0})),
-                   format_count(vdiff.value("rows_estimate", std::uint64_t{0})),
-                   format_count(vdiff.value("rows_per_s", std::uint64_t{0})),
-                   format_count(vdiff.value("suspected", std::uint64_t{0})));
-      } else {
-        fmt::print("  vdiff   {}: {} tables, {} rows at {}, ended {}\n", verdict, vdiff.value("tables", std::uint64_t{0}), format_count(vdiff.value("rows", std::uint64_t{0})),
-                   vdiff.value("position", ""), vdiff.value("ended", "") + " UTC");
-      }
-    }
-    if (document.contains("events")) {
-      for (const auto& event : document["events"]) {
-        fmt::print("  {}  {:<7} {} {}\n", event["at"].get<std::string>(), event["level"].get<std::string>(), event["what"].get<std::string>(), event["detail"].get<std::string>());
-      }
-    }
-  }
 }
 
 void print_failpoints(bool is_json) {

@@ -28,7 +28,12 @@ void print_vdiff(const std::string& name, const workflow::VdiffReport& report, i
 void print_cancel(const workflow::CancelReport& report, bool is_json);
 void print_switch(const std::string& command, const std::string& name, const cutover::SwitchReport& report, bool is_dry_run, bool is_json);
 void print_complete(const std::string& name, const cutover::CompleteReport& report, bool is_json);
-void print_workflows(state::StateFile& state, const std::string& only, bool with_history, bool is_json);
+struct StatusOptions {
+  std::string only;  // one workflow; "": all
+  bool with_history = false;
+  std::string target_defaults_file;  // with the password that the target is asked by
+};
+void print_workflows(state::StateFile& state, const StatusOptions& options, bool is_json);
 void print_failpoints(bool is_json);
 void print_codes(bool is_json);
 void print_checks(bool is_json);

@@ -66,8 +66,15 @@ void print_switch(const std::string& command, const std::string& name, const cut
 }
 
 void print_complete(const std::string& name, const cutover::CompleteReport& report, bool is_json) {
-  if (is_json) return print_json("complete", {{"name", name}, {"done", report.done}, {"was_done", report.was_done}});
+  json left = json::array();
+  for (const auto& one : report.left) left.push_back({{"what", one.what}, {"statements", one.statements}});
+  if (is_json) return print_json("complete", {{"name", name}, {"done", report.done}, {"left", left}, {"hints", report.hints}, {"was_done", report.was_done}});
   for (const auto& what : report.done) fmt::print("{}\n", what);
+  for (const auto& one : report.left) {
+    fmt::print("left on the source: {}{}\n", one.what, one.statements.empty() ? "" : "; to lift it, there:");
+    for (const auto& statement : one.statements) fmt::print("  {};\n", statement);
+  }
+  print_lines("note", report.hints);
   fmt::print("{}\n", report.was_done ? "it was completed before" : "completed");
 }
 

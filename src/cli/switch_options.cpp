@@ -45,6 +45,13 @@ void add_complete(CLI::App& app, CompleteArguments& a) {
   app.add_flag("--yes", a.yes, "Do not ask");
 }
 
+void add_cancel(CLI::App& app, CancelArguments& a) {
+  app.add_flag("--without-target", a.without_target, "The target is gone for good: clean the source alone, and open it; refused while the target answers");
+  app.add_flag("--yes", a.yes, "Do not ask, with --without-target");
+  app.add_option("--schema", a.schema, "Without the state file: the tables were created by copy (they are dropped), or existed (they are emptied)")
+      ->check(CLI::IsMember({"create", "existing"}));
+}
+
 cutover::SwitchOptions switch_options_of(const SwitchArguments& a, db::Side to) {
   cutover::SwitchOptions options;
   options.to = to;

@@ -1,4 +1,4 @@
-// `godwit switch`, `reverse` and `complete` on the command line. Private to cli.
+// `godwit switch`, `reverse`, `complete` and `cancel` on the command line. Private to cli.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -30,8 +30,15 @@ struct CompleteArguments {
   bool yes = false;
 };
 
+struct CancelArguments {
+  bool without_target = false;
+  bool yes = false;
+  std::string schema;  // where the state file does not know it
+};
+
 void add_switch(CLI::App& app, SwitchArguments& arguments);
 void add_complete(CLI::App& app, CompleteArguments& arguments);
+void add_cancel(CLI::App& app, CancelArguments& arguments);
 // The admin's password comes from $GODWIT_ADMIN_PASSWORD.
 cutover::SwitchOptions switch_options_of(const SwitchArguments& arguments, db::Side to);
 cutover::CompleteOptions complete_options_of(const CompleteArguments& arguments);

@@ -4,16 +4,20 @@
 
 #include <functional>
 
+#include "ending.h"
 #include "godwit/accounts/delegation.h"
 #include "godwit/cutover/cutover.h"
+#include "godwit/cutover/old_name.h"
 #include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/coordinator_lock.h"
 #include "godwit/state/authority.h"
+#include "godwit/state/live_objects.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
+#include "godwit/util/text.h"
 #include "godwit/workflow/direction.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
@@ -21,19 +25,7 @@
 namespace godwit::cutover {
 namespace {
 
-constexpr std::string_view kCompleting = "completing";
-constexpr std::string_view kCompleted = "completed";
 constexpr std::chrono::milliseconds kFencePatience{5'000};
-constexpr std::string_view kOldSuffix = "_godwit_old";
-
-std::string_view to_string(OldSide side) {
-  switch (side) {
-    case OldSide::read_only: return "read-only";
-    case OldSide::writable: return "writable";
-    case OldSide::rename: return "rename";
-  }
-  return "";
-}
 
 class Completion {
  public:
@@ -45,12 +37,15 @@ class Completion {
  private:
   bool is_at_its_end();
   void require_switched();
+  void require_same_end(const state::Workflow& recorded);
   void step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed);
   void end_migration();
   void stop_streams();
   void take_credentials_back();
   void settle_fences();
   void settle_old_side();
+  void record_what_stays();
+  std::vector<std::string> set_aside_objects();
   void drop_sidecars();
   void say(std::string what) { report_.done.push_back(std::move(what)); }
 
@@ -71,7 +66,7 @@ class Completion {
 // Killed when the authority was gone: everything that needs it has been done before. What may be left is the target's sidecar, if nobody else has anything in it.
 bool Completion::is_at_its_end() {
   const auto recorded = state_.find_workflow(definition_.name);
-  return recorded && recorded->phase == kCompleting && !state::Authority(target_, definition_.name).read();
+  return recorded && recorded->phase == kCompletingPhase && !state::Authority(target_, definition_.name).read();
 }
 
 void Completion::require_switched() {
@@ -80,6 +75,14 @@ void Completion::require_switched() {
   if (route->is_switching) refuse(definition_, "a switch is under way", "godwit switch or godwit reverse again: it is finished or undone");
   if (route->serving != db::Side::target) refuse(definition_, "the source serves", "godwit switch first; or, where it never was, godwit cancel");
   if (!route->fence.empty()) fence_ = route->fence;
+}
+
+// What was done cannot be done otherwise once nobody knows any more what was there before.
+void Completion::require_same_end(const state::Workflow& recorded) {
+  const auto ending = is_completed_phase(recorded.phase) ? find_ending(state_, definition_.name) : std::nullopt;
+  if (!ending) return;
+  if (ending->old_side != options_.old_side) refuse(definition_, fmt::format("it was completed with --old-side {}", to_string(ending->old_side)), by_hand(definition_.name, *ending, options_.old_side));
+  report_.left = ending->left;
 }
 
 void Completion::step(std::string_view name, Fp before, Fp after, const std::function<void()>& deed) {
@@ -122,12 +125,13 @@ void Completion::take_credentials_back() {
 // The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
 void Completion::settle_fences() {
   const auto plan = [&](db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); };
-  old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, std::string(fence::to_string(fence::Kind::triggers))).tables;  // all of them, whatever fences
+  old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, "triggers").tables;  // however it is fenced
   fence::remove(target_, plan(db::Side::target));
   if (options_.old_side != OldSide::writable) return;
   state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again
   fence::remove(source_, plan(db::Side::source));
-  say("the source accepts writes again");
+  const bool is_open = !fence::is_fenced(source_, {.workflow = definition_.name, .side = db::Side::source, .kind = fence::Kind::read_only});
+  if (is_open) say("the source accepts writes again");
 }
 
 void Completion::settle_old_side() {
@@ -135,12 +139,32 @@ void Completion::settle_old_side() {
   source_.execute("SET SESSION foreign_key_checks = 0");
   for (const auto& table : old_tables_) {
     const std::string there = sql::quote_table(table.schema, table.name);
-    const std::string then = sql::quote_table(table.schema, table.name.substr(0, 64 - kOldSuffix.size()) + std::string(kOldSuffix));
+    const std::string then = sql::quote_table(table.schema, old_name(table.name));
     const bool is_there = !source_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", sql::quote_string(table.schema), sql::quote_string(table.name))).empty();
     if (!is_there) continue;
     source_.execute(fmt::format("RENAME TABLE {} TO {}", there, then));
     say(fmt::format("{} on the source is now {}", there, then));
   }
+}
+
+// Its record goes with the source's sidecar: from then on only the state file knows it. Killed before that, all is looked at again.
+void Completion::record_what_stays() {
+  if (find_ending(state_, definition_.name)) return;
+  report_.left = fence::what_stays(source_, {.workflow = definition_.name, .side = db::Side::source});
+  if (const auto aside = set_aside_objects(); !aside.empty()) report_.left.push_back({.what = "the target alone has, from now on: " + join(aside, ", "), .statements = {}});
+  record_ending(state_, definition_.name, {.old_side = options_.old_side, .left = report_.left});
+}
+
+// Triggers and events that the source had when it served.
+std::vector<std::string> Completion::set_aside_objects() {
+  std::vector<std::string> names;
+  if (!state::Sidecar::exists(source_)) return names;
+  const auto stream = state::Sidecar(source_).find(workflow::stream_key(workflow::in_direction(definition_, workflow::Direction::reverse)));
+  if (!stream) return names;
+  for (const auto& row : state::LiveObjects(source_, stream->id).all()) {
+    if (row.state != "there") names.push_back(state::to_string(row));
+  }
+  return names;
 }
 
 // The source's first, the authority last: whoever is killed before that finds it, and goes on.
@@ -158,8 +182,10 @@ void Completion::drop_sidecars() {
 }
 
 CompleteReport Completion::run() {
+  report_.hints.push_back(fmt::format("godwit proxy {}, started from now on with another state file than this one, needs --serving target: the authority, which told it, is gone", definition_.name));
   const auto recorded = state_.find_workflow(definition_.name);
-  if (recorded && recorded->phase == kCompleted) {
+  if (recorded) require_same_end(*recorded);
+  if (recorded && recorded->phase == kCompletedPhase) {
     report_.was_done = true;
     return report_;
   }
@@ -167,12 +193,13 @@ CompleteReport Completion::run() {
     report_.was_done = true;
   } else {
     require_switched();
-    state_.set_phase(definition_.name, kCompleting);
+    if (!recorded || recorded->phase != kCompletingPhase) forget_ending(state_, definition_.name);
+    state_.set_phase(definition_.name, kCompletingPhase);
     state_.add_event(definition_.name, "info", "complete_started", std::string(to_string(options_.old_side)));
     end_migration();
   }
   step("sidecar", Fp::complete_sidecar_before, Fp::complete_sidecar_after, [&] { drop_sidecars(); });
-  state_.set_phase(definition_.name, kCompleted);
+  state_.set_phase(definition_.name, kCompletedPhase);
   state_.add_event(definition_.name, "info", "completed", "");
   return report_;
 }
@@ -185,6 +212,7 @@ void Completion::end_migration() {
   step("proxy_credentials", Fp::complete_proxy_credentials_before, Fp::complete_proxy_credentials_after, [&] { take_credentials_back(); });
   step("fences", Fp::complete_fences_before, Fp::complete_fences_after, [&] { settle_fences(); });
   step("old_side", Fp::complete_old_side_before, Fp::complete_old_side_after, [&] { settle_old_side(); });
+  record_what_stays();
 }
 
 }  // namespace

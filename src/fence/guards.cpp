@@ -119,13 +119,19 @@ void arm(db::Connection& server, const Plan& plan, const Patience& patience) {
   }
 }
 
-void disarm(db::Connection& server, const Plan& plan, const Patience& patience) {
+std::vector<std::string> guard_names(db::Connection& server, const Plan& plan) {
   const std::string pattern = join(split(prefix_of(plan), '_'), "\\_") + "%";
-  const db::Rows rows = server.query(fmt::format("SELECT TRIGGER_SCHEMA AS s, TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_NAME LIKE {}", quote_string(pattern)));
-  if (rows.empty()) return;
+  const db::Rows rows = server.query(fmt::format("SELECT TRIGGER_SCHEMA AS s, TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_NAME LIKE {} ORDER BY 1, 2", quote_string(pattern)));
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < rows.size(); ++i) names.push_back(sql::quote_table(rows.text(i, "s"), rows.text(i, "name")));
+  return names;
+}
+
+void disarm(db::Connection& server, const Plan& plan, const Patience& patience) {
+  const auto names = guard_names(server, plan);
+  if (names.empty()) return;
   const WithoutBinlog without(server);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::string name = sql::quote_table(rows.text(i, "s"), rows.text(i, "name"));
+  for (const auto& name : names) {
     patience.run(server, "to drop guard triggers", [&] { server.execute("DROP TRIGGER IF EXISTS " + name); });
   }
 }

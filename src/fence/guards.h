@@ -12,6 +12,7 @@ namespace godwit::fence {
 bool is_armed(db::Connection& server, const Plan& plan);
 // Creates the guards that are missing; none of it enters the binlog.
 void arm(db::Connection& server, const Plan& plan, const Patience& patience);
+std::vector<std::string> guard_names(db::Connection& server, const Plan& plan);  // of this workflow and side, quoted
 void disarm(db::Connection& server, const Plan& plan, const Patience& patience);  // every guard of this workflow and side
 
 void close_guards(db::Connection& server, const Plan& plan, const Patience& patience);

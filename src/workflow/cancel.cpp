@@ -13,12 +13,16 @@
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
+#include "godwit/util/text.h"
 #include "godwit/workflow/copy.h"
+#include "godwit/workflow/live_objects.h"
 #include "post_copy.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
 namespace {
+
+constexpr std::chrono::seconds kTargetPatience{10};  // for a target that is said to be gone
 
 // Only what is recorded as created by this workflow; a table of --schema existing keeps its definition, loses the copied rows.
 void undo_tables(db::Connection& target, const Definition& definition, const std::vector<state::TableRow>& tables,
@@ -59,22 +63,26 @@ void drop_schemas(db::Connection& target, const std::vector<state::PostCopyRow>&
   }
 }
 
-// A source that is gone, or may not be written, keeps a table of one row: that stops no cancel.
-void leave_source(const Definition& definition, CancelReport& report) {
-  try {
-    db::Connection source = db::Connection::open(source_endpoint(definition));
-    fence::remove(source, {.workflow = definition.name, .side = db::Side::source});
-    if (state::Sidecar::leave_source(source, definition.name)) report.dropped.emplace_back("schema `_godwit` on the source");
-  } catch (const Error& error) {
-    log::warning("the schema `_godwit` on the source is not dropped: {}", error.what());
-  }
-}
-
 // What `proxy --delegate-auth` gave accounts. It is another schema than the sidecar's, so that a cancel that is killed loses none of its records.
 void take_back_credentials(db::Connection& server, CancelReport& report) {
   const std::string name = sql::quote_string(accounts::kDelegationSchema);
   if (server.query("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = " + name).empty()) return;
   for (const auto& account : accounts::Delegation(server).take_back_all()) report.dropped.push_back("the proxy's credential of " + account);
+}
+
+void leave(db::Connection& source, const Definition& definition, CancelReport& report) {
+  fence::remove(source, {.workflow = definition.name, .side = db::Side::source});
+  if (state::Sidecar::leave_source(source, definition.name)) report.dropped.emplace_back("schema `_godwit` on the source");
+}
+
+// A source that is gone, or may not be written, keeps a table of one row: that stops no cancel.
+void leave_source(const Definition& definition, CancelReport& report) {
+  try {
+    db::Connection source = db::Connection::open(source_endpoint(definition));
+    leave(source, definition, report);
+  } catch (const Error& error) {
+    log::warning("the schema `_godwit` on the source is not dropped: {}", error.what());
+  }
 }
 
 // What serves is no copy any more.
@@ -112,17 +120,66 @@ void drop_copy(db::Connection& target, state::Sidecar& sidecar, const Definition
   drop_accounts(target, sidecar.accounts(stream), report);
 }
 
+bool is_out_of_reach(const Error& error) { return error.code() == Code::cannot_connect || error.code() == Code::connection_lost; }
+
+db::Connection open_target(const Definition& definition) {
+  try {
+    return db::Connection::open(target_endpoint(definition));
+  } catch (const Error& error) {
+    if (!is_out_of_reach(error)) throw;
+    throw Error(error.code(),
+                {.object = error.object(), .cause = error.cause(), .remedy = fmt::format("bring it back; where it is gone for good: godwit cancel {} --without-target, which opens the source", definition.name)});
+  }
+}
+
+// Whoever answers, were it only that the account is refused, is there, and has the authority.
+void require_target_gone(const Definition& definition) {
+  db::Endpoint endpoint = target_endpoint(definition);
+  endpoint.read_timeout = kTargetPatience;
+  std::string answer = "it answers";
+  try {
+    db::Connection::open(endpoint);
+  } catch (const Error& error) {
+    if (is_out_of_reach(error)) return;
+    answer = "it answers: " + error.cause();
+  }
+  throw Error(Code::target_answers, {.object = db::describe(endpoint), .cause = answer, .remedy = fmt::format("godwit cancel {}, without --without-target", definition.name)});
+}
+
+// As far as the source knows: the stream that leads back to it was made by a commit, or a switch that stood right before it.
+bool may_have_served(db::Connection& source, const Definition& definition) {
+  if (!state::Sidecar::exists(source)) return false;
+  const auto back = state::Sidecar(source).find(stream_key(in_direction(definition, Direction::reverse)));
+  return back && back->state != "frozen" && back->state != "creating" && back->state != "copying";
+}
+
+// Triggers before the fence: no write is let in that they do not see.
+CancelReport cancel_on_source(const Definition& definition, state::StateFile& state) {
+  require_target_gone(definition);
+  CancelReport report;
+  db::Connection source = db::Connection::open(source_endpoint(definition));
+  if (may_have_served(source, definition)) report.warnings.emplace_back("the target may have served: what was written there since the switch is not on the source");
+  report.warnings.push_back(fmt::format("whatever is on the target stays there, the authority too: should it come back, neither replicate nor proxy of workflow {} may run with it; DROP DATABASE _godwit there first", definition.name));
+  const auto names = bring_back_to_source_alone(definition);
+  if (!names.empty()) log::info("on the source again: {}", join(names, ", "));
+  take_back_credentials(source, report);
+  leave(source, definition, report);
+  state.forget_workflow(definition.name);
+  return report;
+}
+
 }  // namespace
 
-CancelReport cancel(const Definition& definition, state::StateFile& state, bool is_schema_known) {
+CancelReport cancel(const Definition& definition, const CancelOptions& options, state::StateFile& state) {
+  if (options.is_target_gone) return cancel_on_source(definition, state);
   CancelReport report;
-  db::Connection target = db::Connection::open(target_endpoint(definition));
+  db::Connection target = open_target(definition);
   if (state::Sidecar::exists(target)) {
     state::Sidecar sidecar(target);
     sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
     const state::CoordinatorLock lock(target_endpoint(definition), definition.name);  // no switch begins meanwhile
     require_source_serves(target, definition);
-    if (!is_schema_known) require_no_tables(sidecar, definition);
+    if (!options.is_schema_known) require_no_tables(sidecar, definition);
     failpoint(Fp::cancel_claim_before);
     const auto row = claim_stream(target, sidecar, definition);
     failpoint(Fp::cancel_claim_after);

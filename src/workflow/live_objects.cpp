@@ -46,6 +46,7 @@ class LiveSide {
   const std::string& workflow() const { return definition_.name; }
   state::LiveObjects store() { return {db_, stream_}; }
   void open_ahead();  // what locked_route() and carried() open otherwise, while clients may be held
+  void lock();
   std::optional<state::Route> locked_route();
   std::vector<LiveObjectRow> present() { return read_live_objects(db_, tables()); }
   // Before this side has ever served: what the serving side has now, as it is made here. Nothing where this side has its own.
@@ -84,14 +85,19 @@ db::Connection& LiveSide::authority_session() { return side_ == db::Side::target
 
 void LiveSide::open_ahead() { other_side(); }
 
-// The lock ends with the session. The authority inside it: what it says then stays so for whoever waits for this lock before acting on another word.
-std::optional<state::Route> LiveSide::locked_route() {
+// It ends with the session.
+void LiveSide::lock() {
   const std::string lock = quote_string(fmt::format("godwit_live_objects_{}", stream_));
   if (db_.scalar(fmt::format("SELECT GET_LOCK({}, {})", lock, kPatienceSeconds)) != "1") {
     throw Error(Code::lock_contention,
                 {.object = fmt::format("triggers and events of {}", db::describe(db_.endpoint())), .cause = "another godwit is at work on them", .remedy = "it is tried again"});
   }
   db_.execute(fmt::format("SET SESSION wait_timeout = {}", kIdleSecondsMax));
+}
+
+// The authority inside the lock: what it says then stays so for whoever waits for this lock before acting on another word.
+std::optional<state::Route> LiveSide::locked_route() {
+  lock();
   return state::Authority(authority_session(), definition_.name).read();
 }
 
@@ -301,6 +307,23 @@ std::vector<std::string> enable_events(const Definition& definition, db::Side si
       failpoint(Fp::objects_enabled);
       names.push_back(state::to_string(row));
     }
+    here.store().set_there(row.id);
+  }
+  return names;
+}
+
+std::vector<std::string> bring_back_to_source_alone(const Definition& definition) {
+  std::vector<std::string> names;
+  LiveSide here(definition, db::Side::source);
+  if (!here.is_known()) return names;
+  here.lock();
+  for (const auto& row : here.store().all()) {
+    if (row.state == "there") continue;
+    if (!here.is_there(row)) {
+      here.create(row);
+      names.push_back(state::to_string(row));
+    }
+    if (is_enabled_event(row)) here.set_enabled(row, true);
     here.store().set_there(row.id);
   }
   return names;

@@ -60,6 +60,28 @@ bool can_write(const Server& server, const std::string& table = "trade.bypass") 
   return is_ok;
 }
 
+// What `complete` says lifts what it has left; how many statements that is.
+std::size_t run_statements(const Server& server, const json& left) {
+  Client client = server.client();
+  std::size_t count = 0;
+  for (const auto& one : left) {
+    for (const auto& statement : one["statements"]) {
+      client.execute(statement.get<std::string>());
+      ++count;
+    }
+  }
+  return count;
+}
+
+// Which side a proxy sends to that is started now.
+std::string side_of_new_proxy(const SwitchStage& stage, const Proxy::Setup& setup) {
+  Proxy proxy(stage.source, stage.target, setup);
+  AppClient client({.port = proxy.port(), .user = kTeller, .password = kTeller, .schema = kTrade});
+  const auto port = client.scalar("SELECT @@port");
+  const std::string asked = port == std::to_string(stage.target.port()) ? "target" : port == std::to_string(stage.source.port()) ? "source" : "port " + port;
+  return proxy.serving() == asked ? asked : proxy.serving() + ", asks the " + asked;
+}
+
 }  // namespace
 
 TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old side as was asked", "[switch_end]") {
@@ -83,6 +105,10 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     REQUIRE(completed.status == 0);
     check_works_on(stage);
     CHECK(stage.serving() == "target");
+    // The authority is gone: one that starts now must not take the old server for the one that serves.
+    CHECK(side_of_new_proxy(stage, {.schema = kTrade, .state = stage.migration.state}) == "target");
+    CHECK(side_of_new_proxy(stage, {.options = {"--serving", "target"}, .schema = kTrade}) == "target");
+    CHECK(json::parse(completed.out)["hints"].dump().find("--serving target") != std::string::npos);
     std::string left = traces(stage.target);
     CHECK(left == "");
     if (it.old_side == "writable") {
@@ -98,11 +124,26 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     }
     if (it.old_side != "rename") CHECK(stage.source.client().scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_godwit%'") == "0");
     CHECK(can_write(stage.target));
+    // What is left is said, and what is said lifts it.
+    const auto left = json::parse(completed.out)["left"];
+    if (it.old_side == "writable") CHECK(left.dump() == "[]");
     // Again: nothing to do. And there is no way back any more.
-    const Outcome again = end(stage, "complete");
+    const Outcome again = end(stage, "complete", it.old_side.empty() ? Strings{} : Strings{"--old-side", it.old_side});
     INFO(again.out << again.err);
     CHECK(again.status == 0);
     CHECK(json::parse(again.out)["was_done"] == true);
+    CHECK(json::parse(again.out)["left"] == left);
+    const Outcome otherwise = end(stage, "complete", {"--old-side", it.old_side == "writable" ? "read-only" : "writable"});
+    INFO(otherwise.out << otherwise.err);
+    CHECK(otherwise.status == 3);
+    CHECK(code_of(otherwise) == "GW1108");
+    if (it.old_side != "writable") {
+      CHECK(json::parse(otherwise.out)["error"]["remedy"].get<std::string>().find(left[0]["statements"][0].get<std::string>()) != std::string::npos);
+      CHECK(run_statements(stage.source, left) > 0);
+      CHECK(can_write(stage.source, it.old_side == "rename" ? "trade.bypass_godwit_old" : "trade.bypass"));
+      CHECK(stage.source.client().scalar("SELECT @@GLOBAL.event_scheduler") == "ON");
+      if (it.old_side != "rename") CHECK(picture(stage.source) == stage.before(stage.source));
+    }
     for (const char* command : {"switch", "reverse"}) {
       const Outcome refused = stage.run(command);
       INFO(command << " " << refused.out << refused.err);
@@ -128,7 +169,11 @@ TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") {
     REQUIRE(completed.status == 0);
     CHECK(traces(stage.target) == "");
     CHECK(can_write(stage.source) == (old_side == "writable"));
-    if (old_side == "writable") CHECK(traces(stage.source) == "");
+    const auto left = json::parse(completed.out)["left"];
+    INFO(left.dump());
+    CHECK((run_statements(stage.source, left) == 0) == (old_side == "writable"));
+    CHECK(can_write(stage.source));
+    CHECK(traces(stage.source) == "");
     check_works_on(stage);
   }
   elsewhere.client().execute("DROP DATABASE elsewhere");
@@ -173,4 +218,50 @@ TEST_CASE("switch_end: cancel is refused while a switch is at work, and once the
   CHECK(code_of(refused) == "GW1107");
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().complaints() == "");
+}
+
+// --- a target that is gone for good -------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr const char* kNobodyThere = "mysql://godwit@127.0.0.1:1/trade";
+
+Outcome cancel_with_target(const SwitchStage& stage, const std::string& target, const Strings& options) {
+  Strings all{std::getenv("GODWIT_BIN"), "cancel", stage.migration.name, "--source", stage.migration.source_dsn, "--target", target, "--state", stage.migration.state, "--json"};
+  all.insert(all.end(), options.begin(), options.end());
+  return Process(all, {{"GODWIT_SOURCE_PASSWORD", "godwit"}, {"GODWIT_TARGET_PASSWORD", "godwit"}}).wait();
+}
+
+}  // namespace
+
+TEST_CASE("switch_end: cancel without the target leaves the source as it was, and is refused while the target answers", "[switch_end]") {
+  for (const auto& [source, target] : {std::pair("a", "b"), std::pair("c", "a")}) {
+    SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});
+    INFO(stage.source.flavour() << " -> " << stage.target.flavour());
+    must(stage, "switch");
+    stage.end_ledger();
+    stage.end_replicate();
+    stage.kill_proxy(0);
+    CHECK_FALSE(can_write(stage.source));
+    const Outcome refused = cancel_with_target(stage, stage.migration.target_dsn, {"--without-target", "--yes"});
+    INFO(refused.out << refused.err);
+    CHECK(refused.status == 3);
+    CHECK(code_of(refused) == "GW1112");
+    const Outcome hinted = cancel_with_target(stage, kNobodyThere, {});
+    CHECK(hinted.status == 5);
+    CHECK(json::parse(hinted.out)["error"]["remedy"].get<std::string>().find("--without-target") != std::string::npos);
+    CHECK(cancel_with_target(stage, kNobodyThere, {"--without-target"}).status == 2);  // nobody can be asked here
+    CHECK_FALSE(can_write(stage.source));
+
+    const Outcome cancelled = cancel_with_target(stage, kNobodyThere, {"--without-target", "--yes"});
+    INFO(cancelled.out << cancelled.err);
+    REQUIRE(cancelled.status == 0);
+    CHECK(json::parse(cancelled.out)["warnings"].dump().find("may have served") != std::string::npos);
+    CHECK(can_write(stage.source));
+    CHECK(picture(stage.source) == stage.before(stage.source));
+    CHECK(traces(stage.source) == "");
+    CHECK(stage.source.client().scalar("SELECT @@GLOBAL.event_scheduler") == "ON");
+    CHECK(traces(stage.target) != "");
+    CHECK(json::parse(stage.migration.run_plain({"status", "--json", "--state", stage.migration.state}).out)["workflows"].empty());
+  }
 }

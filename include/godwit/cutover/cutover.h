@@ -8,9 +8,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "godwit/db/connection.h"
+#include "godwit/fence/fence.h"
 #include "godwit/state/state_file.h"
 #include "godwit/util/stop.h"
 #include "godwit/workflow/copy.h"
@@ -74,6 +76,11 @@ struct SwitchReport {
 // authority_lost when the outcome is not known yet: run it again.
 SwitchReport run_switch(const workflow::Definition& definition, const SwitchOptions& options, state::StateFile& state, const Stop& stop);
 
+// Phases of a workflow in the state file, once `complete` has begun: the target serves, whether the authority is there still or not.
+inline constexpr std::string_view kCompletingPhase = "completing";
+inline constexpr std::string_view kCompletedPhase = "completed";
+constexpr bool is_completed_phase(std::string_view phase) { return phase == kCompletingPhase || phase == kCompletedPhase; }
+
 enum class OldSide { read_only, writable, rename };
 
 struct CompleteOptions {
@@ -82,10 +89,13 @@ struct CompleteOptions {
 
 struct CompleteReport {
   std::vector<std::string> done;
+  std::vector<fence::Remainder> left;  // what keeps writers off the source from now on, and godwit does not know of any more
+  std::vector<std::string> hints;  // what is to be known from now on
   bool was_done = false;
 };
 
-// Throws Error(complete_refused) unless the target serves and no switch is under way. Run again it goes on where it stopped.
+// Throws Error(complete_refused) unless the target serves and no switch is under way, and where it was completed with another OldSide. Run again it goes on where it
+// stopped; once it is done it says again what is left.
 CompleteReport complete(const workflow::Definition& definition, const CompleteOptions& options, state::StateFile& state, const Stop& stop);
 
 }  // namespace godwit::cutover

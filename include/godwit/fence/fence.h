@@ -79,4 +79,11 @@ void remove(db::Connection& server, const Plan& plan);
 // Until whoever is at a fence there has done what he does: by then nobody goes by what the authority said before this was called.
 void await_others(db::Connection& server, std::chrono::milliseconds patience);
 
+// What keeps writers, and events, off that server, for whoever leaves it there: to be asked while the fence is recorded still.
+struct Remainder {
+  std::string what;                     // "the server is read-only, also when it restarts"
+  std::vector<std::string> statements;  // that take it away, in their order; none where no statement does
+};
+std::vector<Remainder> what_stays(db::Connection& server, const Plan& plan);
+
 }  // namespace godwit::fence

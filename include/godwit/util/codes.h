@@ -119,6 +119,7 @@
   X(1109, fence_failed, precondition, "a side could not be fenced") \
   X(1110, side_not_serving, precondition, "a write to the side that does not serve") \
   X(1111, switch_unfinished, retryable, "the switch is committed; something that follows it is left to do") \
+  X(1112, target_answers, precondition, "the target is there: nothing may be decided without it") \
   X(1201, key_range_unreadable, usage, "the text is no key range")                                  \
   X(1202, shards_leave_gap, usage, "no shard holds a part of the key space")                        \
   X(1203, shards_overlap, usage, "two shards hold the same part of the key space")                  \

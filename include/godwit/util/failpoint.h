@@ -105,7 +105,7 @@ struct Failpoint {
   X(complete_old_side_before, "complete.old_side.before", "the old side's tables are as they were") \
   X(complete_old_side_after, "complete.old_side.after", "the old side is as was asked") \
   X(complete_sidecar_before, "complete.sidecar.before", "the sidecars are there") \
-  X(complete_sidecar_after, "complete.sidecar.after", "godwit has nothing on either side") \
+  X(complete_sidecar_after, "complete.sidecar.after", "the sidecars are gone") \
   X(cancel_claim_before, "cancel.claim.before", "nothing is dropped") \
   X(cancel_claim_after, "cancel.claim.after", "no other godwit can go on with it") \
   X(cancel_objects_before, "cancel.objects.before", "objects and rows are there") \

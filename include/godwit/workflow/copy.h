@@ -104,11 +104,16 @@ std::vector<check::Finding> check_workflow(const Definition& definition, const C
 CopyPlan plan_copy(const Definition& definition, const CopyTuning& tuning);
 CopyReport run_copy(const Definition& definition, const CopyTuning& tuning, state::StateFile& state, const Stop& stop);
 
-// Before the first switch: drops what godwit created on the target, and forgets the workflow.
+// While the source serves: drops what godwit created on the target, and forgets the workflow.
+struct CancelOptions {
+  bool is_target_gone = false;  // the operator's word: only the source is cleaned, and opened
+  bool is_schema_known = true;  // whether Definition::is_schema_created is more than a guess
+};
 struct CancelReport {
   std::vector<std::string> dropped;
+  std::vector<std::string> warnings;
 };
-// is_schema_known: whether Definition::is_schema_created is more than a guess; if it is not, tables are left alone, and Error(bad_usage) is thrown.
-CancelReport cancel(const Definition& definition, state::StateFile& state, bool is_schema_known);
+// Throws Error(target_answers) where is_target_gone, and it is there; Error(bad_usage) where there are tables, and what is to become of them is not known.
+CancelReport cancel(const Definition& definition, const CancelOptions& options, state::StateFile& state);
 
 }  // namespace godwit::workflow

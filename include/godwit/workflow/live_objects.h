@@ -44,6 +44,10 @@ class BringBack {
 // repeated at will, by whoever knows that the switch is committed.
 std::vector<std::string> enable_events(const Definition& definition, db::Side side);
 
+// For a target, and an authority, that are gone for good: what was set aside on the source is made again there, events at work; gives the names. To be repeated
+// wherever it was killed.
+std::vector<std::string> bring_back_to_source_alone(const Definition& definition);
+
 // What bring_back would create there now, by name. Changes nothing.
 std::vector<std::string> to_bring_back(const Definition& definition, db::Side side);
 

@@ -58,8 +58,8 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), state_(new_file()) {
-  ::unlink(state_.c_str());
+Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), has_own_state_(setup.state.empty()), state_(has_own_state_ ? new_file() : setup.state) {
+  if (has_own_state_) ::unlink(state_.c_str());
   std::vector<std::string> arguments{binary(),   "proxy",    "test",
                                      "--state",  state_,     "--source",
                                      setup.source_dsn.empty() ? source.dsn(setup.schema) : setup.source_dsn, "--target", target.dsn(setup.schema),
@@ -80,6 +80,7 @@ Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(se
 Proxy::~Proxy() {
   admin_.reset();
   process_.reset();
+  if (!has_own_state_) return;
   for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((state_ + suffix).c_str());
 }
 

@@ -21,6 +21,7 @@ class Proxy {
     std::string schema = "test";
     std::string source_dsn{};  // another way to the source
     int port = 0;          // a free one
+    std::string state{};   // a file of its own
     bool has_tls = false;  // shows the test servers' certificate
   };
   Proxy(const Server& source, const Server& target) : Proxy(source, target, Setup()) {}
@@ -58,6 +59,7 @@ class Proxy {
 
   int port_;
   bool has_tls_;
+  bool has_own_state_;
   std::string state_;
   std::unique_ptr<Process> process_;
   std::unique_ptr<AppClient> admin_;
