@@ -109,8 +109,7 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     CHECK(side_of_new_proxy(stage, {.schema = kTrade, .state = stage.migration.state}) == "target");
     CHECK(side_of_new_proxy(stage, {.options = {"--serving", "target"}, .schema = kTrade}) == "target");
     CHECK(json::parse(completed.out)["hints"].dump().find("--serving target") != std::string::npos);
-    std::string left = traces(stage.target);
-    CHECK(left == "");
+    CHECK(traces(stage.target) == "");
     if (it.old_side == "writable") {
       CHECK(picture(stage.source) == stage.before(stage.source));
       CHECK(can_write(stage.source));
