@@ -27,7 +27,7 @@ struct PauseLimits {
   double longest_ms;
 };
 bool is_quiet() { return std::getenv("GODWIT_LONG") != nullptr; }
-PauseLimits limits() { return is_quiet() ? PauseLimits{50, 250} : PauseLimits{1500, 3000}; }
+PauseLimits limits() { return is_quiet() ? PauseLimits{50, 250} : PauseLimits{250, 1500}; }
 
 // What clients and proxies have measured, over some switches.
 struct Measured {
