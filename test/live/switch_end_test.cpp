@@ -124,21 +124,21 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     if (it.old_side != "rename") CHECK(stage.source.client().scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_godwit%'") == "0");
     CHECK(can_write(stage.target));
     // What is left is said, and what is said lifts it.
-    const auto left = json::parse(completed.out)["left"];
-    if (it.old_side == "writable") CHECK(left.dump() == "[]");
+    const json stays = json::parse(completed.out)["left"];
+    if (it.old_side == "writable") CHECK(stays.dump() == "[]");
     // Again: nothing to do. And there is no way back any more.
     const Outcome again = end(stage, "complete", it.old_side.empty() ? Strings{} : Strings{"--old-side", it.old_side});
     INFO(again.out << again.err);
     CHECK(again.status == 0);
     CHECK(json::parse(again.out)["was_done"] == true);
-    CHECK(json::parse(again.out)["left"] == left);
+    CHECK(json::parse(again.out)["left"] == stays);
     const Outcome otherwise = end(stage, "complete", {"--old-side", it.old_side == "writable" ? "read-only" : "writable"});
     INFO(otherwise.out << otherwise.err);
     CHECK(otherwise.status == 3);
     CHECK(code_of(otherwise) == "GW1108");
     if (it.old_side != "writable") {
-      CHECK(json::parse(otherwise.out)["error"]["remedy"].get<std::string>().find(left[0]["statements"][0].get<std::string>()) != std::string::npos);
-      CHECK(run_statements(stage.source, left) > 0);
+      CHECK(json::parse(otherwise.out)["error"]["remedy"].get<std::string>().find(stays[0]["statements"][0].get<std::string>()) != std::string::npos);
+      CHECK(run_statements(stage.source, stays) > 0);
       CHECK(can_write(stage.source, it.old_side == "rename" ? "trade.bypass_godwit_old" : "trade.bypass"));
       CHECK(stage.source.client().scalar("SELECT @@GLOBAL.event_scheduler") == "ON");
       if (it.old_side != "rename") CHECK(picture(stage.source) == stage.before(stage.source));
@@ -168,7 +168,7 @@ TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") {
     REQUIRE(completed.status == 0);
     CHECK(traces(stage.target) == "");
     CHECK(can_write(stage.source) == (old_side == "writable"));
-    const auto left = json::parse(completed.out)["left"];
+    const json left = json::parse(completed.out)["left"];
     INFO(left.dump());
     CHECK((run_statements(stage.source, left) == 0) == (old_side == "writable"));
     CHECK(can_write(stage.source));
