@@ -100,6 +100,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void refuse(std::uint16_t number, std::string_view state, std::string_view text);
   void end(std::string_view reason);
   void look_after(Deadline now);  // each second: stalled clients, idle buffers
+  void count_statements();        // into the figures, those since the last time
   SessionRow row() const;
 
  private:
@@ -322,6 +323,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::chrono::steady_clock::time_point began_;
   std::uint64_t requests_seen_ = 0;
   std::uint64_t moves_ = 0;
+  std::uint64_t requests_counted_ = 0;
 };
 
 // The trackers are needed even where the client did not ask for them.

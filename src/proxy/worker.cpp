@@ -228,6 +228,10 @@ std::vector<SessionRow> Worker::rows() const {
   return rows;
 }
 
+void Worker::count_statements() {
+  for (const auto& session : sessions_) session->count_statements();
+}
+
 std::vector<SessionRow> Worker::stragglers() const {
   std::vector<SessionRow> rows;
   for (const auto& session : sessions_) {
