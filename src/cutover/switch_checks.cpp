@@ -155,6 +155,27 @@ void SwitchRun::check_unnamed_proxies() {
   std::map<std::string, std::chrono::milliseconds> seen_ago;
   std::vector<std::string> alive;
   while (true) {
+  check_refused_sessions();
+}
+
+// The gate would hold them, and the move find out: clients would wait for a switch that is undone, each time. With `kill` they end when nothing else can refuse any more.
+void SwitchRun::check_refused_sessions() {
+  if (options_.on_straggler == OnStraggler::kill) return;
+  const auto refused = proxies_.refused(to_);
+  if (refused.empty()) return;
+  std::vector<std::string> reasons;
+  for (const auto& one : refused) reasons.push_back(fmt::format("{}: {}", one.who, one.why));
+  const std::string kill = fmt::format("KILL {} by the admin account of {}", refused.front().id, options_.proxies.endpoints.at(refused.front().proxy));
+  refuse(fmt::format("session {}", refused.front().id), fmt::format("the {} refuses what a session is made of: {}", db::to_string(to_), join(reasons, "; ")), fmt::format("let its client change that, or end it: {}; or --on-straggler kill", kill));
+}
+
+void SwitchRun::end_refused_sessions() {
+  if (options_.on_straggler != OnStraggler::kill) return;
+  for (const auto& one : proxies_.refused(to_)) {
+    proxies_.kill(one);
+    report_.warnings.push_back(fmt::format("{} was ended, the {} refuses what it is made of: {}", one.who, db::to_string(to_), one.why));
+    log::warning("{}: {}", command_, report_.warnings.back());
+  }
     std::vector<std::string> doubtful;
     for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
       if (proxies_.has(proxy.instance)) continue;

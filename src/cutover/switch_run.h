@@ -74,6 +74,8 @@ class SwitchRun {
   std::chrono::milliseconds expected_pause();
   std::vector<std::string> objects_to_change();
   bool await_stream(bool is_back, std::chrono::milliseconds time_max);
+  void check_refused_sessions();  // `abort` refuses because of them
+  void end_refused_sessions();    // `kill` ends them
 
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);

@@ -149,10 +149,10 @@ class Desk {
   }
 
   asio::awaitable<Answer> show_sessions() {
-    Answer answer{{{"id", "server_id", "account", "client", "side", "state", "in", "statements", "prepared", "moves", "immovable"}, {}}, {true, true, false, false, false, false, false, true, true, true, false}};
+    Answer answer{{{"id", "server_id", "account", "client", "side", "state", "in", "statements", "prepared", "moves", "immovable", "refused_by"}, {}}, {true, true, false, false, false, false, false, true, true, true, false, false}};
     for (const auto& row : co_await proxy_.sessions()) {
       answer.rows.rows.push_back({std::to_string(row.id), std::to_string(row.server_id), row.account, row.client, row.side, row.state, row.what_it_is_in, std::to_string(row.statements),
-                                  std::to_string(row.prepared), std::to_string(row.moves), row.immovable});
+                                  std::to_string(row.prepared), std::to_string(row.moves), row.immovable, row.refused_by});
     }
     co_return answer;
   }

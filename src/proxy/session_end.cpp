@@ -98,6 +98,7 @@ SessionRow Session::row() const {
   row.moves = moves_;
   row.prepared = statements_.size();
   row.what_it_is_in = must_go_on() ? what_it_is_in() : "";
+  if (is_refused_there_) row.refused_by = db::to_string(side() == db::Side::source ? db::Side::target : db::Side::source);
   for (const auto& refusal : refusals_) {
     if (!row.immovable.empty()) row.immovable += "; ";
     row.immovable += fmt::format("{}{}{}{}{}", refusal.reason, refusal.object.empty() ? "" : " ", refusal.object, refusal.detail.empty() ? "" : ": ", refusal.detail);
