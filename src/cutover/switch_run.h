@@ -28,6 +28,7 @@
 namespace godwit::cutover {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::uint64_t kCounterMargin = 1'000;  // so that few counters lack anything once clients are held
 
 class SwitchRun {
  public:
@@ -50,6 +51,7 @@ class SwitchRun {
   void reconnect();
   void reconnect_quietly();
   std::uint64_t raise_counters(std::uint64_t margin);
+  void require_counters(const workflow::RaisedCounters& counters) const;
   std::string coordinator_name() const;
   db::Connection& server(db::Side side) { return side == db::Side::source ? *source_ : *target_; }
   state::Authority authority() { return state::Authority(*target_, definition_.name); }
@@ -59,6 +61,9 @@ class SwitchRun {
   // switch_recover.cpp: what an earlier run has left
   void recover();
   void settle_unfinished(std::uint64_t hold);
+  // The same of a dry run: what would be undone, or completed, first. Changes nothing.
+  void note_unfinished();
+  void note_uncompleted();
 
   // switch_checks.cpp
   std::string check();
@@ -69,13 +74,13 @@ class SwitchRun {
   void check_prepared_xa();
   void check_proxies();
   void check_unnamed_proxies();
+  void check_refused_sessions();  // `abort` refuses because of them
+  void end_refused_sessions();    // `kill` ends them
   void check_return_stream();
   void check_definers();
   std::chrono::milliseconds expected_pause();
   std::vector<std::string> objects_to_change();
   bool await_stream(bool is_back, std::chrono::milliseconds time_max);
-  void check_refused_sessions();  // `abort` refuses because of them
-  void end_refused_sessions();    // `kill` ends them
 
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);
