@@ -103,7 +103,6 @@ Handle make_handle(const Endpoint& endpoint, bool use_tls) {
   if (endpoint.dsn.socket.empty()) set_option(handle.get(), MYSQL_OPT_PROTOCOL, static_cast<unsigned>(MYSQL_PROTOCOL_TCP));
   mysql_options(handle.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
   mysql_options4(handle.get(), MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "godwit");
-  if (!endpoint.proxy_header.empty()) mysql_optionsv(handle.get(), MARIADB_OPT_PROXY_HEADER, endpoint.proxy_header.data(), endpoint.proxy_header.size());
   set_tls(handle.get(), endpoint.dsn, use_tls);
   return handle;
 }

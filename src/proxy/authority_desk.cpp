@@ -34,7 +34,6 @@ AuthorityDesk::~AuthorityDesk() { threads_.join(); }
 db::Endpoint AuthorityDesk::endpoint(db::Side side) const {
   db::Endpoint endpoint{.side = side, .dsn = side == db::Side::source ? context_.options.source : context_.options.target};
   endpoint.dsn.schema.clear();
-  endpoint.proxy_header = context_.own_proxy_header();
   return endpoint;
 }
 

@@ -117,6 +117,4 @@ bool Context::trusts_header_of(const std::string& host) const {
 
 std::string Context::proxy_header_of(const layer::Peer& client, const layer::Peer& listener) const { return options.sends_proxy_protocol ? layer::make_proxy_header(client, listener) : ""; }
 
-std::string Context::own_proxy_header() const { return options.sends_proxy_protocol ? layer::make_proxy_header({}, {}) : ""; }
-
 }  // namespace godwit::proxy

@@ -40,8 +40,6 @@ struct Context {
   bool trusts_header_of(const std::string& host) const;
   // Of a client that came without one, for the servers; what it connected to is part of it.
   std::string proxy_header_of(const layer::Peer& client, const layer::Peer& listener) const;
-  // Of connections that are the proxy's own: one that names nobody.
-  std::string own_proxy_header() const;
 
   const ProxyOptions options;
   Gate gate;

@@ -18,7 +18,6 @@ constexpr std::chrono::seconds kAnswer{10};
 db::Endpoint endpoint_of(const Context& context, db::Side side) {
   db::Endpoint endpoint{.side = side, .dsn = side == db::Side::source ? context.options.source : context.options.target};
   endpoint.dsn.schema.clear();
-  endpoint.proxy_header = context.own_proxy_header();
   endpoint.read_timeout = kAnswer;
   return endpoint;
 }

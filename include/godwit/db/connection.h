@@ -48,7 +48,6 @@ struct Endpoint {
   // Longest wait for an answer, or for room to send. None by default, since an ALTER may take hours: a peer that is gone without a word is
   // noticed by TCP keepalive on every session. A server that is there and answers nothing is noticed by this alone.
   std::chrono::seconds read_timeout{0};
-  std::string proxy_header{};  // the connection's first bytes, where the server, or what stands before it, takes a PROXY header
   bool is_applier = false;  // takes many statements at once, and counts rows found instead of rows changed
 };
 // "source 127.0.0.1:3306"
