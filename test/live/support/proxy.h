@@ -22,6 +22,7 @@ class Proxy {
     std::string source_dsn{};  // another way to the source
     int port = 0;          // a free one
     bool has_tls = false;  // shows the test servers' certificate
+    std::string admin_from{};  // the admin's address, where 127.0.0.1 is a load balancer's
   };
   Proxy(const Server& source, const Server& target) : Proxy(source, target, Setup()) {}
   Proxy(const Server& source, const Server& target, Setup setup);
@@ -58,6 +59,7 @@ class Proxy {
 
   int port_;
   bool has_tls_;
+  std::string admin_from_;
   std::string state_;
   std::unique_ptr<Process> process_;
   std::unique_ptr<AppClient> admin_;
