@@ -279,9 +279,12 @@ class Report:
         self.goals.append([what, goal, *[f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}" for value in (statistics.median(values), values[0], values[-1])], verdict])
 
     def end(self) -> None:
+        """With exit status 1, where a goal was missed."""
         if self.goals:
             print("\ngodwit proxy against its goals (open: some rounds met it, the median did not)")
             print_table(["", "goal", "median", "least", "most", ""], self.goals)
+        if any(goal[-1] == "MISSED" for goal in self.goals):
+            sys.exit(1)
 
 
 def raise_file_limit(sessions: int) -> None:

@@ -145,7 +145,9 @@ int run_cutover(Invocation& it, db::Side to) {
   const auto options = switch_options_of(it.cutover, to);
   if (!options.is_dry_run) confirm(fmt::format("{} {}: the {} is to serve. Go on?", it.command, definition.name, db::to_string(to)), it.cutover.yes);
   cutover::SwitchReport report;
-  recording_failure(state, definition.name, to == db::Side::target ? "switch_failed" : "reverse_failed", [&] { report = cutover::run_switch(definition, options, state, stop_on_signals()); });
+  const auto run = [&] { report = cutover::run_switch(definition, options, state, stop_on_signals()); };
+  if (options.is_dry_run) run();  // that something stands in the way is its answer: nothing was tried
+  if (!options.is_dry_run) recording_failure(state, definition.name, to == db::Side::target ? "switch_failed" : "reverse_failed", run);
   print_switch(it.command, definition.name, report, options.is_dry_run, it.common.is_json);
   return 0;
 }

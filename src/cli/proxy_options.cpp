@@ -24,7 +24,7 @@ void add_proxy(CLI::App& app, ProxyArguments& a) {
   app.add_option("--tls-cert", a.tls_cert, "Certificate shown to clients (PEM); without one, where the servers offer TLS, a self-signed one is made");
   app.add_flag("--no-tls", a.no_tls, "Offer clients no TLS");
   app.add_option("--tls-key", a.tls_key, "Its key (PEM)");
-  app.add_option("--tls-ca", a.tls_ca, "Authority that must vouch for clients' certificates (PEM)");
+  app.add_option("--tls-ca", a.tls_ca, "Authority of clients' certificates (PEM): one that is not of it is refused; a client need not show any");
   app.add_option("--accounts", a.accounts, "File of user:password lines, mode 0600: secrets for the other side");
   app.add_flag("--delegate-auth", a.delegate_auth, "Give accounts a second credential on the other side, where nothing else will do; complete and cancel take it away");
   app.add_option("--proxy-protocol-from", a.proxy_protocol_from, "Networks whose connections begin with a PROXY header")->delimiter(',');
@@ -58,6 +58,10 @@ proxy::ProxyOptions proxy_options_of(const workflow::Definition& definition, con
   if (!a.admin_user.empty() && options.admin_password.empty()) {
     throw Error(Code::bad_usage, {.object = "--admin-user " + a.admin_user, .cause = "it has no password", .remedy = "set GODWIT_ADMIN_PASSWORD"});
   }
+  if (a.tls_cert.empty() && !(a.tls_key.empty() && a.tls_ca.empty())) {
+    throw Error(Code::bad_usage, {.object = a.tls_ca.empty() ? "--tls-key" : "--tls-ca", .cause = "no certificate of the proxy is named, so it would not be used", .remedy = "--tls-cert FILE --tls-key FILE"});
+  }
+  if (a.no_tls && !a.tls_cert.empty()) throw Error(Code::bad_usage, {.object = "--no-tls", .cause = "--tls-cert is given too", .remedy = "name one of them"});
   options.threads = a.threads;
   options.offers_tls = !a.no_tls;
   options.tls_cert = a.tls_cert;

@@ -52,13 +52,14 @@ void print_switch(const std::string& command, const std::string& name, const cut
   }
   print_lines("object", report.objects);
   print_lines("session", report.immovable);
-  print_lines("settled", report.finished);
+  print_lines(is_dry_run ? "first" : "settled", report.finished);
   print_lines("warning", report.warnings);
   for (const auto& pause : report.proxies) {
     fmt::print("proxy {}: {} sessions; those with a statement waited {:.1f} ms (p50), {:.1f} (p99), {:.1f} (most)\n", pause.endpoint, pause.sessions, pause.p50_ms, pause.p99_ms, pause.max_ms);
   }
   if (is_dry_run) {
-    if (report.was_done) return fmt::print("nothing to do: the {} serves\n", db::to_string(report.serving));
+    if (report.was_done && report.finished.empty()) return fmt::print("nothing to do: the {} serves\n", db::to_string(report.serving));
+    if (report.was_done) return fmt::print("the {} serves; nothing was changed\n", db::to_string(report.serving));
     return fmt::print("expected pause: about {} ms; nothing was changed\n", report.expected_pause.count());
   }
   if (report.was_done) return fmt::print("the {} serves already, epoch {}\n", db::to_string(report.serving), report.epoch);

@@ -137,6 +137,47 @@ std::vector<std::string> ProxySet::immovable() {
   return result;
 }
 
+std::vector<RefusedSession> ProxySet::refused_now(db::Side side) {
+  std::vector<RefusedSession> result;
+  for (std::size_t number = 0; number < proxies_.size(); ++number) {
+    const db::Rows rows = proxies_[number]->ask("SHOW SESSIONS");
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows.text(i, "refused_by") != db::to_string(side)) continue;
+      const auto who = fmt::format("session {} of {} from {}, proxy {}", rows.text(i, "id"), rows.text(i, "account"), rows.text(i, "client"), proxies_[number]->address);
+      result.push_back({.proxy = number, .id = rows.text(i, "id"), .who = who, .why = rows.text(i, "immovable")});
+    }
+  }
+  return result;
+}
+
+// Asked twice: one that was changed while it was warmed is refused once.
+std::vector<RefusedSession> ProxySet::refused(db::Side side) {
+  const auto before = refused_now(side);
+  if (before.empty()) return before;
+  warm(side);
+  auto again = refused_now(side);
+  std::erase_if(again, [&](const RefusedSession& one) {
+    return std::none_of(before.begin(), before.end(), [&](const RefusedSession& known) { return known.proxy == one.proxy && known.id == one.id && known.why == one.why; });
+  });
+  return again;
+}
+
+void ProxySet::kill(const RefusedSession& session) {
+  try {
+    proxies_.at(session.proxy)->ask("KILL " + session.id);
+  } catch (const Error& error) {
+    if (!is_of(error, Code::bad_usage)) throw;
+  }
+}
+
+std::vector<std::string> ProxySet::holding() {
+  std::vector<std::string> result;
+  for (auto& proxy : proxies_) {
+    if (proxy->ask("SHOW ROUTE").text(0, "gate") == "closed") result.push_back(proxy->address);
+  }
+  return result;
+}
+
 std::uint64_t ProxySet::sessions() {
   std::uint64_t count = 0;
   for (auto& proxy : proxies_) count += proxy->ask("SHOW SESSIONS").size();

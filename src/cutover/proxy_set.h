@@ -18,6 +18,13 @@ struct PauseTimes {
   std::chrono::milliseconds drain;
 };
 
+struct RefusedSession {
+  std::size_t proxy = 0;
+  std::string id;  // on that proxy
+  std::string who;
+  std::string why;
+};
+
 class ProxySet {
  public:
   explicit ProxySet(const Proxies& proxies);
@@ -29,6 +36,10 @@ class ProxySet {
   void require_side(db::Side serving);  // throws Error(switch_refused) where one serves another
   void warm(db::Side side);             // throws what a proxy says of a session that cannot be logged in there
   std::vector<std::string> immovable(); // sessions, and why
+  // Those that stand at safe points and that the side refuses all the same, each time that it is asked: no moment is better than another. After warm().
+  std::vector<RefusedSession> refused(db::Side side);
+  void kill(const RefusedSession& session);  // one that has gone by itself is no failure
+  std::vector<std::string> holding();   // those whose gate is closed
   std::uint64_t sessions();
 
   // False where sessions of a proxy came to no safe point in time; others may hold. `why` says which. A proxy lets go of a hold when the authority has ended it: abort, then release().
@@ -44,6 +55,7 @@ class ProxySet {
 
  private:
   struct One;
+  std::vector<RefusedSession> refused_now(db::Side side);
   static ProxyPause release_one(One& proxy, std::uint64_t hold, db::Side serving);
   template <typename Deed>
   std::vector<std::exception_ptr> each(Deed deed);

@@ -53,6 +53,8 @@ void SwitchRun::check_stream() {
   const std::string object = "workflow " + definition_.name;
   const auto row = stream_->row();
   if (!row || !row->position) refuse(object, fmt::format("there is no stream to the {}", db::to_string(to_)), fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name));
+  const bool is_to_be_let_go = options_.is_dry_run && row->state == "frozen";  // of what is undone first
+  if (is_to_be_let_go) return;
   if (row->state != "running" && row->state != "copied") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
   if (!await_stream(false, kStreamPatience)) refuse(object, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
   if (stream_->reaches(stream_->end_of_serving(), Clock::now() + options_.lag_max, stop_)) return;
@@ -143,11 +145,37 @@ void SwitchRun::check_proxies() {
   if (proxies_.empty() && !options_.proxies.are_none) refuse("--proxy", "no proxy is named", "--proxy HOST:PORT for each of them; or --no-proxy, and every client of the old side gets errors from the fence on");
   proxies_.connect();
   check_unnamed_proxies();
+  // Of a dry run: an unfinished switch may hold them still, on either side, and what sessions are made of can be seen when it is undone.
+  if (route_.is_switching) {
+    report_.warnings.emplace_back("sessions were not looked at: the unfinished switch may hold them still");
+    return;
+  }
   proxies_.require_side(from_);
   proxies_.warm(to_);  // a login of every account to the other side; and each session says what keeps it
   const auto immovable = proxies_.immovable();
   report_.immovable = immovable;
   for (const auto& one : immovable) log::info("{}: {}", command_, one);
+  check_refused_sessions();
+}
+
+// The gate would hold them, and the move find out: clients would wait for a switch that is undone, each time. With `kill` they end when nothing else can refuse any more.
+void SwitchRun::check_refused_sessions() {
+  if (options_.on_straggler == OnStraggler::kill) return;
+  const auto refused = proxies_.refused(to_);
+  if (refused.empty()) return;
+  std::vector<std::string> reasons;
+  for (const auto& one : refused) reasons.push_back(fmt::format("{}: {}", one.who, one.why));
+  const std::string kill = fmt::format("KILL {} by the admin account of {}", refused.front().id, options_.proxies.endpoints.at(refused.front().proxy));
+  refuse(fmt::format("session {}", refused.front().id), fmt::format("the {} refuses what a session is made of: {}", db::to_string(to_), join(reasons, "; ")), fmt::format("let its client change that, or end it: {}; or --on-straggler kill", kill));
+}
+
+void SwitchRun::end_refused_sessions() {
+  if (options_.on_straggler != OnStraggler::kill) return;
+  for (const auto& one : proxies_.refused(to_)) {
+    proxies_.kill(one);
+    report_.warnings.push_back(fmt::format("{} was ended, the {} refuses what it is made of: {}", one.who, db::to_string(to_), one.why));
+    log::warning("{}: {}", command_, report_.warnings.back());
+  }
 }
 
 // One that was killed is in the registry for a while still. It is waited for, whether it shows a sign of life, until three of these are missing.
@@ -175,8 +203,10 @@ SwitchReport SwitchRun::plan() {
   if (const auto route = authority().read()) route_ = *route;
   report_.serving = route_.serving;
   report_.epoch = route_.epoch;
-  if (route_.serving == to_ && !route_.is_switching) {
+  note_unfinished();
+  if (route_.serving == to_) {
     report_.was_done = true;
+    if (!route_.is_switching) note_uncompleted();
     return report_;
   }
   check();
@@ -189,7 +219,12 @@ SwitchReport SwitchRun::plan() {
 
 std::vector<std::string> SwitchRun::objects_to_change() {
   std::vector<std::string> objects;
+  if (!state::Sidecar(*target_).is_current()) objects.emplace_back("schema `_godwit` on the target, of an earlier version, is brought up to date");
+  const auto counters = workflow::Counters(definition_, to_).lacking(kCounterMargin);
+  require_counters(counters);
+  for (const auto& counter : counters.names) objects.push_back(fmt::format("{} is raised on the {}", counter, db::to_string(to_)));
   for (const auto& object : workflow::to_bring_back(definition_, to_)) objects.push_back(fmt::format("{} is created on the {}", object, db::to_string(to_)));
+  for (const auto& object : workflow::to_set_aside(definition_, from_)) objects.push_back(fmt::format("{} is set aside on the {}", object, db::to_string(from_)));
   return objects;
 }
 

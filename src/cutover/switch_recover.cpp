@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "godwit/util/log.h"
+#include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/switching.h"
 #include "switch_run.h"
@@ -53,6 +54,26 @@ void SwitchRun::settle_proxies() {
     if (error.code() != Code::proxy_unreachable) throw;
     report_.warnings.push_back(fmt::format("{} was not told: it learns from the authority ({})", error.object(), error.cause()));
   }
+}
+
+void SwitchRun::note_unfinished() {
+  if (route_.is_switching) report_.finished.push_back(fmt::format("hold {} of {} would be undone first: it was begun, and not ended", route_.epoch, route_.coordinator));
+  if (route_.serving == to_) return;
+  const auto stream = stream_->row();
+  if (stream && stream->state == "frozen" && !route_.is_switching) report_.finished.emplace_back("what a hold that is over has left would be undone first: its stream is frozen");
+}
+
+// The side that is asked for serves, and the run that made it so may have been killed behind its commit.
+void SwitchRun::note_uncompleted() {
+  std::vector<std::string> missing;
+  const bool has_fence = !route_.fence.empty() && route_.fence != "none";
+  if (has_fence && fence::is_fenced(server(to_), fence_plan(to_))) missing.push_back(fmt::format("the {} is fenced still", db::to_string(to_)));
+  if (!proxies_.empty()) {
+    proxies_.connect();
+    for (const auto& address : proxies_.holding()) missing.push_back(fmt::format("proxy {} holds its clients still", address));
+  }
+  if (!missing.empty()) report_.finished.push_back(fmt::format("hold {} is committed, and would be completed: {}", route_.epoch - 1, join(missing, "; ")));
+  if (!stream_->is_return_followed()) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
 }
 
 // The side that served serves still, in a later epoch. In the order of an undo.

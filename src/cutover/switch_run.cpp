@@ -247,8 +247,8 @@ void SwitchRun::undo(std::exception_ptr reason) {
 SwitchReport SwitchRun::run() {
   connect();
   if (!state::Sidecar::exists(*target_)) throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = "the target knows nothing of it", .remedy = fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name)});
-  state::Sidecar(*target_).create();  // one of an earlier version is brought up to date
   if (options_.is_dry_run) return plan();
+  state::Sidecar(*target_).create();  // one of an earlier version is brought up to date
   route_ = authority().create();
   recover();
   if (report_.was_done) return report_;

@@ -29,6 +29,7 @@
 namespace godwit::cutover {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::uint64_t kCounterMargin = 1'000;  // so that few counters lack anything once clients are held
 
 class SwitchRun {
  public:
@@ -55,6 +56,7 @@ class SwitchRun {
   void reconnect();
   void reconnect_quietly();
   std::uint64_t raise_counters(std::uint64_t margin);
+  void require_counters(const workflow::RaisedCounters& counters) const;
   std::string coordinator_name() const;
   db::Connection& server(db::Side side) { return side == db::Side::source ? *source_ : *target_; }
   state::Authority authority() { return state::Authority(*target_, definition_.name); }
@@ -65,6 +67,9 @@ class SwitchRun {
   void recover();
   void settle_unfinished(std::uint64_t hold);
   void settle_proxies();
+  // The same of a dry run: what would be undone, or completed, first. Changes nothing.
+  void note_unfinished();
+  void note_uncompleted();
 
   // switch_checks.cpp
   std::string check();
@@ -75,6 +80,8 @@ class SwitchRun {
   void check_prepared_xa();
   void check_proxies();
   void check_unnamed_proxies();
+  void check_refused_sessions();  // `abort` refuses because of them
+  void end_refused_sessions();    // `kill` ends them
   void check_return_stream();
   void check_definers();
   std::chrono::milliseconds expected_pause();

@@ -16,7 +16,6 @@
 namespace godwit::cutover {
 namespace {
 
-constexpr std::uint64_t kCounterMargin = 1'000;           // so that few counters lack anything once clients are held
 constexpr std::chrono::milliseconds kFollowPatience{5'000};
 constexpr std::chrono::milliseconds kGateDrain{250};       // how long one attempt holds those that are at a safe point already
 constexpr std::chrono::milliseconds kGatePause{250};       // between two attempts
@@ -42,6 +41,8 @@ std::string SwitchRun::prepare() {
   const auto raised = raise_counters(kCounterMargin);
   bring_back_ = std::make_unique<workflow::BringBack>(definition_, to_);
   warm_proxies();
+  check_refused_sessions();
+  end_refused_sessions();
   return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
 }
 
@@ -60,9 +61,13 @@ void SwitchRun::warm_proxies() {
 std::uint64_t SwitchRun::raise_counters(std::uint64_t margin) {
   if (!counters_) counters_ = std::make_unique<workflow::Counters>(definition_, to_);
   const auto raised = counters_->raise(margin);
-  if (!raised.exhausted.empty()) throw Error(Code::switch_refused, {.object = join(raised.exhausted, ", "), .cause = "the column holds no value beyond those that the other side has handed out", .remedy = "a wider type, on both sides"});
-  if (!raised.missing.empty()) throw Error(Code::switch_refused, {.object = join(raised.missing, ", "), .cause = fmt::format("the {} has no such sequence", db::to_string(to_)), .remedy = "create it there"});
+  require_counters(raised);
   return raised.tables + raised.sequences;
+}
+
+void SwitchRun::require_counters(const workflow::RaisedCounters& counters) const {
+  if (!counters.exhausted.empty()) throw Error(Code::switch_refused, {.object = join(counters.exhausted, ", "), .cause = "the column holds no value beyond those that the other side has handed out", .remedy = "a wider type, on both sides"});
+  if (!counters.missing.empty()) throw Error(Code::switch_refused, {.object = join(counters.missing, ", "), .cause = fmt::format("the {} has no such sequence", db::to_string(to_)), .remedy = "create it there"});
 }
 
 std::string SwitchRun::begin() {

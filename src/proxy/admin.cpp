@@ -61,7 +61,7 @@ class Desk {
     const auto is = [&](std::initializer_list<const char*> wanted) { return std::equal(wanted.begin(), wanted.end(), words.begin(), words.end(), [](const char* a, const std::string& b) { return b == a; }); };
     if (is({"SHOW", "SESSIONS"}) || is({"SHOW", "PROCESSLIST"})) co_return co_await show_sessions();
     if (is({"SHOW", "ROUTE"})) co_return show_route();
-    if (is({"SHOW", "STATS"})) co_return show_stats();
+    if (is({"SHOW", "STATS"})) co_return co_await show_stats();
     if (is({"SHOW", "ACCOUNTS"})) co_return show_accounts();
     if (is({"SHOW", "WARNINGS"})) co_return Answer{{{"Level", "Code", "Message"}, {}}, {}};
     if (is({"RESUME"})) co_return resumed(co_await proxy_.resume());
@@ -149,10 +149,10 @@ class Desk {
   }
 
   asio::awaitable<Answer> show_sessions() {
-    Answer answer{{{"id", "server_id", "account", "client", "side", "state", "in", "statements", "prepared", "moves", "immovable"}, {}}, {true, true, false, false, false, false, false, true, true, true, false}};
+    Answer answer{{{"id", "server_id", "account", "client", "side", "state", "in", "statements", "prepared", "moves", "immovable", "refused_by"}, {}}, {true, true, false, false, false, false, false, true, true, true, false, false}};
     for (const auto& row : co_await proxy_.sessions()) {
       answer.rows.rows.push_back({std::to_string(row.id), std::to_string(row.server_id), row.account, row.client, row.side, row.state, row.what_it_is_in, std::to_string(row.statements),
-                                  std::to_string(row.prepared), std::to_string(row.moves), row.immovable});
+                                  std::to_string(row.prepared), std::to_string(row.moves), row.immovable, row.refused_by});
     }
     co_return answer;
   }
@@ -176,7 +176,8 @@ class Desk {
     return answer;
   }
 
-  Answer show_stats() {
+  asio::awaitable<Answer> show_stats() {
+    co_await proxy_.count_statements();
     Answer answer{{{"name", "value"}, {}}, {false, true}};
     const auto& s = context_.stats;
     const auto add = [&](const char* name, const std::atomic<std::uint64_t>& value) { answer.rows.rows.push_back({name, std::to_string(value.load())}); };
@@ -192,7 +193,7 @@ class Desk {
     add("holds", s.holds);
     add("hold_us_last", s.hold_us_last);
     add("session_hold_us_max", s.hold_us_max);
-    return answer;
+    co_return answer;
   }
 
   Answer show_accounts() {

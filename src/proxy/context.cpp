@@ -115,9 +115,6 @@ bool Context::trusts_header_of(const std::string& host) const {
   return false;
 }
 
-std::string Context::proxy_header_of(const std::string& host, std::uint16_t port) const {
-  if (!options.sends_proxy_protocol) return {};
-  return layer::make_proxy_header({.address = host, .port = port}, {});
-}
+std::string Context::proxy_header_of(const layer::Peer& client, const layer::Peer& listener) const { return options.sends_proxy_protocol ? layer::make_proxy_header(client, listener) : ""; }
 
 }  // namespace godwit::proxy

@@ -10,6 +10,7 @@
 #include "failures.h"
 #include "gate.h"
 #include "hold_figures.h"
+#include "godwit/layer/proxy_header.h"
 #include "godwit/accounts/passwords.h"
 #include "godwit/auth/sha2.h"
 #include "godwit/proxy/proxy.h"
@@ -37,8 +38,8 @@ struct Context {
   bool has_one_flavour() const;
   wire::Greeting last_greeting(db::Side side) const { return greetings_[index(side)]; }
   bool trusts_header_of(const std::string& host) const;
-  // Of a client that came without one, for the servers.
-  std::string proxy_header_of(const std::string& host, std::uint16_t port) const;
+  // Of a client that came without one, for the servers; what it connected to is part of it.
+  std::string proxy_header_of(const layer::Peer& client, const layer::Peer& listener) const;
 
   const ProxyOptions options;
   Gate gate;

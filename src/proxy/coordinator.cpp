@@ -197,6 +197,13 @@ asio::awaitable<std::vector<SessionRow>> Proxy::sessions() {
   co_return all;
 }
 
+asio::awaitable<void> Proxy::count_statements() {
+  co_await each([](Worker& worker) -> asio::awaitable<void> {
+    worker.count_statements();
+    co_return;
+  });
+}
+
 asio::awaitable<bool> Proxy::end_session(std::uint32_t client_id) {
   std::atomic<bool> was_there{false};
   co_await each([&](Worker& worker) -> asio::awaitable<void> {
@@ -238,7 +245,7 @@ std::string Proxy::prometheus() const {
   add("logins_failed_total", "counter", "Logins that failed.", u(s.logins_failed));
   add("refused_total", "counter", "Connections refused by a limit.", u(s.refused));
   add("stalled_total", "counter", "Clients dropped because they did not read, or did not finish.", u(s.stalled));
-  add("statements_total", "counter", "Requests relayed by sessions that have ended.", u(s.statements));
+  add("statements_total", "counter", "Requests relayed, as of a second ago.", u(s.statements));
   add("moves_total", "counter", "Sessions moved to the other side.", u(s.moves));
   add("moves_failed_total", "counter", "Sessions that could not be moved.", u(s.moves_failed));
   add("holds_total", "counter", "Times the gate was closed.", u(s.holds));

@@ -73,6 +73,7 @@ class Proxy {
   asio::awaitable<ResumeReport> resume_hold(std::uint64_t epoch);
   asio::awaitable<ResumeReport> resume_force(db::Side side);
   asio::awaitable<std::vector<SessionRow>> sessions();
+  asio::awaitable<void> count_statements();  // so that the figures have them all
   asio::awaitable<bool> end_session(std::uint32_t client_id);
   asio::awaitable<std::size_t> end_sessions(bool is_forced);
 

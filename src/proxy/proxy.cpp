@@ -99,6 +99,7 @@ ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
   }
   std::optional<metrics::Server> metrics;
   if (!options.metrics_address.empty()) metrics.emplace(options.metrics_address, [&proxy] { return proxy.prometheus(); });
+  if (metrics) log::info("metrics at http://{}/metrics", metrics->address());
   for (const auto& worker : proxy.workers()) worker->start();
   asio::post(proxy.loop(), [&proxy] { proxy.start_watching(); });
   for (const auto& address : options.listen) log::info("listening on {}, serving {}", address, context.upstream(context.gate.serving()).name());

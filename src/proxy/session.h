@@ -49,7 +49,8 @@ struct SessionRow {  // for SHOW SESSIONS
   std::uint64_t moves = 0;
   std::size_t prepared = 0;
   std::string what_it_is_in;  // why it is at no safe point
-  std::string immovable;  // why it could not be moved now
+  std::string immovable;   // why it could not be moved now
+  std::string refused_by;  // the side that refused it: nothing shows of that until it is warmed, or moved
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -99,6 +100,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // What the client gets instead of an answer; then the connection ends.
   void refuse(std::uint16_t number, std::string_view state, std::string_view text);
   void end(std::string_view reason);
+  void count_statements();        // into the figures, those since the last time
   void look_after(Deadline now);  // each second: stalled clients, idle buffers
   SessionRow row() const;
 
@@ -321,6 +323,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t partial_bytes_ = 0;  // that have come since
   std::chrono::steady_clock::time_point began_;
   std::uint64_t requests_seen_ = 0;
+  std::uint64_t requests_counted_ = 0;
   std::uint64_t moves_ = 0;
 };
 

@@ -54,7 +54,7 @@ void Session::end(std::string_view reason) {
   if (standby_) standby_->backend().channel().close();
   if (client_id_ != 0) context_.registry.remove(client_id_);
   if (!user_.empty()) context_.vault.leave(user_);
-  context_.stats.statements += requests_seen_;
+  count_statements();
   worker_.on_ended(*this);
 }
 
@@ -64,7 +64,11 @@ bool Session::is_client_at_fault() const {
   return requests_.is_in_file() || requests_.is_inside_request() || reframing_ || (may_begin() && responses_.is_empty());
 }
 
+// Not as they come: nothing that all threads share is written for a packet.
+void Session::count_statements() { context_.stats.statements += requests_seen_ - std::exchange(requests_counted_, requests_seen_); }
+
 void Session::look_after(Deadline now) {
+  count_statements();
   const auto& limits = context_.options.limits;
   if (client_->unsent_bytes() > 0 && now - client_->unsent_since() > limits.stalled_client) {
     ++context_.stats.stalled;
@@ -94,6 +98,7 @@ SessionRow Session::row() const {
   row.moves = moves_;
   row.prepared = statements_.size();
   row.what_it_is_in = must_go_on() ? what_it_is_in() : "";
+  if (is_refused_there_) row.refused_by = db::to_string(side() == db::Side::source ? db::Side::target : db::Side::source);
   for (const auto& refusal : refusals_) {
     if (!row.immovable.empty()) row.immovable += "; ";
     row.immovable += fmt::format("{}{}{}{}{}", refusal.reason, refusal.object.empty() ? "" : " ", refusal.object, refusal.detail.empty() ? "" : ": ", refusal.detail);

@@ -173,6 +173,7 @@ asio::awaitable<void> Session::warm(db::Side side, Deadline deadline) {
   const auto self = shared_from_this();
   const bool is_warm = standby_ && standby_->is_alive_at(side) && warmed_at_ == requests_seen_ && refusals_.empty();
   if (side == server_->side() || is_warm) co_return;
+  if (std::exchange(is_refused_there_, false)) refusals_.clear();  // it may be mended by now
   std::exception_ptr failure;
   try {
     co_await make_ready(side, deadline);

@@ -12,9 +12,7 @@ struct Stats {
   std::atomic<std::uint64_t> sessions_total{0};
   std::atomic<std::uint64_t> logins_failed{0};
   std::atomic<std::uint64_t> refused{0};        // over a limit
-  std::atomic<std::uint64_t> statements{0};     // of sessions that have ended
-  std::atomic<std::uint64_t> bytes_in{0};
-  std::atomic<std::uint64_t> bytes_out{0};
+  std::atomic<std::uint64_t> statements{0};     // of a session that goes on: what it had at the last look at it, each second
   std::atomic<std::uint64_t> moves{0};
   std::atomic<std::uint64_t> moves_failed{0};
   std::atomic<std::uint64_t> holds{0};

@@ -54,18 +54,31 @@ void Worker::adopt(int socket, const Worker& giver) {
   poller_.ring();
 }
 
+namespace {
+
+// The address at one end of a socket. False where the other end is gone.
+bool name_of(int socket, int (*ask)(int, sockaddr*, socklen_t*), layer::Peer& name) {
+  asio::ip::tcp::endpoint endpoint;
+  auto bytes = static_cast<socklen_t>(endpoint.capacity());
+  if (ask(socket, endpoint.data(), &bytes) != 0) return false;
+  endpoint.resize(bytes);
+  auto address = endpoint.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  name = {.address = address.to_string(), .port = endpoint.port()};
+  return true;
+}
+
+}  // namespace
+
 void Worker::welcome(int socket) {
-  asio::ip::tcp::endpoint peer;
-  auto bytes = static_cast<socklen_t>(peer.capacity());
-  if (::getpeername(socket, peer.data(), &bytes) != 0) {
+  layer::Peer peer;
+  layer::Peer own;
+  if (!name_of(socket, ::getpeername, peer) || !name_of(socket, ::getsockname, own)) {
     load_.fetch_sub(1, std::memory_order_relaxed);
     ::close(socket);
     return;
   }
-  peer.resize(bytes);
-  auto address = peer.address();
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-  ClientAddress client{.host = address.to_string(), .port = peer.port(), .proxy_header = context_.proxy_header_of(address.to_string(), peer.port())};
+  ClientAddress client{.host = peer.address, .port = peer.port, .proxy_header = context_.proxy_header_of(peer, own)};
   auto channel = std::make_shared<Channel>(loop_.get_executor(), socket, fmt::format("client {}:{}", client.host, client.port));
   if (context_.stats.connections.fetch_add(1) >= context_.options.limits.clients || is_stopping_) {
     ++context_.stats.refused;
@@ -213,6 +226,10 @@ std::vector<SessionRow> Worker::rows() const {
   std::vector<SessionRow> rows;
   for (const auto& session : sessions_) rows.push_back(session->row());
   return rows;
+}
+
+void Worker::count_statements() {
+  for (const auto& session : sessions_) session->count_statements();
 }
 
 std::vector<SessionRow> Worker::stragglers() const {

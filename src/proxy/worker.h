@@ -72,6 +72,7 @@ class Worker {
   std::size_t end_left_behind(db::Side side);
   asio::awaitable<void> release_all();
   std::vector<SessionRow> rows() const;
+  void count_statements();  // into the figures, up to now
   std::vector<SessionRow> stragglers() const;
   std::size_t end_stragglers();
   bool end_session(std::uint32_t client_id, std::string_view why);

@@ -228,10 +228,7 @@ bool Sidecar::exists(db::Connection& connection) {
               .empty();
 }
 
-// Every statement may be repeated, and the table with the version comes last: a run that was killed in between is simply
-// repeated, and where that table is, all of them are.
-void Sidecar::create() {
-  db_.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+bool Sidecar::is_current() {
   const db::Rows version = exists(db_) ? db_.query("SELECT version FROM " + name("meta")) : db::Rows{};
   if (!version.empty() && version.u64(0, "version") > kVersion) {
     throw Error(Code::sidecar_newer,
@@ -239,7 +236,14 @@ void Sidecar::create() {
                  .cause = fmt::format("its version is {}, this godwit knows {}", version.u64(0, "version"), kVersion),
                  .remedy = "use the newer godwit"});
   }
-  if (!version.empty() && version.u64(0, "version") == kVersion) return;
+  return !version.empty() && version.u64(0, "version") == kVersion;
+}
+
+// Every statement may be repeated, and the table with the version comes last: a run that was killed in between is simply
+// repeated, and where that table is, all of them are.
+void Sidecar::create() {
+  db_.execute(fmt::format("CREATE DATABASE IF NOT EXISTS {}", sql::quote_identifier(kSidecarSchema)));
+  if (is_current()) return;
   for (const auto table : kTables) {
     db_.execute(fmt::format("CREATE TABLE IF NOT EXISTS {}.{} {}", sql::quote_identifier(kSidecarSchema), table, kTableOptions));
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -105,8 +106,8 @@ Sequence read_sequence(db::Connection& connection, const Name& name) {
 }
 
 // Where the values wrap round there is no "beyond": the other side's place is taken as it is. An increment of 0 is the server's auto_increment_increment.
-bool raise_sequence(db::Connection& connection, const Name& name, const Sequence& theirs, std::uint64_t margin) {
-  const Sequence ours = read_sequence(connection, name);
+// Nothing where it need not be raised.
+std::optional<std::int64_t> raised_sequence(const Sequence& ours, const Sequence& theirs, std::uint64_t margin) {
   const bool is_falling = theirs.increment < 0;
   const Wide step = is_falling ? theirs.increment : std::max<std::int64_t>(theirs.increment, 1);
   const auto after = [&](std::uint64_t values) {
@@ -114,16 +115,18 @@ bool raise_sequence(db::Connection& connection, const Name& name, const Sequence
     return static_cast<std::int64_t>(std::clamp<Wide>(value, theirs.min, theirs.max));
   };
   const std::int64_t needed = after(margin / 2);
-  if (is_falling ? ours.next <= needed : ours.next >= needed) return false;
-  connection.query(fmt::format("SELECT SETVAL({}, {}, 0)", sql::quote_table(name.first, name.second), after(margin)));
-  return true;
+  if (is_falling ? ours.next <= needed : ours.next >= needed) return std::nullopt;
+  return after(margin);
 }
+
+enum class Deed { raise, look };
 
 }  // namespace
 
 struct Counters::Impl {
   Impl(const Definition& forward, db::Side side);
-  void raise_tables(std::uint64_t margin, RaisedCounters& result);
+  RaisedCounters go_through(std::uint64_t margin, Deed deed);
+  void go_through_tables(std::uint64_t margin, Deed deed, RaisedCounters& result);
   std::set<std::string> schemas(const std::vector<state::TableRow>& tables, std::string state::TableRow::*schema) const;
 
   const Definition definition;  // as the direction that writes to `to` sees it
@@ -160,7 +163,7 @@ Counters::Impl::Impl(const Definition& forward, db::Side side)
 }
 
 // Half of the margin may be used up before it is raised anew: what was raised a moment ago is left alone.
-void Counters::Impl::raise_tables(std::uint64_t margin, RaisedCounters& result) {
+void Counters::Impl::go_through_tables(std::uint64_t margin, Deed deed, RaisedCounters& result) {
   std::vector<Name> theirs;
   std::vector<Name> ours;
   for (const auto& counter : tables) {
@@ -176,23 +179,32 @@ void Counters::Impl::raise_tables(std::uint64_t margin, RaisedCounters& result) 
     const std::uint64_t max = tables[i].max;
     if (next->second > max) result.exhausted.push_back(sql::quote_table(ours[i].first, ours[i].second));
     if (own->second >= std::min(plus(next->second, margin / 2), max)) continue;
-    set_next(to, ours[i], std::min(plus(next->second, margin), max));
+    if (deed == Deed::raise) set_next(to, ours[i], std::min(plus(next->second, margin), max));
     ++result.tables;
+    result.names.push_back(fmt::format("AUTO_INCREMENT of {}", sql::quote_table(ours[i].first, ours[i].second)));
   }
 }
 
 Counters::Counters(const Definition& definition, db::Side to) : impl_(std::make_unique<Impl>(definition, to)) {}
 Counters::~Counters() = default;
 
-RaisedCounters Counters::raise(std::uint64_t margin) {
+RaisedCounters Counters::Impl::go_through(std::uint64_t margin, Deed deed) {
   RaisedCounters result;
-  result.missing = impl_->missing;
-  impl_->raise_tables(margin, result);
-  for (const auto& [theirs, ours] : impl_->sequences_there) {
-    if (raise_sequence(impl_->to, ours, read_sequence(impl_->from, theirs), margin)) ++result.sequences;
+  result.missing = missing;
+  go_through_tables(margin, deed, result);
+  for (const auto& [theirs, ours] : sequences_there) {
+    const auto value = raised_sequence(read_sequence(to, ours), read_sequence(from, theirs), margin);
+    if (!value) continue;
+    const std::string name = sql::quote_table(ours.first, ours.second);
+    if (deed == Deed::raise) to.query(fmt::format("SELECT SETVAL({}, {}, 0)", name, *value));
+    ++result.sequences;
+    result.names.push_back("sequence " + name);
   }
   return result;
 }
+
+RaisedCounters Counters::raise(std::uint64_t margin) { return impl_->go_through(margin, Deed::raise); }
+RaisedCounters Counters::lacking(std::uint64_t margin) { return impl_->go_through(margin, Deed::look); }
 
 RaisedCounters raise_auto_increment(const Definition& definition, db::Side to, std::uint64_t margin) { return Counters(definition, to).raise(margin); }
 

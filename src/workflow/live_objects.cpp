@@ -29,12 +29,14 @@ bool is_enabled_event(const LiveObjectRow& row) { return row.kind == "event" && 
 // One side: the stream that writes to it, its tables by their names there.
 class LiveSide {
  public:
-  LiveSide(const Definition& definition, db::Side side)
+  enum class Purpose { read, change };
+  LiveSide(const Definition& definition, db::Side side, Purpose purpose = Purpose::change)
       : definition_(in_direction(definition, direction_serving(other(side)))), side_(side), db_(db::Connection::open(target_endpoint(definition_))) {
     db_.execute(fmt::format("SET SESSION lock_wait_timeout = {}", kPatienceSeconds));
     if (!state::Sidecar::exists(db_)) return;
     state::Sidecar sidecar(db_);
-    sidecar.upgrade();
+    if (purpose == Purpose::change) sidecar.upgrade();
+    has_store_ = purpose == Purpose::change || sidecar.is_current();
     if (const auto found = sidecar.find(stream_key(definition_))) {
       stream_ = found->id;
       tables_ = sidecar.tables(found->id);
@@ -74,6 +76,7 @@ class LiveSide {
   std::optional<db::Connection> other_;
   std::uint64_t stream_ = 0;
   std::vector<state::TableRow> tables_;
+  bool has_store_ = false;  // the sidecar of an earlier version, which is only read, has no table for them
 };
 
 db::Connection& LiveSide::other_side() {
@@ -126,7 +129,7 @@ std::optional<std::vector<LiveObjectRow>> LiveSide::carried(const std::vector<Li
 }
 
 std::vector<LiveObjectRow> LiveSide::to_bring() {
-  auto known = store().all();
+  auto known = has_store_ ? store().all() : std::vector<LiveObjectRow>{};
   for (const auto& row : store().kept()) known.push_back(row);
   const auto anew = carried(known);
   std::erase_if(known, [&](const LiveObjectRow& row) { return row.state == "there" || (anew && row.state == state::kCopiedObject && is_of_tables(row)); });
@@ -331,15 +334,30 @@ std::vector<std::string> bring_back_to_source_alone(const Definition& definition
 
 std::vector<std::string> to_bring_back(const Definition& definition, db::Side side) {
   std::vector<std::string> names;
-  LiveSide here(definition, side);
+  LiveSide here(definition, side, LiveSide::Purpose::read);
   if (!here.is_known()) return names;
   for (const auto& row : here.to_bring()) names.push_back(state::to_string(row));
   return names;
 }
 
+// Before the first switch nothing is recorded there, nor any table: those of the stream that reads that side have its names.
+std::vector<std::string> to_set_aside(const Definition& definition, db::Side side) {
+  const Definition running = in_direction(definition, direction_serving(side));
+  auto passive = db::Connection::open(target_endpoint(running));
+  state::Sidecar sidecar(passive);
+  const auto stream = state::Sidecar::exists(passive) ? sidecar.find(stream_key(running)) : std::nullopt;
+  if (!stream) return {};
+  std::vector<LiveTable> tables;
+  for (const auto& table : sidecar.tables(stream->id)) tables.push_back({.schema = table.source_schema, .name = table.source_table});
+  auto serving = db::Connection::open(source_endpoint(running));
+  std::vector<std::string> names;
+  for (const auto& row : read_live_objects(serving, tables)) names.push_back(state::to_string(row));
+  return names;
+}
+
 std::vector<MissingDefiner> missing_definers(const Definition& definition, db::Side side) {
   std::vector<MissingDefiner> missing;
-  LiveSide here(definition, side);
+  LiveSide here(definition, side, LiveSide::Purpose::read);
   if (!here.is_known()) return missing;
   std::map<std::string, bool> known;
   for (const auto& row : here.to_bring()) {

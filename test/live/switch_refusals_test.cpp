@@ -1,5 +1,6 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
 // What a switch refuses, each by its code, and that nothing is changed by it: no side is fenced that was not, no client is held. Dry runs and hooks.
+#include <csignal>
 #include <cstdlib>
 #include <sys/stat.h>
 
@@ -203,11 +204,15 @@ TEST_CASE("switch_refusals: an XA transaction that is prepared, and nobody ends,
     for (const char* sql : {"XA START 'left','behind',7", "INSERT INTO quiet VALUES (9, 9)", "XA END 'left','behind',7", "XA PREPARE 'left','behind',7"}) left.execute(sql);
     const Outcome dry = stage.run("switch", {"--dry-run"});
     CHECK(dry.status == 3);
+    // It was a question, and has its answer: no switch has failed.
+    const auto events = [&] { return stage.migration.run_plain({"status", stage.migration.name, "--history", "--json", "--state", stage.migration.state}).out; };
+    CHECK_THAT(events(), !Catch::Contains("switch_failed"));
     const Outcome outcome = stage.run("switch");
     INFO(outcome.status << "\n" << outcome.out << outcome.err);
     CHECK(outcome.status == 3);
     CHECK(error_of(outcome).value("code", "") == "GW1102");
     CHECK_THAT(error_of(outcome).value("cause", ""), Catch::Contains("'left','behind',7"));
+    CHECK_THAT(events(), Catch::Contains("switch_failed"));
     left.execute("XA COMMIT 'left','behind',7");
     const Outcome done = stage.run("switch");
     INFO(done.out << done.err);
@@ -244,6 +249,36 @@ TEST_CASE("switch_refusals: a transaction that does not end: the switch gives up
     CHECK(straggler.ask("COMMIT").error != 0);
     CHECK(stage.serving() == "target");
   }
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
+TEST_CASE("switch_refusals: a session that only the other side refuses is named before anybody is held, or ended", "[switch_refusals]") {
+  SwitchStage stage({.target = "c", .clients = 4});
+  AppClient client({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
+  client.run({"SET sql_mode = CONCAT(@@sql_mode, ',EMPTY_STRING_IS_NULL')"});  // which MySQL does not have
+  const auto id = std::to_string(client.id());
+  for (const Strings& options : {Strings{"--dry-run"}, Strings{}}) {
+    check_refused(stage, options, "GW1102", "sql_mode EMPTY_STRING_IS_NULL");
+    const Outcome outcome = stage.run("switch", options);
+    const json error = error_of(outcome);
+    CHECK(error.value("object", "") == "session " + id);
+    CHECK_THAT(error.value("cause", ""), Catch::Contains("session " + id + " of " + kTeller + "@%"));
+    CHECK_THAT(error.value("remedy", ""), Catch::Contains("KILL " + id) && Catch::Contains("--on-straggler kill"));
+  }
+  CHECK(stage.proxy().stat("holds") == 0);
+  CHECK(stage.proxy().session(client.id())["refused_by"] == "target");
+  CHECK(client.ask("SELECT 1").is_ok());
+  const Outcome dry = stage.run("switch", {"--dry-run", "--on-straggler", "kill"});
+  INFO(dry.out << dry.err);
+  CHECK(dry.status == 0);
+  CHECK(client.ask("SELECT 1").is_ok());
+  const Outcome outcome = stage.run("switch", {"--on-straggler", "kill", "--pause-max", "10s"});
+  INFO(outcome.status << "\n" << outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK_THAT(json::parse(outcome.out)["warnings"].dump(), Catch::Contains("session " + id));
+  CHECK(client.ask("SELECT 1").error != 0);
+  CHECK(stage.serving() == "target");
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().complaints() == "");
 }
@@ -305,13 +340,66 @@ TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[
       CHECK(report["steps"][i]["state"] == "planned");
     }
     CHECK(report["expected_pause_ms"].get<double>() > 0);
-    CHECK_THAT(report["objects"].dump(), Catch::Contains("order_audit") && Catch::Contains("tick"));
+    const std::string objects = report["objects"].dump();
+    CHECK_THAT(objects, Catch::Contains("`trade`.`order_audit` is created on the target") && Catch::Contains("`trade`.`tick` is created on the target"));
+    CHECK_THAT(objects, Catch::Contains("`trade`.`order_audit` is set aside on the source") && Catch::Contains("`trade`.`tick` is set aside on the source"));
+    CHECK_THAT(objects, Catch::Contains("AUTO_INCREMENT of `trade`.`orders` is raised on the target"));
     CHECK_THAT(report["immovable"].dump(), Catch::Contains(std::to_string(immovable.id())));
     CHECK(authority(stage) == before);
     watch.check(true);
     immovable.run({"DROP TEMPORARY TABLE mine"});
     CHECK(stage.fault() == "");
   }
+}
+
+// The schema of an earlier version, which lacks a table.
+TEST_CASE("switch_refusals: a dry run brings no sidecar up to date, and says that a switch would", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4, .has_trigger = true});
+  Client target = stage.target.client();
+  for (const char* sql : {"DROP TABLE _godwit.live_object", "UPDATE _godwit.meta SET version = 2"}) target.execute(sql);
+  const auto tables = [&] { return text_of(target, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_godwit' ORDER BY 1"); };
+  const std::string before = tables();
+  const Outcome dry = stage.run("switch", {"--dry-run"});
+  INFO(dry.status << "\n" << dry.out << dry.err);
+  REQUIRE(dry.status == 0);
+  CHECK_THAT(json::parse(dry.out)["objects"].dump(), Catch::Contains("`_godwit` on the target") && Catch::Contains("order_audit"));
+  CHECK(tables() == before);
+  CHECK(target.scalar("SELECT version FROM _godwit.meta") == "2");
+  const Outcome outcome = stage.run("switch", {"--pause-max", "10s"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(target.scalar("SELECT version FROM _godwit.meta") == "3");
+  CHECK(stage.fault() == "");
+}
+
+TEST_CASE("switch_refusals: a dry run after a switch that was killed says what would be undone, or completed, first", "[switch_refusals]") {
+  SwitchStage stage({.clients = 4});
+  const auto killed = [&](const std::string& command, const std::string& point) {
+    const Outcome outcome = stage.run(command, {"--pause-max", "15s"}, point + "=kill");
+    INFO(outcome.status << "\n" << outcome.out << outcome.err);
+    REQUIRE(outcome.status == 128 + SIGKILL);
+  };
+  const auto dry = [&](const std::string& command, bool was_done, const std::string& words) {
+    const std::string before = authority(stage);
+    const Outcome outcome = stage.run(command, {"--dry-run"});
+    INFO(command << " " << outcome.status << "\n" << outcome.out << outcome.err);
+    REQUIRE(outcome.status == 0);
+    const json report = json::parse(outcome.out);
+    CHECK(report["was_done"] == was_done);
+    CHECK_THAT(report["finished"].dump(), Catch::Contains("hold " + std::to_string(report["epoch"].get<int>() - (was_done ? 1 : 0))) && Catch::Contains(words));
+    CHECK(authority(stage) == before);
+  };
+  killed("switch", "switch.freeze.after");
+  dry("switch", false, "would be undone first");
+  CHECK(stage.proxy().is_closed());
+  REQUIRE(stage.run("switch", {"--pause-max", "15s"}).status == 0);
+  killed("reverse", "switch.commit.after");
+  dry("reverse", true, "would be completed");
+  CHECK(stage.proxy().is_closed());
+  REQUIRE(stage.run("reverse", {"--pause-max", "10s"}).status == 0);
+  CHECK(json::parse(stage.run("reverse", {"--dry-run"}).out)["finished"].empty());
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
 }
 
 TEST_CASE("switch_refusals: hooks run at each step, know where they are, and see no password; one that fails before a step ends the switch", "[switch_refusals]") {

@@ -62,7 +62,7 @@ struct SwitchReport {
   db::Side serving = db::Side::source;
   std::uint64_t epoch = 0;
   bool was_done = false;                  // that side served already
-  std::vector<std::string> finished;      // what was left over by an earlier run, and is settled now
+  std::vector<std::string> finished;      // what was left over by an earlier run, and is settled now; of a dry run: what would be settled first
   std::vector<StepReport> steps;
   std::chrono::microseconds pause{0};     // from the first proxy's closing to the last one's release
   std::chrono::milliseconds expected_pause{0};  // of a dry run

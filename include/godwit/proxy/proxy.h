@@ -43,7 +43,7 @@ struct ProxyOptions {
   std::size_t threads = 0;  // 0: one a core
   std::string tls_cert;     // of the proxy, for clients; empty: one made for this run, where the serving side offers TLS
   std::string tls_key;
-  std::string tls_ca;       // demands a client's certificate of this authority
+  std::string tls_ca;       // a certificate that a client shows must be of this authority; it need not show any
   bool offers_tls = true;
   std::string accounts_file;
   bool delegates_auth = false;

@@ -108,6 +108,8 @@ class Sidecar {
   explicit Sidecar(db::Connection& connection) : db_(connection) {}
 
   static bool exists(db::Connection& connection);
+  // Whether create() has nothing to do. Throws Error(sidecar_newer).
+  bool is_current();
   // Creates or migrates the schema. Idempotent, restartable at any statement. Throws Error(sidecar_newer).
   void upgrade();  // one that is there, of an earlier version; makes none, so that one which is being dropped does not come back
   void create();

@@ -15,6 +15,7 @@ namespace godwit::workflow {
 struct RaisedCounters {
   std::size_t tables = 0;
   std::size_t sequences = 0;
+  std::vector<std::string> names;      // of all of these
   std::vector<std::string> missing;    // sequences that `to` does not have
   std::vector<std::string> exhausted;  // tables whose column there holds no further value
 };
@@ -29,6 +30,8 @@ class Counters {
   // margin, it leaves nothing to do in the pause, where it is called again with 0. Raising changes metadata alone. To be repeated at will.
   // Throws Error(lock_contention) when somebody has one of the tables open for longer than a moment.
   RaisedCounters raise(std::uint64_t margin);
+  // What that would raise. Changes nothing.
+  RaisedCounters lacking(std::uint64_t margin);
 
  private:
   struct Impl;

@@ -39,7 +39,6 @@ class BringBack {
   std::unique_ptr<Impl> impl_;
 };
 
-
 // Enables the events of the side that serves that a switch has made there; gives the names. Does nothing while it does not serve, or a switch is under way. To be
 // repeated at will, by whoever knows that the switch is committed.
 std::vector<std::string> enable_events(const Definition& definition, db::Side side);
@@ -50,6 +49,9 @@ std::vector<std::string> bring_back_to_source_alone(const Definition& definition
 
 // What bring_back would create there now, by name. Changes nothing.
 std::vector<std::string> to_bring_back(const Definition& definition, db::Side side);
+
+// What set_aside would drop there, once the other side serves, by name. Changes nothing.
+std::vector<std::string> to_set_aside(const Definition& definition, db::Side side);
 
 // Accounts that the definitions of what is to be brought back there name, and that side does not have: what would be created could not run. Changes nothing.
 struct MissingDefiner {

@@ -22,10 +22,11 @@ AppClient::AppClient(const Options& options) : handle_(mysql_init(nullptr)) {
   mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &local_files);
   if (!options.compression.empty()) mysql_options(handle, MYSQL_OPT_COMPRESS, nullptr);
   for (const auto& [name, value] : options.attributes) mysql_options4(handle, MYSQL_OPT_CONNECT_ATTR_ADD, name.c_str(), value.c_str());
+  if (!options.from.empty()) mysql_options(handle, MYSQL_OPT_BIND, options.from.c_str());
   if (options.has_tls) {
     const my_bool enforce = 1;
     const my_bool verify = 0;
-    mysql_ssl_set(handle, nullptr, nullptr, nullptr, nullptr, nullptr);
+    mysql_ssl_set(handle, options.key.empty() ? nullptr : options.key.c_str(), options.cert.empty() ? nullptr : options.cert.c_str(), nullptr, nullptr, nullptr);
     mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
     mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
   }

@@ -39,6 +39,9 @@ class AppClient {
     bool takes_several_statements = false;
     std::vector<std::pair<std::string, std::string>> attributes{};
     unsigned seconds_max = 60;  // for an answer
+    std::string from{};         // its own address: any of 127.0.0.0/8; else what the system takes
+    std::string cert{};         // its certificate, with has_tls
+    std::string key{};
   };
   // Throws std::runtime_error with the server's words.
   explicit AppClient(const Options& options);

@@ -58,7 +58,7 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), has_own_state_(setup.state.empty()), state_(has_own_state_ ? new_file() : setup.state) {
+Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), admin_from_(setup.admin_from), has_own_state_(setup.state.empty()), state_(has_own_state_ ? new_file() : setup.state) {
   if (has_own_state_) ::unlink(state_.c_str());
   std::vector<std::string> arguments{binary(),   "proxy",    "test",
                                      "--state",  state_,     "--source",
@@ -86,7 +86,7 @@ Proxy::~Proxy() {
 
 AppClient::Options Proxy::app(const std::string& schema) const { return {.port = port_, .schema = schema, .has_tls = has_tls_}; }
 RawClient::Options Proxy::raw(const std::string& schema) const { return {.port = port_, .schema = schema}; }
-AppClient::Options Proxy::admin_login() const { return {.port = port_, .user = kAdmin, .password = kAdminPassword, .has_tls = has_tls_}; }
+AppClient::Options Proxy::admin_login() const { return {.port = port_, .user = kAdmin, .password = kAdminPassword, .has_tls = has_tls_, .from = admin_from_}; }
 
 AppAnswer Proxy::command(const std::string& sql) {
   if (!admin_) admin_ = std::make_unique<AppClient>(admin_login());

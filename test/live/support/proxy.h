@@ -23,6 +23,7 @@ class Proxy {
     int port = 0;          // a free one
     std::string state{};   // a file of its own
     bool has_tls = false;  // shows the test servers' certificate
+    std::string admin_from{};  // the admin's address, where 127.0.0.1 is a load balancer's
   };
   Proxy(const Server& source, const Server& target) : Proxy(source, target, Setup()) {}
   Proxy(const Server& source, const Server& target, Setup setup);
@@ -59,6 +60,7 @@ class Proxy {
 
   int port_;
   bool has_tls_;
+  std::string admin_from_;
   bool has_own_state_;
   std::string state_;
   std::unique_ptr<Process> process_;
