@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "godwit/sql/guard.h"
 #include "godwit/sql/quote.h"
@@ -53,6 +55,41 @@ class WithoutBinlog {
  private:
   db::Connection& server_;
 };
+
+// MariaDB can be asked not to wait for a table at all. Who waits for one that is in use makes everybody's next statement on it wait behind him, and a transaction
+// that has read from it meets a deadlock then, which ends the client's statement and never this one. So a moment is looked for in which nobody has it open.
+class WithoutWaiting {
+ public:
+  explicit WithoutWaiting(db::Connection& server) : server_(server), is_possible_(server.server().is_mariadb()) {}
+
+  bool run(const std::string& sql, std::chrono::milliseconds time_max) {
+    if (!is_possible_) return false;
+    const auto end = std::chrono::steady_clock::now() + time_max;
+    server_.execute("SET @_godwit_lock_wait = @@SESSION.lock_wait_timeout, SESSION lock_wait_timeout = 0");
+    bool is_done = false;
+    while (!is_done && std::chrono::steady_clock::now() < end) {
+      try {
+        server_.execute(sql);
+        is_done = true;
+      } catch (const Error& error) {
+        if (error.code() != Code::lock_contention) throw;
+        std::this_thread::sleep_for(kLook);
+      }
+    }
+    server_.execute("SET SESSION lock_wait_timeout = @_godwit_lock_wait");
+    return is_done;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kLook{3};
+  db::Connection& server_;
+  const bool is_possible_;
+};
+
+void change_guard(db::Connection& server, const std::string& sql, const char* what, const Patience& patience) {
+  if (WithoutWaiting(server).run(sql, patience.left() / 2)) return;
+  patience.run(server, what, [&] { server.execute(sql); });
+}
 
 std::string schemas_of(const Plan& plan) {
   std::set<std::string> schemas;
@@ -115,7 +152,7 @@ void arm(db::Connection& server, const Plan& plan, const Patience& patience) {
   if (missing.empty()) return;
   const WithoutBinlog without(server);
   for (const auto& guard : missing) {
-    patience.run(server, "to create guard triggers", [&] { server.execute(create_statement(plan, guard)); });
+    change_guard(server, create_statement(plan, guard), "to create guard triggers", patience);
   }
 }
 
@@ -132,7 +169,7 @@ void disarm(db::Connection& server, const Plan& plan, const Patience& patience) 
   if (names.empty()) return;
   const WithoutBinlog without(server);
   for (const auto& name : names) {
-    patience.run(server, "to drop guard triggers", [&] { server.execute("DROP TRIGGER IF EXISTS " + name); });
+    change_guard(server, "DROP TRIGGER IF EXISTS " + name, "to drop guard triggers", patience);
   }
 }
 

@@ -183,6 +183,7 @@ TEST_CASE("switch: triggers and events live on the side that serves, and fire on
 
 TEST_CASE("switch: a sequence of MariaDB gives no number twice, on whichever side", "[switch]") {
   SwitchStage stage({.clients = 4, .source_sql = {"CREATE SEQUENCE trade.numbers START WITH 1 INCREMENT BY 1 CACHE 50"}});
+  stage.target.client().execute("CREATE SEQUENCE trade.numbers START WITH 1 INCREMENT BY 1 CACHE 50");  // copy leaves them to the operator, and says so
   AppClient client({.port = stage.proxy().port(), .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = true});
   std::set<std::string> given;
   unsigned asked = 0;
@@ -216,8 +217,8 @@ TEST_CASE("switch: where only some tables move, triggers guard them, and the oth
       CHECK(at_source.is_refused() == is_switched);
       CHECK(local.ask("INSERT INTO t VALUES (" + std::to_string(++row) + ")").is_ok());
       CHECK(stage.writable() == (is_switched ? "target" : "source"));
-      CHECK((guards(stage.source) > 0) == is_switched);
-      CHECK((guards(stage.target) > 0) == !is_switched);
+      CHECK(guards(stage.source) > 0);  // from the first switch on they are on both sides, and ask their row
+      CHECK(guards(stage.target) > 0);
     }
     at_source.stop();
     CHECK(stage.fault({.bypasses = {&at_source}}) == "");
