@@ -206,6 +206,17 @@ bool ProxySet::pause(std::uint64_t hold, const PauseTimes& times, OnStraggler on
   return !is_late;
 }
 
+bool ProxySet::pause_briefly(const PauseTimes& times) {
+  const std::string sql = fmt::format("PAUSE WITH LEASE {:.3f} DRAIN {:.3f}", seconds(times.lease), seconds(times.drain));
+  const auto failures = each([&](One& proxy, std::size_t) { proxy.ask(sql); });
+  return std::all_of(failures.begin(), failures.end(), [](const auto& failure) { return failure == nullptr; });
+}
+
+void ProxySet::resume() {
+  const auto failures = each([](One& proxy, std::size_t) { proxy.ask("RESUME"); });
+  static_cast<void>(failures);  // it did not hold, or its lease is over
+}
+
 void ProxySet::move(db::Side side) {
   for (auto& proxy : proxies_) {
     movers_.emplace_back([side, it = proxy.get()] {

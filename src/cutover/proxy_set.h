@@ -44,6 +44,9 @@ class ProxySet {
 
   // False where sessions of a proxy came to no safe point in time; others may hold. `why` says which. A proxy lets go of a hold when the authority has ended it: abort, then release().
   bool pause(std::uint64_t hold, const PauseTimes& times, OnStraggler on_straggler, std::string& why);
+  // A hold of no switch, which ends by itself when the lease is over. False: somebody came to no safe point.
+  bool pause_briefly(const PauseTimes& times);
+  void resume();  // those that hold so
   void move(db::Side side);
   void moved();  // waits for it; throws what the first that could not says
   // Clients of that hold go on at `serving`. What each says to it; one that was started since, and serves that side, has nothing to say. Tried for so long; throws the first failure after

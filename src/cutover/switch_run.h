@@ -91,6 +91,8 @@ class SwitchRun {
   // switch_steps.cpp; each gives what is to be said of it
   std::string run_step(StepId id);
   std::string prepare();
+  void prepare_fences();
+  bool prepare_while_held(const fence::Plan& plan);
   void warm_proxies();
   std::string begin();
   std::string gate();

@@ -17,6 +17,8 @@ namespace godwit::cutover {
 namespace {
 
 constexpr std::chrono::milliseconds kFollowPatience{5'000};
+constexpr std::chrono::milliseconds kArmPatience{60'000};       // for moments in which a busy table is not in use: nobody waits for that
+constexpr std::chrono::milliseconds kArmMoment{300};            // at a time, while the proxies hold; what is left is done in the next
 constexpr std::chrono::milliseconds kGateDrain{250};       // how long one attempt holds those that are at a safe point already
 constexpr std::chrono::milliseconds kGatePause{250};       // between two attempts
 constexpr std::chrono::milliseconds kLeaseMore{2'000};     // beyond --pause-max: the coordinator gives up first
@@ -35,7 +37,7 @@ std::string SwitchRun::prepare() {
     route_ = *authority.read();
   }
   state::Sidecar(server(from_)).create();  // the stream back will keep its position there
-  for (const auto side : {from_, to_}) fence::prepare(server(side), fence_plan(side), kFollowPatience);
+  prepare_fences();
   const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
   stream_->announce_return();
   const auto raised = raise_counters(kCounterMargin);
@@ -44,6 +46,36 @@ std::string SwitchRun::prepare() {
   check_refused_sessions();
   end_refused_sessions();
   return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
+}
+
+// To create a trigger on a table that is in use makes everybody wait behind it, and ends a transaction that has read from it with a deadlock: on the side that serves
+// it is done in moments in which the proxies hold. Where they find none, it is done all the same.
+void SwitchRun::prepare_fences() {
+  const auto plan = fence_plan(from_);
+  const auto deadline = Clock::now() + options_.drain_timeout;
+  while (!proxies_.empty() && !fence::is_prepared(server(from_), plan) && Clock::now() < deadline) {
+    if (prepare_while_held(plan)) break;
+    stop_.sleep_for(kGatePause);
+    stop_.throw_if_requested();
+  }
+  fence::prepare(server(from_), plan, kArmPatience);
+  fence::prepare(server(to_), fence_plan(to_), kArmPatience);
+}
+
+bool SwitchRun::prepare_while_held(const fence::Plan& plan) {
+  bool is_done = false;
+  std::exception_ptr failure;
+  if (proxies_.pause_briefly({.lease = kLeaseMore, .drain = kGateDrain})) {
+    try {
+      fence::prepare(server(from_), plan, kArmMoment);
+      is_done = true;
+    } catch (const Error& error) {
+      if (error.code() != Code::lock_contention) failure = std::current_exception();
+    }
+  }
+  proxies_.resume();
+  if (failure) std::rethrow_exception(failure);
+  return is_done;
 }
 
 // What was warm a moment ago, and has done nothing since, costs nothing; so each round is about fewer sessions, until they do something as fast as they are warmed.

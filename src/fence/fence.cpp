@@ -205,6 +205,8 @@ void await_others(db::Connection& server, std::chrono::milliseconds patience) {
   const ServerLock lock(server, limit);
 }
 
+bool is_prepared(db::Connection& server, const Plan& plan) { return plan.kind != Kind::triggers || is_armed(server, plan); }
+
 // The record goes last: without it nobody would know what is left to take away.
 void remove(db::Connection& server, const Plan& plan) {
   const Patience limit(kRemovePatience);

@@ -87,7 +87,7 @@ class WithoutWaiting {
 };
 
 void change_guard(db::Connection& server, const std::string& sql, const char* what, const Patience& patience) {
-  if (WithoutWaiting(server).run(sql, patience.left() / 2)) return;
+  if (WithoutWaiting(server).run(sql, patience.left() * 3 / 4)) return;
   patience.run(server, what, [&] { server.execute(sql); });
 }
 

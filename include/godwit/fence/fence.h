@@ -73,6 +73,7 @@ void close(db::Connection& server, state::Authority& authority, const Plan& plan
 Seen open(db::Connection& server, state::Authority& authority, const Plan& plan, std::chrono::milliseconds patience);
 
 bool is_fenced(db::Connection& server, const Plan& plan);
+bool is_prepared(db::Connection& server, const Plan& plan);  // prepare() would change no table
 // Takes away all that was set, whoever serves: for `complete`, `cancel`. What read_only was before godwit came is restored, except that a side which
 // was opened since is left open.
 void remove(db::Connection& server, const Plan& plan);
