@@ -19,13 +19,13 @@ std::uint64_t bytes_of(const std::string& text, const char* flag) {
   return *bytes;
 }
 
-std::chrono::milliseconds duration_of(const std::string& text, const char* flag) {
+}  // namespace
+
+std::chrono::milliseconds duration_of(const std::string& text, const std::string& flag) {
   const auto duration = parse_duration(text);
-  if (!duration) refuse(std::string(flag) + " " + text, "it is no duration", std::string(flag) + " 15m (ms, s, m, h)");
+  if (!duration) refuse(flag + " " + text, "it is no duration", flag + " 15m (ms, s, m, h)");
   return *duration;
 }
-
-}  // namespace
 
 void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag) {
   if (!defaults_file.empty()) db::apply_defaults_file(dsn, defaults_file);

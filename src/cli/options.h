@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "godwit/workflow/vdiff.h"
 
 namespace godwit::cli {
+
+// Throws Error(bad_usage), which names the flag.
+std::chrono::milliseconds duration_of(const std::string& text, const std::string& flag);
 
 struct CommonOptions {
   std::string state;

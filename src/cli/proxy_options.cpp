@@ -6,16 +6,6 @@
 #include "godwit/util/text.h"
 
 namespace godwit::cli {
-namespace {
-
-std::chrono::milliseconds duration_of(const std::string& text, const std::string& flag) {
-  const auto duration = parse_duration(text);
-  if (!duration) throw Error(Code::bad_usage, {.object = flag + " " + text, .cause = "it is no duration", .remedy = flag + " 10s (ms, s, m, h)"});
-  return *duration;
-}
-
-}  // namespace
-
 void add_proxy(CLI::App& app, ProxyArguments& a) {
   app.add_option("--listen", a.listen, "Where clients connect: ADDR:PORT, repeatable")->delimiter(',')->required();
   app.add_option("--serving", a.serving, "The side that serves now, where no authority says it: source, before a switch was prepared; target, once the migration was completed (default: target where this state file says completed, else source)")->check(CLI::IsMember({"source", "target"}));

@@ -10,16 +10,6 @@
 #include "godwit/util/text.h"
 
 namespace godwit::cli {
-namespace {
-
-std::chrono::milliseconds duration_of(const std::string& text, const std::string& flag) {
-  const auto duration = parse_duration(text);
-  if (!duration) throw Error(Code::bad_usage, {.object = flag + " " + text, .cause = "it is no duration", .remedy = flag + " 10s (ms, s, m, h)"});
-  return *duration;
-}
-
-}  // namespace
-
 void add_switch(CLI::App& app, SwitchArguments& a) {
   app.add_option("--proxy", a.proxies, "HOST:PORT of a proxy; each of them, repeatable")->delimiter(',');
   app.add_flag("--no-proxy", a.no_proxy, "Nobody uses a proxy: clients of the old side get errors from the fence on");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "godwit/cutover/cutover.h"
+#include "options.h"
 
 namespace godwit::cli {
 
