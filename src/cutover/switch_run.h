@@ -29,7 +29,7 @@
 namespace godwit::cutover {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::uint64_t kCounterMargin = 1'000;  // so that few counters lack anything once clients are held
+constexpr std::uint64_t kCounterMargin = 10'000;  // so that few counters lack anything once clients are held: raising them takes a lock of the table
 
 class SwitchRun {
  public:

@@ -226,7 +226,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void drop_standby();
   routing::ReplayOptions replay_options() const;
   Likeness likeness();
-  asio::awaitable<bool> take_at_safe_point();
+  asio::awaitable<bool> take_at_safe_point(Deadline deadline);
+  asio::awaitable<void> wait_for(std::chrono::steady_clock::duration time);
+  asio::awaitable<void> rest_since(Deadline began);
+  asio::awaitable<bool> pull_taken(const Census& census, bool is_covered);
   bool give_at_safe_point();
   asio::awaitable<bool> pull_between(Deadline since);
   asio::awaitable<void> make_ready(db::Side side, Deadline deadline);

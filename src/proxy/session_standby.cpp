@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::uint8_t kUtf8mb4 = 45;  // a collation every server knows; the session's own follows by SET
 constexpr std::chrono::milliseconds kSafePointWait{500};  // of a session that is warmed; busier ones are read when they are held
+constexpr std::chrono::milliseconds kSafePointLook{10};   // of that, with a turn taken: others want it, too
+constexpr std::chrono::milliseconds kRestMax{5};          // after a turn: what takes longer waits for a server far away, and keeps nobody from a processor
 constexpr std::chrono::seconds kConversation{10};
 
 Error immovable(const std::string& who, const routing::Refusal& refusal) {
@@ -98,9 +100,10 @@ asio::awaitable<std::shared_ptr<Standby>> Session::ready_standby(db::Side side, 
 // --- before the gate is closed -------------------------------------------------------------------------------------
 
 // True with the session in the proxy's hands; false where it has come to no safe point within a while.
-asio::awaitable<bool> Session::take_at_safe_point() {
+asio::awaitable<bool> Session::take_at_safe_point(Deadline deadline) {
+  if (has_ended_) co_return false;
   if (!is_at_safe_point()) {
-    asio::steady_timer timer(client_->executor(), kSafePointWait);
+    asio::steady_timer timer(client_->executor(), deadline);
     safe_point_ = &timer;
     std::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -110,6 +113,19 @@ asio::awaitable<bool> Session::take_at_safe_point() {
   }
   take();
   co_return true;
+}
+
+asio::awaitable<void> Session::wait_for(std::chrono::steady_clock::duration time) {
+  asio::steady_timer timer(client_->executor(), time);
+  std::error_code ignored;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+// All sessions are warmed while their clients work: what is done for one of them is done in turns, and after each the servers, and the clients, have as long
+// for themselves.
+asio::awaitable<void> Session::rest_since(Deadline began) {
+  const auto took = std::chrono::steady_clock::now() - began;
+  co_await wait_for(std::min<std::chrono::steady_clock::duration>(took, kRestMax));
 }
 
 // Somebody waits for it, and the session is there.
@@ -125,16 +141,36 @@ asio::awaitable<bool> Session::pull_between(Deadline since) {
   const bool was_idle = is_at_safe_point();
   const auto requests = requests_seen_;
   const auto census = co_await worker_.steward().census_since(server_->side(), since);
-  const bool is_taken = co_await take_at_safe_point();
-  if (!is_taken) co_return false;
-  const bool is_covered = was_idle && requests == requests_seen_;
+  const auto end = std::chrono::steady_clock::now() + kSafePointWait;
+  auto& turns = worker_.warm_turns();
+  while (true) {
+    co_await turns.take(client_->executor());
+    {
+      const Turns::Taken turn(turns);
+      const auto began = std::chrono::steady_clock::now();
+      const bool is_taken = co_await take_at_safe_point(began + kSafePointLook);
+      if (is_taken) {
+        const bool is_covered = was_idle && requests == requests_seen_;
+        const bool is_read = co_await pull_taken(*census, is_covered);
+        if (is_covered && is_read) warmed_at_ = requests;
+        co_await rest_since(began);
+        co_return is_read;
+      }
+    }
+    if (has_ended_ || std::chrono::steady_clock::now() >= end) co_return false;
+    co_await wait_for(kSafePointLook);
+  }
+}
+
+// In the proxy's hands, which are given back.
+asio::awaitable<bool> Session::pull_taken(const Census& census, bool is_covered) {
   std::exception_ptr failure;
   bool is_read = false;
   try {
     co_await ask_status();
     if (!must_go_on()) {
       was_changed_ = true;
-      co_await pull(*census, std::chrono::steady_clock::now() + kConversation);
+      co_await pull(census, std::chrono::steady_clock::now() + kConversation);
       was_changed_ = !is_covered;
       co_await server_->keep_prepared(server_->facts().digest_statement, std::chrono::steady_clock::now() + kConversation);
       is_read = true;
@@ -145,7 +181,6 @@ asio::awaitable<bool> Session::pull_between(Deadline since) {
   }
   if (failure) std::rethrow_exception(failure);
   hand_back();
-  if (is_covered && is_read) warmed_at_ = requests;
   co_return is_read;
 }
 
@@ -157,15 +192,19 @@ asio::awaitable<void> Session::make_ready(db::Side side, Deadline deadline) {
   co_await turns.take(client_->executor());
   {
     const Turns::Taken turn(turns);
+    const auto taken = std::chrono::steady_clock::now();
     standby = co_await ready_standby(side, deadline);
+    co_await rest_since(taken);
   }
   if (has_ended_) co_return;
   const bool is_read = co_await pull_between(began);
   if (!is_read || !refusals_.empty() || standby != standby_) co_return;
   co_await turns.take(client_->executor());
   const Turns::Taken turn(turns);
+  const auto taken = std::chrono::steady_clock::now();
   const auto like = likeness();
   co_await standby->follow(like, deadline);
+  co_await rest_since(taken);
 }
 
 // What takes long: the connection, its statements, and all of its state as it is now. What refuses to be made there is no failure yet: SHOW SESSIONS names it.

@@ -115,7 +115,7 @@ class Worker {
   asio::steady_timer ending_;
   layer::Compressor compressor_;
   KeptMemory kept_memory_;
-  Turns warm_turns_{3};
+  Turns warm_turns_{1};
   std::atomic<std::size_t> load_{0};
   Deadline unreachable_logged_{};
   bool is_stopping_ = false;

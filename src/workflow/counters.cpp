@@ -22,6 +22,7 @@ __extension__ using Wide = __int128;
 using Name = std::pair<std::string, std::string>;  // schema, table
 
 constexpr int kPatienceSeconds = 2;
+constexpr std::uint64_t kMarginPart = 1'000;  // of what a column has left, the margin takes no more than one part of so many
 constexpr unsigned kNotSupported = 1845;        // ALGORITHM=INPLACE is not supported
 constexpr unsigned kNotSupportedReason = 1846;
 
@@ -177,9 +178,10 @@ void Counters::Impl::go_through_tables(std::uint64_t margin, Deed deed, RaisedCo
     const auto own = of_to.find(ours[i]);
     if (next == of_from.end() || own == of_to.end()) continue;
     const std::uint64_t max = tables[i].max;
+    const std::uint64_t room = std::min(margin, (max - std::min(next->second, max)) / kMarginPart);
     if (next->second > max) result.exhausted.push_back(sql::quote_table(ours[i].first, ours[i].second));
-    if (own->second >= std::min(plus(next->second, margin / 2), max)) continue;
-    if (deed == Deed::raise) set_next(to, ours[i], std::min(plus(next->second, margin), max));
+    if (own->second >= std::min(plus(next->second, room / 2), max)) continue;
+    if (deed == Deed::raise) set_next(to, ours[i], std::min(plus(next->second, room), max));
     ++result.tables;
     result.names.push_back(fmt::format("AUTO_INCREMENT of {}", sql::quote_table(ours[i].first, ours[i].second)));
   }

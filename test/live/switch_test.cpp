@@ -27,7 +27,7 @@ struct PauseLimits {
   double longest_ms;
 };
 bool is_quiet() { return std::getenv("GODWIT_LONG") != nullptr; }
-PauseLimits limits() { return is_quiet() ? PauseLimits{50, 250} : PauseLimits{250, 1500}; }
+PauseLimits limits() { return is_quiet() ? PauseLimits{50, 250} : PauseLimits{150, 1000}; }
 
 // What clients and proxies have measured, over some switches.
 struct Measured {
@@ -116,15 +116,14 @@ TEST_CASE("switch: two proxies go over in one gate", "[switch]") {
 }
 
 TEST_CASE("switch: 1,000 clients with five prepared statements each wait less than a second", "[switch]") {
-  if (std::getenv("GODWIT_LONG") == nullptr) return;  // two cores that run the servers too need longer
-  SwitchStage stage({.clients = 1000, .think_max = seconds(10)});
+  SwitchStage stage({.clients = 1000, .think_max = seconds(5)});
   Measured measured;
-  for (const char* command : {"switch", "reverse", "switch"}) switch_over(stage, command, measured, {"--pause-max", "3s"});
+  for (const char* command : {"switch", "reverse"}) switch_over(stage, command, measured, {"--pause-max", "3s"});
   const double usual_ms = stage.ledger().usual_ms();
   print("1,000 clients", measured, stage, usual_ms);
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().complaints() == "");
-  CHECK(pauses(measured.waits_ms, usual_ms).longest_ms < 1000);
+  CHECK(pauses(measured.waits_ms, usual_ms).longest_ms < (is_quiet() ? 1000 : 3000));
 }
 
 TEST_CASE("switch: a writer that goes around the proxy gets an error from the fence on, and what it was told before is there", "[switch]") {

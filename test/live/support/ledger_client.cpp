@@ -59,14 +59,17 @@ void LedgerClient::run() {
 
 void LedgerClient::rest() {
   const auto end = Clock::now() + microseconds(random_() % static_cast<std::uint64_t>(ledger_.options_.think_max.count() + 1));
+  std::unique_lock lock(ledger_.told_mutex_);
   while (!ledger_.is_ending_ && (ledger_.is_paused_ || Clock::now() < end)) {
     rests_ = ledger_.is_paused_.load();
-    std::this_thread::sleep_for(rests_ ? microseconds(1000) : std::min<microseconds>(milliseconds(5), std::chrono::duration_cast<microseconds>(end - Clock::now())));
+    rests_ ? ledger_.told_.wait(lock) : static_cast<void>(ledger_.told_.wait_until(lock, end));
   }
   rests_ = false;
 }
 
 void LedgerClient::connect() {
+  ledger_.logins_.acquire();
+  const std::unique_ptr<std::counting_semaphore<>, void (*)(std::counting_semaphore<>*)> turn(&ledger_.logins_, [](auto* logins) { logins->release(); });
   client_ = std::make_unique<AppClient>(AppClient::Options{.port = port_, .user = kTeller, .password = kTeller, .schema = kTrade, .has_tls = ledger_.options_.has_tls});
   client_->run({"SET @me = " + std::to_string(number_)});
   for (const auto& text : kTexts) statements_prepared_.push_back(std::make_unique<AppStatement>(*client_, text));

@@ -56,26 +56,33 @@ SwitchLedger::SwitchLedger(Options options) : options_(std::move(options)) {
 }
 
 SwitchLedger::~SwitchLedger() {
-  is_ending_ = true;
+  tell(is_ending_, true);
   clients_.clear();
 }
 
+void SwitchLedger::tell(std::atomic<bool>& what, bool value) {
+  const std::lock_guard lock(told_mutex_);
+  what = value;
+  told_.notify_all();
+}
+
 void SwitchLedger::pause() {
-  is_paused_ = true;
+  tell(is_paused_, true);
   const auto rest = [&] { return std::all_of(clients_.begin(), clients_.end(), [](const auto& client) { return client->is_resting(); }); };
   if (!holds_within(std::chrono::seconds(90), rest)) throw std::runtime_error("a client has waited for an answer for 90 s");
 }
 
 // Until all have seen it: the next pause() must not take an old rest for a new one.
 void SwitchLedger::go_on() {
-  is_paused_ = false;
+  tell(is_paused_, false);
   const auto is_awake = [&] { return std::none_of(clients_.begin(), clients_.end(), [](const auto& client) { return client->is_resting() && !client->has_ended(); }); };
   if (!holds_within(std::chrono::seconds(30), is_awake)) throw std::runtime_error("a client does not go on");
 }
 
 void SwitchLedger::await_busy() {
   const auto is_busy = [&] { return std::all_of(clients_.begin(), clients_.end(), [](const auto& client) { return client->statements() > 3 || client->has_ended(); }); };
-  if (!holds_within(std::chrono::seconds(30), is_busy)) throw std::runtime_error("not all clients are at work after 30 s\n" + complaints());
+  const auto patience = std::chrono::seconds(30) + std::chrono::duration_cast<std::chrono::seconds>(8 * options_.think_max);
+  if (!holds_within(patience, is_busy)) throw std::runtime_error("not all clients are at work after " + std::to_string(patience.count()) + " s\n" + complaints());
 }
 
 std::uint64_t SwitchLedger::statements() const {

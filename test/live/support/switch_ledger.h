@@ -6,9 +6,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <semaphore>
 #include <string>
 #include <vector>
 
@@ -87,7 +89,7 @@ class SwitchLedger {
   // Returns when no client has a transaction or a statement under way.
   void pause();
   void go_on();
-  // All are connected, and have done something. Throws where that takes longer than half a minute.
+  // All are connected, and have done something. Throws where that takes longer than half a minute and a few thoughts.
   void await_busy();
 
   std::uint64_t statements() const;
@@ -108,8 +110,13 @@ class SwitchLedger {
   bool has_ended() const { return is_ending_; }
 
   const Options options_;
-  std::atomic<bool> is_ending_{false};
+  void tell(std::atomic<bool>& what, bool value);
+
+  std::atomic<bool> is_ending_{false};  // these two are changed by tell() alone
   std::atomic<bool> is_paused_{false};
+  std::mutex told_mutex_;
+  std::condition_variable told_;  // a thousand that look for it every few milliseconds would keep a processor busy
+  std::counting_semaphore<> logins_{32};  // at a time: a thousand at once would wait for longer than a proxy lets a client log in
   mutable std::mutex mutex_;
   std::vector<Complaint> errors_;  // under mutex_
   std::vector<Complaint> faults_;
