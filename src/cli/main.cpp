@@ -107,14 +107,33 @@ int run_vdiff(Invocation& it) {
   return status;
 }
 
-// The authority, which says who serves, goes with `complete`: from then on the state file is what knows.
-void take_recorded_side(proxy::ProxyOptions& options, state::StateFile& state) {
+// The authority, which says who serves, goes with `complete`: from then on the state file is what knows, by the command's own word where that was run here, else by
+// what a proxy has seen.
+std::optional<std::string> why_target_serves(const proxy::ProxyOptions& options, state::StateFile& state) {
   const auto recorded = state.find_workflow(options.name);
-  if (!recorded || !cutover::is_completed_phase(recorded->phase)) return;
-  if (options.serving == db::Side::source) log::warning("{} is {}: the target served then, and --serving source is against it", options.name, recorded->phase);
+  if (recorded && cutover::is_completed_phase(recorded->phase)) return fmt::format("{} is {}", options.name, recorded->phase);
+  const auto seen = state.remembered_serving(options.name);
+  const bool is_of_these = seen && seen->source == db::to_string(options.source) && seen->target == db::to_string(options.target);
+  if (!is_of_these || seen->serving != db::to_string(db::Side::target)) return std::nullopt;
+  return fmt::format("a proxy of {} went over to the target, as it saw at {}", options.name, seen->at);
+}
+
+void take_recorded_side(proxy::ProxyOptions& options, state::StateFile& state) {
+  const auto why = why_target_serves(options, state);
+  if (!why) return;
+  if (options.serving == db::Side::source) log::warning("{}: where no authority says otherwise, --serving source is against it", *why);
   if (options.serving) return;
   options.serving = db::Side::target;
-  log::info("{} is {}: the target serves", options.name, recorded->phase);
+  log::info("{}: the target serves, unless the authority says otherwise", *why);
+}
+
+// What fails here stops no proxy: one that is started when there is no authority any more is told by --serving.
+void remember_serving(state::StateFile& state, const proxy::ProxyOptions& options, db::Side serving) {
+  try {
+    state.remember_serving(options.name, {.source = db::to_string(options.source), .target = db::to_string(options.target), .serving = std::string(db::to_string(serving))});
+  } catch (const Error& error) {
+    log::warning("that the {} serves is not remembered: {}", db::to_string(serving), error.what());
+  }
 }
 
 int run_proxy(Invocation& it) {
@@ -123,6 +142,8 @@ int run_proxy(Invocation& it) {
   workflow::refuse_shards(definition, "proxy");
   auto options = proxy_options_of(definition, it.proxy);
   take_recorded_side(options, state);
+  state.set_relaxed(true);
+  options.on_serving = [&](db::Side serving) { remember_serving(state, options, serving); };
   const auto report = proxy::run_proxy(options, stop_on_signals());
   print_proxy(definition.name, report, it.common.is_json);
   return 0;

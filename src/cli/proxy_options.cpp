@@ -8,7 +8,7 @@
 namespace godwit::cli {
 void add_proxy(CLI::App& app, ProxyArguments& a) {
   app.add_option("--listen", a.listen, "Where clients connect: ADDR:PORT, repeatable")->delimiter(',')->required();
-  app.add_option("--serving", a.serving, "The side that serves now, where no authority says it: source, before a switch was prepared; target, once the migration was completed (default: target where this state file says completed, else source)")->check(CLI::IsMember({"source", "target"}));
+  app.add_option("--serving", a.serving, "The side that serves now, where no authority says it: source, before a switch was prepared; target, once the migration was completed (default: target where this state file says completed, or that a proxy went over to it, else source)")->check(CLI::IsMember({"source", "target"}));
   app.add_option("--admin-user", a.admin_user, "The account that may say SHOW SESSIONS, PAUSE, MOVE …; its password is in $GODWIT_ADMIN_PASSWORD");
   app.add_option("--threads", a.threads, "Event loops; 0: one a core")->check(CLI::Range(0, 256))->capture_default_str();
   app.add_option("--tls-cert", a.tls_cert, "Certificate shown to clients (PEM); without one, where the servers offer TLS, a self-signed one is made");

@@ -312,6 +312,14 @@ asio::awaitable<void> Proxy::begin_reconciling() {
   reconciler_ = std::make_unique<fence::Reconciler>(std::move(options));
 }
 
+// For the time when there is no authority any more. A gate that is closed may open on the other side.
+void Proxy::remember_serving() {
+  const bool is_told = view_.knowledge == Knowledge::known && view_.route && !view_.route->is_switching;
+  if (!is_told || context_.gate.is_closed() || !context_.options.on_serving || remembered_ == view_.route->serving) return;
+  remembered_ = view_.route->serving;
+  context_.options.on_serving(*remembered_);
+}
+
 asio::awaitable<void> Proxy::watch_once() {
   if (!switch_hold_) {
     const auto route = co_await read_authority();
@@ -348,6 +356,7 @@ asio::awaitable<void> Proxy::watch() {
     } catch (const Error& error) {  // the next time
       log::debug("the fences are not looked after: {}", error.cause());
     }
+    remember_serving();
     watch_timer_.expires_at(next_watch());
     std::error_code ignored;
     co_await watch_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

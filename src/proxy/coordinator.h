@@ -120,6 +120,7 @@ class Proxy {
   asio::awaitable<void> watch();
   asio::awaitable<void> watch_once();
   asio::awaitable<void> begin_reconciling();
+  void remember_serving();
   Deadline next_watch() const;
   asio::awaitable<void> keep_registered();
   asio::awaitable<void> join();
@@ -146,6 +147,7 @@ class Proxy {
   AuthorityDesk& desk_;
   AuthorityView view_;
   std::unique_ptr<fence::Reconciler> reconciler_;
+  std::optional<db::Side> remembered_;  // told to on_serving
   std::uint64_t readings_ = 0;        // begun
   std::uint64_t reading_noted_ = 0;  // the latest that has an answer
   std::optional<SwitchHold> switch_hold_;

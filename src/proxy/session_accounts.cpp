@@ -42,11 +42,11 @@ asio::awaitable<void> Session::harvest(Deadline deadline) {
   }
   native_reply_.reset();
   heard_.reset();
-  if (context_.vault.is_decided(account_)) co_return;
+  if (context_.vault.is_looked_at(account_)) co_return;
   try {
     co_await credential_on(other(server_->side()));
   } catch (const Error& error) {  // it is tried again when the session is to be moved
-    context_.vault.note(account_, error.cause());
+    context_.vault.note_failure(account_, error.cause());
   }
 }
 
@@ -93,7 +93,7 @@ asio::awaitable<std::shared_ptr<const Credential>> Session::credential_on(db::Si
     }
   }
   auto credential = context_.vault.find(account_, side);
-  context_.vault.note(account_, fmt::format("{}: {}", accounts::to_string(decision.method), decision.why));
+  context_.vault.decide(account_, fmt::format("{}: {}", accounts::to_string(decision.method), decision.why));
   co_return credential;
 }
 

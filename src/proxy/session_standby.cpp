@@ -38,7 +38,7 @@ wire::Login Session::login_for_standby() const {
 
 asio::awaitable<std::shared_ptr<Standby>> Session::open_standby(db::Side side, Deadline deadline) {
   auto credential = context_.vault.find(account_, side);
-  if (!credential) credential = co_await credential_on(side);
+  if (!credential || context_.vault.has_failed(account_)) credential = co_await credential_on(side);
   if (!credential) {
     throw Error(Code::login_unprovable, {.object = account_, .cause = "no secret of the account is known", .remedy = "SHOW ACCOUNTS on the proxy says what can be done"});
   }
@@ -47,7 +47,10 @@ asio::awaitable<std::shared_ptr<Standby>> Session::open_standby(db::Side side, D
   try {
     co_await backend->log_in(with_session_track(login, *backend), *credential, deadline);
   } catch (const Error& error) {
-    if (error.code() == Code::access_denied) context_.vault.note(account_, error.cause());
+    if (error.code() == Code::access_denied) {
+      context_.vault.note_failure(account_, error.cause());
+      context_.vault.drop_delegated(account_, side);
+    }
     backend->channel().close();
     throw;
   }

@@ -68,14 +68,34 @@ void Vault::note_proof(const std::string& account, db::Side side) {
   if (proved.find(name) == std::string::npos) proved += (proved.empty() ? "" : ", ") + std::string(name);
 }
 
-void Vault::note(const std::string& account, std::string why) {
+void Vault::decide(const std::string& account, std::string why) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[account];
   entry.row.account = account;
   entry.row.note = std::move(why);
+  entry.has_failed = false;
 }
 
-bool Vault::is_decided(const std::string& account) const {
+void Vault::note_failure(const std::string& account, std::string why) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[account];
+  entry.row.account = account;
+  entry.row.note = std::move(why);
+  entry.has_failed = true;
+}
+
+bool Vault::has_failed(const std::string& account) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(account);
+  return found != entries_.end() && found->second.has_failed;
+}
+
+void Vault::drop_delegated(const std::string& account, db::Side side) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = entries_.find(account); found != entries_.end()) found->second.delegated[index_of(side)].reset();
+}
+
+bool Vault::is_looked_at(const std::string& account) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(account);
   return found != entries_.end() && !found->second.row.note.empty();

@@ -34,8 +34,14 @@ class Vault {
   void put_delegated(const std::string& account, db::Side side, std::shared_ptr<const Credential> credential);
   void note_login(const std::string& account);
   void note_proof(const std::string& account, db::Side side);
-  void note(const std::string& account, std::string why);
-  bool is_decided(const std::string& account) const;
+  // What logs it in on the other side is found, or cannot be had.
+  void decide(const std::string& account, std::string why);
+  // It was not to be found out, or did not log in: to be looked at again where it is needed, and not for each client that logs in.
+  void note_failure(const std::string& account, std::string why);
+  bool is_looked_at(const std::string& account) const;
+  bool has_failed(const std::string& account) const;
+  // A server that refuses it does not know it any more.
+  void drop_delegated(const std::string& account, db::Side side);
   std::vector<AccountRow> rows() const;
   std::uint64_t sessions_of(const std::string& user) const;
   bool enter(const std::string& user, std::uint64_t limit);  // false: there are as many already
@@ -46,6 +52,7 @@ class Vault {
     std::shared_ptr<const Credential> credential;
     std::array<std::shared_ptr<const Credential>, 2> delegated;  // source, target
     AccountRow row;
+    bool has_failed = false;
   };
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;

@@ -17,7 +17,7 @@ namespace godwit::state {
 namespace {
 
 // Each brings the file from the version of its index to the next. Never edit one that was released: append.
-constexpr std::array<std::string_view, 1> kMigrations{R"sql(
+constexpr std::array<std::string_view, 2> kMigrations{R"sql(
 CREATE TABLE workflow (
   name TEXT PRIMARY KEY,
   phase TEXT NOT NULL,
@@ -56,6 +56,15 @@ CREATE TABLE progress (
   json TEXT NOT NULL,
   PRIMARY KEY (workflow, command)
 ) WITHOUT ROWID;
+)sql",
+                                                            R"sql(
+CREATE TABLE proxy (
+  workflow TEXT PRIMARY KEY,
+  source TEXT NOT NULL,
+  target TEXT NOT NULL,
+  serving TEXT NOT NULL,
+  at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+);
 )sql"};
 
 [[noreturn]] void unreadable(const std::string& path, std::string cause) {
@@ -237,6 +246,19 @@ std::vector<JournalEntry> StateFile::journal(std::string_view workflow) {
                       .detail = row[7]});
   }
   return result;
+}
+
+void StateFile::remember_serving(std::string_view workflow, const ProxySide& side) {
+  impl_->db.execute(
+      "INSERT INTO proxy (workflow, source, target, serving) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+      "source = excluded.source, target = excluded.target, serving = excluded.serving, at = strftime('%Y-%m-%dT%H:%M:%fZ')",
+      {std::string(workflow), side.source, side.target, side.serving});
+}
+
+std::optional<ProxySide> StateFile::remembered_serving(std::string_view workflow) {
+  const auto rows = impl_->db.query("SELECT source, target, serving, at FROM proxy WHERE workflow = ?", {std::string(workflow)});
+  if (rows.empty()) return std::nullopt;
+  return ProxySide{.source = rows[0][0], .target = rows[0][1], .serving = rows[0][2], .at = rows[0][3]};
 }
 
 void StateFile::set_progress(std::string_view workflow, std::string_view command, std::string_view json) {

@@ -206,3 +206,32 @@ TEST_CASE("proxy_warm: a client's warnings and row counts are answered after WAR
   CHECK(client.scalar("SELECT @@warning_count") == "1");
   CHECK(client.rows("SHOW WARNINGS").size() == 1);
 }
+
+TEST_CASE("warm: what logs an account in on the other side is found out later where it could not be at first, and anew where it was taken away", "[proxy_warm]") {
+  const Server from("a");
+  const Server to("c");
+  for (const Server* server : {&from, &to}) {
+    prepare_server(*server);
+    server->client().script("DROP USER IF EXISTS late@'%';\nCREATE USER late@'%' IDENTIFIED BY 'late';\nGRANT ALL ON warming.* TO late@'%';\n");
+  }
+  Proxy proxy(from, to, {.options = {"--delegate-auth"}, .schema = kSchema});
+  const auto log_in = [&] { return std::make_unique<AppClient>(AppClient::Options{.port = proxy.port(), .user = "late", .password = "late", .schema = kSchema}); };
+  to.kill_server();
+  auto first = log_in();  // what it says of itself is of no use to MySQL, which cannot be asked
+  CHECK(first->scalar("SELECT @@port") == std::to_string(from.port()));
+  to.restart();
+  proxy.must("WARM TO target");
+  proxy.switch_to("target");
+  CHECK(first->scalar("SELECT @@port") == std::to_string(to.port()));
+  proxy.switch_to("source");
+
+  CHECK(to.client().scalar("SELECT COUNT(*) FROM mysql.user WHERE user = 'late' AND JSON_EXTRACT(User_attributes, '$.additional_password') IS NOT NULL") == "1");
+  to.client().execute("ALTER USER late@'%' DISCARD OLD PASSWORD");
+  auto second = log_in();
+  const auto refused = proxy.command("WARM TO target");
+  CHECK_FALSE(refused.is_ok());
+  CHECK_THAT(refused.message, Catch::Contains("Access denied"));
+  proxy.must("WARM TO target");
+  proxy.switch_to("target");
+  CHECK(second->scalar("SELECT @@port") == std::to_string(to.port()));
+}

@@ -368,6 +368,77 @@ void kill_the_end(const std::string& command, const std::string& source, const s
   }
 }
 
+// Something else is killed while complete, or cancel, stands at a point. Whatever it says then, it is run again until it is done.
+struct EndAccident {
+  std::string command;
+  std::string point;
+  Victim victim = Victim::proxy;
+};
+
+std::string name_of(const EndAccident& it) { return std::string(name_of(it.victim)) + " killed while " + it.command + " stands at " + it.point; }
+
+std::string end_until_done(const SwitchStage& stage, const std::string& command) {
+  std::string story;
+  for (int attempt = 1; attempt <= 6; ++attempt) {
+    const Outcome outcome = end(stage, command);
+    story += command + ", attempt " + std::to_string(attempt) + ": " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err;
+    if (outcome.status == 0) return "";
+    std::this_thread::sleep_for(seconds(1));
+  }
+  return story;
+}
+
+void check_end_accident(const EndAccident& it, const std::string& source, const std::string& target, const Seed& seed) {
+  SwitchStage stage(with_two_proxies(source, target, seed));
+  const std::string side = it.command == "complete" ? "target" : "source";
+  if (it.command == "complete") REQUIRE(run_until_done(stage, "switch") == "");
+  CHECK(stage.fault() == "");
+  Process process = stage.migration.start(it.command, it.command == "complete" ? Strings{"--yes", "--json"} : Strings{"--json"}, armed(it.point + "=sleep:800"));
+  REQUIRE(has_logged(process, "failpoint " + it.point));
+  const bool is_server = it.victim == Victim::source || it.victim == Victim::target;
+  strike(stage, it.victim);
+  if (is_server) stage.server_died();
+  const Outcome outcome = process.wait();
+  INFO(outcome.status << "\n" << outcome.out << outcome.err);
+  CHECK(outcome.status <= 5);
+  check_works(stage);
+  CHECK(stage.serving() == side);
+  CHECK(end_until_done(stage, it.command) == "");
+  std::this_thread::sleep_for(seconds(2));  // the proxies and `replicate` make nothing anew
+  check_works(stage);
+  CHECK(stage.serving() == side);
+  INFO(stage.proxy_logs());
+  const Accident as_seen{.command = it.command, .point = it.point, .victim = it.victim};
+  CHECK(undue_errors(stage, stage.ledger().errors(), as_seen, is_server && side == (it.victim == Victim::source ? "source" : "target")) == "");
+  for (const auto& fault : stage.ledger().faults()) FAIL_CHECK("client " << fault.client << " at port " << fault.port << ": " << fault.text);
+  CHECK(traces(stage.target) == "");
+  if (it.command == "complete") CHECK(stage.writable() == "target");
+  stage.ledger().pause();
+  Client client = stage.side(side).client();
+  CHECK(judge({.ledger = &stage.ledger(), .has_server_died = is_server}, client) == "");
+  stage.ledger().go_on();
+}
+
+void kill_beside_the_end(const std::string& command, const std::string& source, const std::string& target, std::size_t count) {
+  Seed seed;
+  INFO("GODWIT_SEED=" << seed.value);
+  Strings points;
+  {
+    const Server a(source);
+    const Server b(target);
+    points = Migration(a, b, kTrade).failpoints(command + ".");
+  }
+  std::vector<EndAccident> all;
+  for (const auto& point : points) {
+    for (const auto victim : {Victim::proxy, Victim::replicate, Victim::source, Victim::target}) all.push_back({command, point, victim});
+  }
+  for (const auto& it : drawn(all, count, seed.random)) {
+    INFO(name_of(it));
+    std::cout << "switch_crash: " << name_of(it) << "\n" << std::flush;
+    check_end_accident(it, source, target, seed);
+  }
+}
+
 using Crash = void (*)(const std::string& source, const std::string& target, std::size_t count);
 void in_the_long_run(Crash crash, const char* source, const char* target) {
   if (is_long()) crash(source, target, 0);
@@ -394,6 +465,10 @@ TEST_CASE("switch_crash: complete is killed at each point", "[switch_crash]") {
   kill_the_end("complete", "a", "b", 1);
   kill_the_end("complete", "a", "c", 1, "sidecar.after");
   if (is_long()) kill_the_end("complete", "a", "c", 1);
+}
+TEST_CASE("switch_crash: a proxy, replicate or a server is killed while complete, or cancel, stands at each point", "[switch_crash]") {
+  kill_beside_the_end("complete", "a", "c", 1);
+  kill_beside_the_end("cancel", "a", "b", 1);
 }
 TEST_CASE("switch_crash: cancel is killed at each point", "[switch_crash]") {
   kill_the_end("cancel", "a", "b", 1);

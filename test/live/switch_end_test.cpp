@@ -107,6 +107,7 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
     CHECK(stage.serving() == "target");
     // The authority is gone: one that starts now must not take the old server for the one that serves.
     CHECK(side_of_new_proxy(stage, {.schema = kTrade, .state = stage.migration.state}) == "target");
+    CHECK(side_of_new_proxy(stage, {.schema = kTrade, .state = stage.proxy_state()}) == "target");  // where one has run that saw the switch
     CHECK(side_of_new_proxy(stage, {.options = {"--serving", "target"}, .schema = kTrade}) == "target");
     CHECK(json::parse(completed.out)["hints"].dump().find("--serving target") != std::string::npos);
     CHECK(traces(stage.target) == "");

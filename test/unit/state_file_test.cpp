@@ -76,3 +76,16 @@ TEST_CASE("a state file that cannot be used is refused by what is wrong with it"
   CHECK(code_of_opening(folder.path + "/garbage") == Code::state_unreadable);
   CHECK(code_of_opening("/proc/nothing/here.db") == Code::state_unreadable);
 }
+
+TEST_CASE("where a proxy has sent its clients is remembered of workflows that are not recorded", "[state]") {
+  StateFile file(":memory:");
+  CHECK_FALSE(file.remembered_serving("shop"));
+  file.remember_serving("shop", {.source = "mysql://a:3306/shop", .target = "mysql://b:3306/shop", .serving = "source"});
+  file.remember_serving("shop", {.source = "mysql://a:3306/shop", .target = "mysql://b:3306/shop", .serving = "target"});
+  const auto seen = file.remembered_serving("shop");
+  REQUIRE(seen);
+  CHECK(seen->serving == "target");
+  CHECK(seen->target == "mysql://b:3306/shop");
+  CHECK(seen->at.size() == std::string("2026-11-26T19:00:00.000Z").size());
+  CHECK_FALSE(file.remembered_serving("other"));
+}

@@ -36,6 +36,7 @@ struct ProxyOptions {
   db::Dsn source;  // with the account that looks into accounts and locks
   db::Dsn target;
   std::optional<db::Side> serving;  // what the operator says, where no authority says it; neither: the source
+  std::function<void(db::Side)> on_serving;  // the authority's word, once it is known and when it has changed, within a second; in the first event loop, and at once
   std::map<std::string, std::string> collation_map;  // as the copy was given it
   catalog::NameMap names;                            // --map
   std::string admin_user;

@@ -42,6 +42,14 @@ struct JournalEntry {
   std::string detail;
 };
 
+// Where a proxy of this machine has sent its clients last, by the authority's word: what one that is started later knows when there is no authority any more.
+struct ProxySide {
+  std::string source;   // without passwords
+  std::string target;
+  std::string serving;  // "source", "target"
+  std::string at{};     // UTC
+};
+
 class StateFile {
  public:
   // Creates it (mode 0600, folders 0700) when missing; ":memory:" for tests. Throws Error: state_unreadable, state_newer, state_busy.
@@ -69,6 +77,10 @@ class StateFile {
   std::int64_t start_step(std::string_view workflow, std::string_view command, std::string_view step);
   void end_step(std::int64_t id, std::string_view state, std::string_view detail);
   std::vector<JournalEntry> journal(std::string_view workflow);
+
+  // Of a workflow that need not be recorded here.
+  void remember_serving(std::string_view workflow, const ProxySide& side);
+  std::optional<ProxySide> remembered_serving(std::string_view workflow);
 
   // What a running command last said of itself, for `status`: one JSON document per workflow and command.
   void set_progress(std::string_view workflow, std::string_view command, std::string_view json);

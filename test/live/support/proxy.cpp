@@ -58,10 +58,9 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), admin_from_(setup.admin_from), has_own_state_(setup.state.empty()), state_(has_own_state_ ? new_file() : setup.state) {
-  if (has_own_state_) ::unlink(state_.c_str());
+Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), admin_from_(setup.admin_from), own_state_(setup.state.empty() ? std::make_unique<ProxyState>() : nullptr) {
   std::vector<std::string> arguments{binary(),   "proxy",    "test",
-                                     "--state",  state_,     "--source",
+                                     "--state",  own_state_ ? own_state_->path() : setup.state,     "--source",
                                      setup.source_dsn.empty() ? source.dsn(setup.schema) : setup.source_dsn, "--target", target.dsn(setup.schema),
                                      "--listen", "127.0.0.1:" + std::to_string(port_), "--admin-user",
                                      kAdmin};
@@ -80,8 +79,12 @@ Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(se
 Proxy::~Proxy() {
   admin_.reset();
   process_.reset();
-  if (!has_own_state_) return;
-  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((state_ + suffix).c_str());
+}
+
+ProxyState::ProxyState() : path_(new_file()) {}
+
+ProxyState::~ProxyState() {
+  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path_ + suffix).c_str());
 }
 
 AppClient::Options Proxy::app(const std::string& schema) const { return {.port = port_, .schema = schema, .has_tls = has_tls_}; }

@@ -14,6 +14,19 @@ namespace godwit::test {
 
 int free_port();
 
+// A state file that outlives the proxies that use it.
+class ProxyState {
+ public:
+  ProxyState();
+  ~ProxyState();
+  ProxyState(const ProxyState&) = delete;
+  ProxyState& operator=(const ProxyState&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+};
+
 class Proxy {
  public:
   struct Setup {
@@ -61,8 +74,7 @@ class Proxy {
   int port_;
   bool has_tls_;
   std::string admin_from_;
-  bool has_own_state_;
-  std::string state_;
+  std::unique_ptr<ProxyState> own_state_;
   std::unique_ptr<Process> process_;
   std::unique_ptr<AppClient> admin_;
 };

@@ -47,6 +47,7 @@ SwitchStage::SwitchStage(StageOptions options) : source(options.source), target(
   prepare();
   for (unsigned i = 0; i < options_.proxies; ++i) {
     ports_.push_back(free_port());
+    states_.push_back(std::make_unique<ProxyState>());
     proxies_.emplace_back();
     start_proxy(i);
   }
@@ -114,7 +115,7 @@ void SwitchStage::end_replicate() { replicate_.reset(); }
 
 void SwitchStage::start_proxy(unsigned number) {
   proxies_[number].reset();
-  proxies_[number] = std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options_.proxy_options, .schema = kTrade, .port = ports_[number]});
+  proxies_[number] = std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options_.proxy_options, .schema = kTrade, .port = ports_[number], .state = states_[number]->path()});
 }
 
 void SwitchStage::kill_proxy(unsigned number) {

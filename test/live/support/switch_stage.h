@@ -51,6 +51,7 @@ class SwitchStage {
   void kill_proxy(unsigned number);
   Proxy& proxy(unsigned number = 0) { return *proxies_.at(number); }
   unsigned proxies() const { return options_.proxies; }
+  const std::string& proxy_state(unsigned number = 0) const { return states_.at(number)->path(); }
   int port(unsigned number) const { return ports_.at(number); }
 
   // From now on the books are judged as after a server's death.
@@ -86,6 +87,7 @@ class SwitchStage {
 
   const StageOptions options_;
   std::vector<int> ports_;
+  std::vector<std::unique_ptr<ProxyState>> states_;  // a proxy that comes again has the file of the one that was there
   std::vector<std::unique_ptr<Proxy>> proxies_;
   std::unique_ptr<Process> replicate_;
   std::unique_ptr<SwitchLedger> ledger_;
