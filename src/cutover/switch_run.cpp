@@ -124,6 +124,7 @@ void SwitchRun::attempt(const StepInfo& step) {
     failpoint(step.before);
     report.detail = run_step(step.id);
     failpoint(step.after);
+    verify_step(step.id);
   } catch (const Error& error) {
     report.state = "failed";
     report.detail = error.what();

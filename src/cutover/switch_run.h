@@ -111,6 +111,13 @@ class SwitchRun {
   std::string release();
   std::string settle_old_side();
 
+  // switch_verify.cpp: what a step has done, looked at once more
+  void verify_step(StepId id);
+  void require_fenced(db::Side side);
+  void require_frozen();
+  void require_return();
+  void note_fence(db::Side side, bool must_be_fenced);
+
   const workflow::Definition& definition_;
   const SwitchOptions& options_;
   state::StateFile& state_;
@@ -130,6 +137,7 @@ class SwitchRun {
   state::Route route_;
   std::uint64_t hold_ = 0;
   gtid::Position final_;
+  std::optional<gtid::Position> return_;  // where the stream back begins
   std::string fence_wish_;  // what the migration is fenced by, once it is
   std::unique_ptr<NewestRows> newest_rows_;
   std::optional<std::uint64_t> frozen_epoch_;  // of this run's freezing

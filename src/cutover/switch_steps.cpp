@@ -188,7 +188,8 @@ std::string SwitchRun::objects() {
 
 std::string SwitchRun::return_position() {
   lock_->require();
-  return stream_->prepare_return(hold_).text;
+  return_ = stream_->prepare_return(hold_);
+  return return_->text;
 }
 
 std::string SwitchRun::commit() {

@@ -133,6 +133,11 @@ gtid::Position StreamSwitch::prepare_return(std::uint64_t hold) {
   return begin;
 }
 
+std::optional<gtid::Position> StreamSwitch::return_begins_at() {
+  const auto back = find(serving_, stream_key(back_));
+  return back ? back->position : std::nullopt;
+}
+
 bool StreamSwitch::is_return_followed() {
   const auto back = find(serving_, stream_key(back_));
   return back && back->state == "running" && state::has_sessions(serving_, back->id);

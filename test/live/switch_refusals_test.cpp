@@ -322,6 +322,37 @@ TEST_CASE("switch_refusals: a step that fails is undone, at each step before the
   CHECK(stage.ledger().complaints() == "");
 }
 
+// Between a step's deed and its end somebody changes by hand what it relies on: it is seen, and undone.
+TEST_CASE("switch_refusals: what a step has done is looked at again before it counts as done", "[switch_refusals]") {
+  struct Meddling {
+    std::string point;
+    std::string sql;
+    bool is_at_source;
+  };
+  const Meddling all[] = {
+      {"switch.fence.after", "SET GLOBAL read_only = OFF", true},
+      {"switch.freeze.after", "UPDATE _godwit.stream SET epoch = epoch + 1 WHERE direction = 'forward'", false},
+      {"switch.return_position.after", "UPDATE _godwit.stream SET position = '0-1-1' WHERE direction = 'reverse'", true},
+  };
+  SwitchStage stage({.clients = 4});
+  for (const auto& it : all) {
+    INFO(it.point);
+    Process process = stage.start("switch", {"--pause-max", "10s"}, it.point + "=sleep:600");
+    REQUIRE(has_logged(process, "failpoint " + it.point));
+    (it.is_at_source ? stage.source : stage.target).client().execute(it.sql);
+    const Outcome outcome = process.wait();
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 5);
+    CHECK(error_of(outcome).value("code", "") == "GW1103");
+    CHECK_THAT(error_of(outcome).value("cause", ""), Catch::Contains("a moment ago"));
+    CHECK(stage.await_one_side(seconds(15)) == "");
+    CHECK(stage.serving() == "source");
+  }
+  CHECK(stage.run("switch", {"--pause-max", "10s"}).status == 0);
+  CHECK(stage.fault() == "");
+  CHECK(stage.ledger().complaints() == "");
+}
+
 TEST_CASE("switch_refusals: a dry run prints the steps, and changes nothing", "[switch_refusals]") {
   for (const auto& [source, target] : {std::pair("a", "b"), std::pair("a", "c")}) {
     SwitchStage stage({.source = source, .target = target, .clients = 4, .has_trigger = true});

@@ -48,6 +48,7 @@ class StreamSwitch {
   // The stream that leads back, made or begun anew at the end of the passive side's binlog: its row is on the side that has served. Only while the one
   // that runs is frozen: throws Error(stream_not_ready); Error(switch_fenced) as above. Gives its position.
   gtid::Position prepare_return(std::uint64_t hold);
+  std::optional<gtid::Position> return_begins_at();  // as it is recorded
   // Once the sides are exchanged: a replicate has taken the way back.
   bool is_return_followed();
 
