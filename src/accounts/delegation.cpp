@@ -44,6 +44,14 @@ void create_schema(db::Connection& connection) {
                      "credential VARBINARY(512) NOT NULL, password_check CHAR(64) CHARACTER SET ascii NOT NULL, created TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (user_name, host_name)) ENGINE=InnoDB");
 }
 
+std::vector<Delegation::Record> records_on(db::Connection& connection) {
+  if (!has_schema(connection)) return {};
+  const db::Rows rows = connection.query("SELECT user_name AS u, host_name AS h, credential AS c, password_check AS k FROM " + table() + " ORDER BY user_name, host_name");
+  std::vector<Delegation::Record> all;
+  for (std::size_t i = 0; i < rows.size(); ++i) all.push_back({.user = rows.text(i, "u"), .host = rows.text(i, "h"), .credential = rows.text(i, "c"), .check = rows.text(i, "k")});
+  return all;
+}
+
 std::string check_of(const auth::Secret& password) {
   std::array<unsigned char, 32> digest{};
   unsigned size = 0;
@@ -112,13 +120,7 @@ Delegation::~Delegation() {
   }
 }
 
-std::vector<Delegation::Record> Delegation::records() {
-  if (!has_schema(db_)) return {};
-  const db::Rows rows = db_.query("SELECT user_name AS u, host_name AS h, credential AS c, password_check AS k FROM " + table() + " ORDER BY user_name, host_name");
-  std::vector<Record> all;
-  for (std::size_t i = 0; i < rows.size(); ++i) all.push_back({.user = rows.text(i, "u"), .host = rows.text(i, "h"), .credential = rows.text(i, "c"), .check = rows.text(i, "k")});
-  return all;
-}
+std::vector<Delegation::Record> Delegation::records() { return records_on(db_); }
 
 // The record comes first: killed after it, the account may or may not have the credential, and undo() looks.
 auth::Secret Delegation::give(const AccountFacts& account, const DelegationKey& key) {
@@ -138,8 +140,8 @@ auth::Secret Delegation::give(const AccountFacts& account, const DelegationKey& 
   return password;
 }
 
-void Delegation::leave_out(std::vector<AccountFacts>& accounts) {
-  for (const auto& record : records()) {
+void leave_out_delegated(db::Connection& connection, std::vector<AccountFacts>& accounts) {
+  for (const auto& record : records_on(connection)) {
     for (auto& account : accounts) {
       if (account.user != record.user || account.host != record.host) continue;
       account.has_second_password = false;

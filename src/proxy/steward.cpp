@@ -128,6 +128,7 @@ asio::awaitable<std::optional<accounts::AccountFacts>> Steward::account(db::Side
     const auto* found = is_anew ? nullptr : accounts::find(it.accounts, current_user);
     if (found == nullptr) {
       it.accounts = accounts::read_accounts(connection);
+      accounts::leave_out_delegated(connection, it.accounts);  // an account that another proxy has given a credential may be given it by this one, too
       found = accounts::find(it.accounts, current_user);
     }
     return found == nullptr ? std::nullopt : std::optional(*found);

@@ -226,6 +226,12 @@ TEST_CASE("warm: what logs an account in on the other side is found out later wh
   proxy.switch_to("source");
 
   CHECK(to.client().scalar("SELECT COUNT(*) FROM mysql.user WHERE user = 'late' AND JSON_EXTRACT(User_attributes, '$.additional_password') IS NOT NULL") == "1");
+  {  // another proxy gives it the same, and finds it there
+    Proxy another(from, to, {.options = {"--delegate-auth"}, .schema = kSchema});
+    AppClient client({.port = another.port(), .user = "late", .password = "late", .schema = kSchema});
+    another.switch_to("target");
+    CHECK(client.scalar("SELECT @@port") == std::to_string(to.port()));
+  }
   to.client().execute("ALTER USER late@'%' DISCARD OLD PASSWORD");
   auto second = log_in();
   const auto refused = proxy.command("WARM TO target");

@@ -56,8 +56,6 @@ class Delegation {
     std::string check;       // SHA-256 of the password, in hexadecimal
   };
   std::vector<Record> records();
-  // The accounts as they are without what was given: so they are decided on.
-  void leave_out(std::vector<AccountFacts>& accounts);
 
  private:
   bool undo(const Record& record);
@@ -65,5 +63,8 @@ class Delegation {
 
   db::Connection& db_;
 };
+
+// The accounts of a server as they are without what proxies have given them: so they are decided on. Changes nothing, and locks nobody out.
+void leave_out_delegated(db::Connection& connection, std::vector<AccountFacts>& accounts);
 
 }  // namespace godwit::accounts
