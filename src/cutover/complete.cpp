@@ -44,6 +44,8 @@ class Completion {
   void take_credentials_back();
   void settle_fences();
   void settle_old_side();
+  void require_fenced();
+  fence::Plan fence_plan(db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); }
   void record_what_stays();
   std::vector<std::string> set_aside_objects();
   void drop_sidecars();
@@ -75,6 +77,12 @@ void Completion::require_switched() {
   if (route->is_switching) refuse(definition_, "a switch is under way", "godwit switch or godwit reverse again: it is finished or undone");
   if (route->serving != db::Side::target) refuse(definition_, "the source serves", "godwit switch first; or, where it never was, godwit cancel");
   if (!route->fence.empty()) fence_ = route->fence;
+  if (!route->fence.empty() || options_.old_side == OldSide::writable) return;
+  // Killed behind the reconcilers' end: the old side may have forgotten its fence since.
+  const auto kind = fence::recorded_kind(source_, definition_.name, db::Side::source);
+  if (!kind) return;
+  fence_ = std::string(fence::to_string(*kind));
+  state::Authority(target_, definition_.name).set_fence(fence_);
 }
 
 // What was done cannot be done otherwise once nobody knows any more what was there before.
@@ -124,12 +132,15 @@ void Completion::take_credentials_back() {
 
 // The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
 void Completion::settle_fences() {
-  const auto plan = [&](db::Side side) { return fence::read_plan(target_, definition_.name, side, fence_); };
   old_tables_ = fence::read_plan(target_, definition_.name, db::Side::source, "triggers").tables;  // however it is fenced
-  fence::remove(target_, plan(db::Side::target));
-  if (options_.old_side != OldSide::writable) return;
-  state::Authority(target_, definition_.name).set_fence("");  // else the reconcilers, in proxies, would fence it again
-  fence::remove(source_, plan(db::Side::source));
+  fence::remove(target_, fence_plan(db::Side::target));
+  state::Authority authority(target_, definition_.name);
+  if (options_.old_side != OldSide::writable) {
+    fence::follow(source_, authority, fence_plan(db::Side::source), kFencePatience);  // a MariaDB that was restarted has forgotten it, and nobody may have been there to see
+    return;
+  }
+  authority.set_fence("");  // else the reconcilers, in proxies, would fence it again
+  fence::remove(source_, fence_plan(db::Side::source));
   const bool is_open = !fence::is_fenced(source_, {.workflow = definition_.name, .side = db::Side::source, .kind = fence::Kind::read_only});
   if (is_open) say("the source accepts writes again");
 }
@@ -167,10 +178,18 @@ std::vector<std::string> Completion::set_aside_objects() {
   return names;
 }
 
+// The last look: from here on nobody fences it again. The plan is the authority's, and that is there still.
+void Completion::require_fenced() {
+  const bool is_left_fenced = options_.old_side != OldSide::writable && fence_ != "none" && state::Sidecar::exists(target_);
+  if (!is_left_fenced || fence::is_fenced(source_, fence_plan(db::Side::source))) return;
+  throw Error(Code::switch_unfinished, {.object = db::describe(source_.endpoint()), .cause = "it is not fenced any more: was it restarted a moment ago?", .remedy = "run godwit complete again: it is fenced before anything else is done"});
+}
+
 // The source's first, the authority last: whoever is killed before that finds it, and goes on.
 void Completion::drop_sidecars() {
   if (state::Sidecar::exists(target_)) state::Authority(target_, definition_.name).set_fence("");  // a reconciler would record its fence again, in a sidecar made anew
   fence::await_others(source_, kFencePatience);  // one that is at it has read the authority before
+  require_fenced();
   if (state::Sidecar::leave_source(source_, definition_.name)) say("schema `_godwit` on the source is dropped");
   if (!state::Sidecar::exists(target_)) return state::Sidecar(target_).drop_begun();
   state::Sidecar sidecar(target_);
