@@ -48,7 +48,6 @@ void print_error(const Invocation& it, const Error& error) {
 int run_check(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "check");
   const auto findings = workflow::check_workflow(definition, tuning_of(it.copy));
   print_findings(findings, it.common.is_json);
   return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
@@ -152,7 +151,6 @@ int run_proxy(Invocation& it) {
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "copy");
   if (it.copy.dry_run) {
     const auto plan = workflow::plan_copy(definition, tuning_of(it.copy));
     print_plan(plan, it.common.is_json);
@@ -193,7 +191,6 @@ int run_complete(Invocation& it) {
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
   auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "cancel");
   const auto recorded = state.find_workflow(it.common.name);
   if (recorded) definition.is_schema_created = workflow::definition_from(*recorded).is_schema_created;
   if (!it.cancel.schema.empty()) definition.is_schema_created = it.cancel.schema == "create";

@@ -67,13 +67,20 @@ std::vector<Definition> shard_definitions(const Definition& definition) {
   return result;
 }
 
+std::size_t shard_number(const Definition& definition, const shard::Layout& layout) {
+  const auto is_it = [&](const shard::Shard& shard) { return shard::to_string(shard.range) == definition.shard; };
+  const auto found = std::ranges::find_if(layout.shards, is_it);
+  GODWIT_CHECK(found != layout.shards.end());
+  return static_cast<std::size_t>(found - layout.shards.begin());
+}
+
 std::string shard_name(const Definition& definition) { return is_sharded(definition) ? "shard " + definition.shard : ""; }
 
 void refuse_shards(const Definition& definition, std::string_view command) {
   if (!is_sharded(definition)) return;
   throw Error(Code::bad_usage, {.object = fmt::format("godwit {} {}", command, definition.name),
                                 .cause = fmt::format("its target is {} shards, and {} knows one target only", definition.shards.size(), command),
-                                .remedy = "one --target"});
+                                .remedy = "check, copy and cancel know shards"});
 }
 
 }  // namespace godwit::workflow
