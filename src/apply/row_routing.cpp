@@ -14,15 +14,14 @@ namespace {
 
 bool is_in_one_place(const shard::Route& route) { return route.columns().empty() && !route.is_everywhere(); }
 
-// What the key's columns are set to may be of another shard; what lies between parent and child must be wherever the child is.
+// What the key's columns are set to may be of another shard.
 bool is_unroutable(const TargetTables& target, const Cascade& cascade) {
   const shard::Route& child = (*target.routes)[cascade.child];
   const auto is_assigned = [&](std::size_t column) {
     const std::string& name = (*target.bindings)[cascade.child].column_names[column];
     return std::any_of(cascade.assigned.begin(), cascade.assigned.end(), [&](const std::string& assigned) { return equals_ignoring_case(assigned, name); });
   };
-  const auto is_scattered = [&](std::size_t table) { return !(*target.routes)[table].is_everywhere() && !(is_in_one_place((*target.routes)[table]) && is_in_one_place(child)); };
-  return std::any_of(child.columns().begin(), child.columns().end(), is_assigned) || std::any_of(cascade.between.begin(), cascade.between.end(), is_scattered);
+  return std::any_of(child.columns().begin(), child.columns().end(), is_assigned);
 }
 
 }  // namespace
@@ -45,6 +44,13 @@ std::size_t RowRouting::first() const {
     if (is_wanted_[i] && tables_[i].binding != nullptr) return i;
   }
   return 0;
+}
+
+std::optional<std::size_t> RowRouting::wanted_target(std::size_t shard) const {
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    if (tables_[i].shard == shard && is_wanted_[i] && tables_[i].binding != nullptr) return i;
+  }
+  return std::nullopt;
 }
 
 // Every wanted target has the same definition of the table at this point of the binlog (require_fit), so that any of them may read the image.
@@ -81,7 +87,7 @@ void RowRouting::add_cascades(const RowOfEvent& it, std::size_t home, bool has_l
     const TargetTable& table = tables_[i];
     if (!is_wanted_[i] || table.binding == nullptr || table.binding->cascades.empty()) continue;
     Change change = cascades_of(*table.binding, table.layout, it, table.unroutable);
-    if (!change.cascades.empty() && (i != home || has_left)) add(i, std::move(change), changes);
+    if (!change.cascades.empty() && (table.shard != home || has_left)) add(i, std::move(change), changes);
   }
 }
 
@@ -101,12 +107,14 @@ void RowRouting::route(const RowOfEvent& it, std::vector<Change>& changes) const
   const std::size_t from = has_before ? home_of(it.row.before, {}) : to;
   const bool moves = has_after && from != to;
   add_cascades(it, from, moves, changes);
+  const auto left = wanted_target(from);
+  const auto reached = wanted_target(to);
   if (!moves) {
-    if (is_for(from)) add(from, change_of(*tables_[from].binding, tables_[from].layout, it), changes);
+    if (left) add(*left, change_of(*tables_[*left].binding, tables_[*left].layout, it), changes);
     return;
   }
-  if (is_for(from)) add(from, departure_of(*tables_[from].binding, tables_[from].layout, it), changes);
-  if (is_for(to)) add(to, arrival_of(*tables_[to].binding, tables_[to].layout, it), changes);
+  if (left) add(*left, departure_of(*tables_[*left].binding, tables_[*left].layout, it), changes);
+  if (reached) add(*reached, arrival_of(*tables_[*reached].binding, tables_[*reached].layout, it), changes);
 }
 
 }  // namespace godwit::apply

@@ -63,6 +63,8 @@ struct ApplyProgress {
   std::atomic<std::uint64_t> caught_up_us{0};        // our clock when it last was so
   std::atomic<std::uint64_t> retries{0};
   std::atomic<std::uint64_t> inbox_bytes{0};
+  std::atomic<std::uint64_t> parked{0};              // rows that wait for another shard's row to go
+  std::atomic<std::uint64_t> parked_us{0};           // our clock since when there have been any
 };
 
 enum class ApplyEnd { reached, stopped, definitions_changed };
@@ -94,9 +96,11 @@ class Applier {
   // by itself what passes by itself; throws the first error that does not, once all have ended: drift, ddl_met, position_purged, stream_fenced …
   // definitions_changed: on every target.
   ApplyEnd run(const std::optional<gtid::Set>& until);
+  // The same, each target until its own position contains its own goal: one per target.
+  ApplyEnd run_each(const std::vector<std::optional<gtid::Set>>& untils);
 
  private:
-  ApplyEnd run_all(Feed& feed, const std::optional<gtid::Set>& until);
+  ApplyEnd follow(Feed& feed, std::size_t target, const std::optional<gtid::Set>& until, const Stop& stop);
 
   db::Endpoint source_;
   std::vector<Target> targets_;
