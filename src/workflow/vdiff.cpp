@@ -261,7 +261,9 @@ void VdiffRun::compare_keyed() {
     SnapshotPair pair = open_pair(tuning_.lanes, {});
     opened = pair.source.opened;
     const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
-    vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(pair.source.readers, pair.target);
+    std::vector<vdiff::Sessions> lanes;
+    for (std::size_t i = 0; i < pair.target.size(); ++i) lanes.push_back({.source = {&pair.source.readers[i]}, .target = {&pair.target[i]}});
+    vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(lanes);
     if (!std::exchange(has_postponed_, false)) continue;
     pair = {};  // its views need not live meanwhile
     recheck_->settle(vdiff_, Recheck::Confirmed::left);
@@ -286,7 +288,7 @@ void VdiffRun::compare_keyless_table(VdiffTarget& table) {
     stop_.throw_if_requested();
     throttle_.wait(stop_);
   };
-  const vdiff::KeylessResult result = vdiff::compare_keyless(pair.source.readers[0], pair.target[0], table.plan, kKeylessRowsPerPass, kSamplesMax, on_block);
+  const vdiff::KeylessResult result = vdiff::compare_keyless({.source = {&pair.source.readers[0]}, .target = {&pair.target[0]}}, table.plan, {.rows_per_pass = kKeylessRowsPerPass, .samples_max = kSamplesMax}, on_block);
   table.row.source_rows = result.source_rows;
   table.row.target_rows = result.target_rows;
   table.row.state = "compared";
