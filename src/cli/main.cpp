@@ -9,6 +9,7 @@
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/stop.h"
+#include "godwit/workflow/shards.h"
 #include "inspect_binlog.h"
 #include "options.h"
 #include "proxy_options.h"
@@ -47,6 +48,7 @@ void print_error(const Invocation& it, const Error& error) {
 int run_check(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
+  workflow::refuse_shards(definition, "check");
   const auto findings = workflow::check_workflow(definition, tuning_of(it.copy));
   print_findings(findings, it.common.is_json);
   return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
@@ -66,6 +68,7 @@ void recording_failure(state::StateFile& state, const std::string& name, const c
 }
 
 int replicate(Invocation& it, const workflow::Definition& definition, state::StateFile& state) {
+  workflow::refuse_shards(definition, "replicate");
   // A server that does not answer must not keep the process: at any instant, what is not committed is simply applied by the next run.
   const StopGrace grace(stop_on_signals(), kStopGrace, [&] {
     print_error(it, Error(Code::interrupted, {.object = "godwit replicate", .cause = "a stop was requested, and a server does not answer", .remedy = "run the same command again"}));
@@ -96,6 +99,7 @@ int status_of(workflow::Verdict verdict) {
 int run_vdiff(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
+  workflow::refuse_shards(definition, "vdiff");
   workflow::VdiffReport report;
   recording_failure(state, definition.name, "vdiff_stopped", [&] { report = workflow::run_vdiff(definition, tuning_of(it.vdiff), state, stop_on_signals()); });
   const int status = status_of(report.verdict);
@@ -116,6 +120,7 @@ void take_recorded_side(proxy::ProxyOptions& options, state::StateFile& state) {
 int run_proxy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
+  workflow::refuse_shards(definition, "proxy");
   auto options = proxy_options_of(definition, it.proxy);
   take_recorded_side(options, state);
   const auto report = proxy::run_proxy(options, stop_on_signals());
@@ -126,6 +131,7 @@ int run_proxy(Invocation& it) {
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
+  workflow::refuse_shards(definition, "copy");
   if (it.copy.dry_run) {
     const auto plan = workflow::plan_copy(definition, tuning_of(it.copy));
     print_plan(plan, it.common.is_json);
@@ -142,6 +148,7 @@ int run_copy(Invocation& it) {
 int run_cutover(Invocation& it, db::Side to) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
+  workflow::refuse_shards(definition, it.command);
   const auto options = switch_options_of(it.cutover, to);
   if (!options.is_dry_run) confirm(fmt::format("{} {}: the {} is to serve. Go on?", it.command, definition.name, db::to_string(to)), it.cutover.yes);
   cutover::SwitchReport report;
@@ -155,6 +162,7 @@ int run_cutover(Invocation& it, db::Side to) {
 int run_complete(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
+  workflow::refuse_shards(definition, "complete");
   const auto options = complete_options_of(it.complete);
   confirm(fmt::format("complete {}: there is no way back to the source after this. Go on?", definition.name), it.complete.yes);
   print_complete(definition.name, cutover::complete(definition, options, state, stop_on_signals()), it.common.is_json);
@@ -164,6 +172,7 @@ int run_complete(Invocation& it) {
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
   auto definition = definition_of(it.common, it.copy, state);
+  workflow::refuse_shards(definition, "cancel");
   const auto recorded = state.find_workflow(it.common.name);
   if (recorded) definition.is_schema_created = workflow::definition_from(*recorded).is_schema_created;
   if (!it.cancel.schema.empty()) definition.is_schema_created = it.cancel.schema == "create";
@@ -237,6 +246,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name");
     add_endpoints(*command, it.copy);
+    add_shards(*command, it.copy);
   }
   for (auto* command : {check, copy}) add_selection(*command, it.copy);
   add_tuning(*copy, it.copy);

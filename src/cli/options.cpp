@@ -1,10 +1,14 @@
 #include "options.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdlib>
 
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::cli {
 namespace {
@@ -47,7 +51,17 @@ void add_endpoints(CLI::App& app, CopyArguments& a) {
   app.add_option("--source", a.source, "mysql://user@host:port/schema?ssl-mode=…&ssl-ca=… (password: $GODWIT_SOURCE_PASSWORD)");
   app.add_option("--target", a.target, "Likewise (password: $GODWIT_TARGET_PASSWORD)");
   app.add_option("--source-defaults-file", a.source_defaults_file, "A my.cnf-style file with the source's user and password");
-  app.add_option("--target-defaults-file", a.target_defaults_file, "Likewise for the target");
+  app.add_option("--target-defaults-file", a.target_defaults_file, "Likewise for the target, or all shards");
+}
+
+// Each takes one value at a time, which may begin with a dash.
+void add_shards(CLI::App& app, CopyArguments& a) {
+  app.add_option("--shard", a.shards, "RANGE=DSN, for each shard, instead of --target: -80=mysql://user@host/schema, 80-=… (password: as for a target)")->allow_extra_args(false);
+  app.add_option("--vindex", a.vindexes, "TABLE.COLUMN[,COLUMN]=FUNCTION: the rows live where their key's id lies (docs/sharding.md)")->allow_extra_args(false);
+  app.add_option("--partition", a.partitions, "\"TABLE=HASH(column)\", likewise RANGE and LIST: a partition per shard")->allow_extra_args(false);
+  app.add_option("--reference", a.references, "TABLE: every row on every shard")->allow_extra_args(false);
+  app.add_option("--unsharded", a.unsharded, "TABLE: every row on the first shard")->allow_extra_args(false);
+  app.add_option("--serve", a.serve, "DSN of the SQL endpoint that serves the shards (password: as for a target)");
 }
 
 void add_selection(CLI::App& app, CopyArguments& a) {
@@ -126,33 +140,55 @@ state::StateFile open_state(const CommonOptions& options) {
   return state::StateFile(options.state.empty() ? state::StateFile::default_path() : options.state);
 }
 
-workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
-  workflow::Definition definition;
-  if (a.source.empty() && a.target.empty()) {
-    const auto recorded = state.find_workflow(common.name);
-    if (!recorded) {
-      throw Error(Code::no_such_workflow,
-                  {.object = common.name,
-                   .cause = "the state file has no workflow of that name",
-                   .remedy = "name --source and --target for a new one; godwit status lists those there are"});
-    }
-    definition = workflow::definition_from(*recorded);
-  } else {
-    if (a.source.empty()) refuse("--source", "it is not given", "--source mysql://user@host:port/schema");
-    if (a.target.empty()) refuse("--target", "it is not given", "--target mysql://user@host:port/schema");
-    definition = {.name = common.name,
-                  .source = db::parse_dsn(a.source, "--source"),
-                  .target = db::parse_dsn(a.target, "--target"),
-                  .databases = a.databases,
-                  .tables = a.tables,
-                  .exclude_tables = a.exclude_tables,
-                  .map = a.map,
-                  .collation_map = a.collation_map,
-                  .is_schema_created = a.schema == "create",
-                  .allow_no_key = a.allow_no_key};
-  }
+namespace {
+
+constexpr const char* kTargetPassword = "GODWIT_TARGET_PASSWORD";
+
+workflow::Definition recorded_definition(const CommonOptions& common, state::StateFile& state) {
+  if (const auto recorded = state.find_workflow(common.name)) return workflow::definition_from(*recorded);
+  throw Error(Code::no_such_workflow,
+              {.object = common.name,
+               .cause = "the state file has no workflow of that name",
+               .remedy = "name --source and --target for a new one; godwit status lists those there are"});
+}
+
+workflow::Definition given_definition(const CommonOptions& common, const CopyArguments& a) {
+  if (a.source.empty()) refuse("--source", "it is not given", "--source mysql://user@host:port/schema");
+  if (a.target.empty() && a.shards.empty()) refuse("--target", "it is not given", "--target mysql://user@host:port/schema");
+  if (!a.target.empty() && !a.shards.empty()) refuse("--target", "--shard is given too", "one --target; or --shard for each shard");
+  workflow::Definition definition{.name = common.name,
+                                  .source = db::parse_dsn(a.source, "--source"),
+                                  .databases = a.databases,
+                                  .tables = a.tables,
+                                  .exclude_tables = a.exclude_tables,
+                                  .map = a.map,
+                                  .collation_map = a.collation_map,
+                                  .is_schema_created = a.schema == "create",
+                                  .allow_no_key = a.allow_no_key,
+                                  .shards = a.shards,
+                                  .vindexes = a.vindexes,
+                                  .partitions = a.partitions,
+                                  .references = a.references,
+                                  .unsharded = a.unsharded};
+  if (!a.target.empty()) definition.target = db::parse_dsn(a.target, "--target");
+  if (!a.serve.empty()) definition.serve = db::parse_dsn(a.serve, "--serve");
+  return definition;
+}
+
+// Settles where its rows go, and fills in the passwords.
+void complete(workflow::Definition& definition, const CopyArguments& a) {
   fill_password(definition.source, "GODWIT_SOURCE_PASSWORD", a.source_defaults_file, "--source");
-  fill_password(definition.target, "GODWIT_TARGET_PASSWORD", a.target_defaults_file, "--target");
+  workflow::settle_shards(definition, [&](db::Dsn& dsn, const std::string& flag) { fill_password(dsn, kTargetPassword, a.target_defaults_file, flag.c_str()); });
+  if (!workflow::is_sharded(definition)) fill_password(definition.target, kTargetPassword, a.target_defaults_file, "--target");
+  if (definition.serve) fill_password(*definition.serve, kTargetPassword, a.target_defaults_file, "--serve");
+}
+
+}  // namespace
+
+workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
+  const bool is_new = !a.source.empty() || !a.target.empty() || !a.shards.empty();
+  workflow::Definition definition = is_new ? given_definition(common, a) : recorded_definition(common, state);
+  complete(definition, a);
   return definition;
 }
 
@@ -177,21 +213,51 @@ workflow::CopyTuning tuning_of(const CopyArguments& a) {
   return tuning;
 }
 
+namespace {
+
+// Another address, of the database that is recorded where none is named.
+void move(db::Dsn& dsn, const std::string& given, const char* flag) {
+  if (given.empty()) return;
+  const std::string schema = dsn.schema;
+  dsn = db::parse_dsn(given, flag);
+  if (dsn.schema.empty()) dsn.schema = schema;
+}
+
+std::vector<std::string> ranges_of(std::vector<std::string> shards) {
+  for (auto& shard : shards) shard = shard.substr(0, shard.find('='));
+  std::sort(shards.begin(), shards.end());
+  return shards;
+}
+
+void move_shards(workflow::Definition& definition, const std::vector<std::string>& given) {
+  if (given.empty()) return;
+  if (ranges_of(given) != ranges_of(definition.shards)) {
+    refuse("--shard", fmt::format("the recorded ranges are others: {}", workflow::is_sharded(definition) ? join(ranges_of(definition.shards), " ") : "none"), "the recorded ranges, or none but the name");
+  }
+  definition.shards = given;
+}
+
+void refuse_other_placement(const char* flag, std::vector<std::string> given, std::vector<std::string> recorded) {
+  std::sort(given.begin(), given.end());
+  std::sort(recorded.begin(), recorded.end());
+  if (!given.empty() && given != recorded) refuse(flag, fmt::format("another one is recorded: {}", recorded.empty() ? "none" : join(recorded, " ")), "none but the workflow's name is needed");
+}
+
+}  // namespace
+
 workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
   if (!state.find_workflow(common.name)) return definition_of(common, a, state);
-  CopyArguments none = a;
-  none.source.clear();
-  none.target.clear();
-  workflow::Definition definition = definition_of(common, none, state);
-  const auto take = [](db::Dsn& dsn, const std::string& given, const char* flag, const char* variable, const std::string& defaults_file) {
-    if (given.empty()) return;
-    const std::string schema = dsn.schema;
-    dsn = db::parse_dsn(given, flag);
-    if (dsn.schema.empty()) dsn.schema = schema;
-    fill_password(dsn, variable, defaults_file, flag);
-  };
-  take(definition.source, a.source, "--source", "GODWIT_SOURCE_PASSWORD", a.source_defaults_file);
-  take(definition.target, a.target, "--target", "GODWIT_TARGET_PASSWORD", a.target_defaults_file);
+  workflow::Definition definition = recorded_definition(common, state);
+  if (!a.target.empty() && workflow::is_sharded(definition)) refuse("--target", "its target is shards", "--shard RANGE=DSN for each of them, or none but the name");
+  refuse_other_placement("--vindex", a.vindexes, definition.vindexes);
+  refuse_other_placement("--partition", a.partitions, definition.partitions);
+  refuse_other_placement("--reference", a.references, definition.references);
+  refuse_other_placement("--unsharded", a.unsharded, definition.unsharded);
+  move(definition.source, a.source, "--source");
+  move(definition.target, a.target, "--target");
+  move_shards(definition, a.shards);
+  if (!a.serve.empty()) definition.serve = db::parse_dsn(a.serve, "--serve");
+  complete(definition, a);
   return definition;
 }
 

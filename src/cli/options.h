@@ -30,6 +30,12 @@ struct CopyArguments {
   std::string target;
   std::string source_defaults_file;
   std::string target_defaults_file;
+  std::vector<std::string> shards;
+  std::vector<std::string> vindexes;
+  std::vector<std::string> partitions;
+  std::vector<std::string> references;
+  std::vector<std::string> unsharded;
+  std::string serve;
   std::vector<std::string> databases;
   std::vector<std::string> tables;
   std::vector<std::string> exclude_tables;
@@ -93,6 +99,7 @@ struct VdiffArguments {
 
 void add_common(CLI::App& app, CommonOptions& options);
 void add_endpoints(CLI::App& app, CopyArguments& arguments);
+void add_shards(CLI::App& app, CopyArguments& arguments);
 void add_selection(CLI::App& app, CopyArguments& arguments);
 void add_tuning(CLI::App& app, CopyArguments& arguments);
 void add_apply(CLI::App& app, ReplicateArguments& arguments);      // how a stream is applied
@@ -103,11 +110,12 @@ void add_vdiff(CLI::App& app, VdiffArguments& arguments);
 // From the defaults file or the variable; a password in the DSN itself is used, with a warning.
 void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaults_file, const char* flag);
 state::StateFile open_state(const CommonOptions& options);
-// From the arguments; where neither --source nor --target is given, from the state file. Passwords come from the environment
+// From the arguments; where neither --source nor --target nor --shard is given, from the state file. Passwords come from the environment
 // (GODWIT_SOURCE_PASSWORD, GODWIT_TARGET_PASSWORD), a defaults file, or the DSN, which warns.
 workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
 workflow::CopyTuning tuning_of(const CopyArguments& arguments);
-// The recorded workflow, with the --source and --target that are given: a source may have moved.
+// The recorded workflow, with the --source, --target, --shard and --serve that are given: a server may have moved. Throws Error(bad_usage) where they are of another kind
+// than what is recorded.
 workflow::Definition followed_definition(const CommonOptions& common, const CopyArguments& arguments, state::StateFile& state);
 workflow::ReplicateTuning tuning_of(const ReplicateArguments& arguments);
 workflow::VdiffTuning tuning_of(const VdiffArguments& arguments);

@@ -105,7 +105,7 @@ Definition in_direction(const Definition& definition, Direction direction) {
   return direction == Direction::forward ? definition : reversed(definition);
 }
 
-state::StreamKey stream_key(const Definition& definition) { return {.workflow = definition.name, .direction = std::string(to_string(definition.direction))}; }
+state::StreamKey stream_key(const Definition& definition) { return {.workflow = definition.name, .direction = std::string(to_string(definition.direction)), .shard = definition.shard}; }
 
 db::Endpoint endpoint_of(const Definition& definition, db::Side side) {
   return side == serving_side(definition.direction) ? source_endpoint(definition) : target_endpoint(definition);

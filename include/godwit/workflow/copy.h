@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,7 +33,16 @@ struct Definition {
   std::vector<std::string> collation_map;
   bool is_schema_created = true;  // --schema create|existing
   bool allow_no_key = false;
-  Direction direction = Direction::forward;  // how it is seen, no part of what is recorded: reversed() exchanges the sides
+  std::vector<std::string> shards;      // RANGE=DSN as given; empty: one target. Else `target` is that of the first range (shards.h)
+  std::vector<std::string> vindexes;    // where rows live on them: docs/sharding.md
+  std::vector<std::string> partitions;
+  std::vector<std::string> references;
+  std::vector<std::string> unsharded;
+  std::optional<db::Dsn> serve;         // the SQL endpoint over the shards
+  // The rest is how it is seen, no part of what is recorded.
+  std::vector<db::Dsn> shard_targets;        // the shards' DSNs by range, with passwords
+  std::string shard = "-";                   // which shard `target` is
+  Direction direction = Direction::forward;  // reversed() exchanges the sides
 };
 std::map<std::string, std::string> to_options(const Definition& definition);
 Definition definition_from(const state::Workflow& workflow);

@@ -1,0 +1,79 @@
+#include "godwit/workflow/shards.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "godwit/util/error.h"
+
+namespace godwit::workflow {
+namespace {
+
+void refuse_placement(const std::vector<std::string>& given, std::string_view flag) {
+  if (given.empty()) return;
+  throw Error(Code::bad_usage, {.object = fmt::format("{} {}", flag, given.front()), .cause = "there are no shards", .remedy = "--shard RANGE=DSN for each of them, instead of --target"});
+}
+
+std::string range_of(const std::string& shard) { return shard.substr(0, shard.find('=')); }
+
+void order_by_range(std::vector<std::string>& shards, const shard::Layout& layout) {
+  const auto place = [&](const std::string& text) {
+    return std::ranges::find_if(layout.shards, [&](const shard::Shard& shard) { return shard::to_string(shard.range) == range_of(text); }) - layout.shards.begin();
+  };
+  std::ranges::stable_sort(shards, {}, place);
+}
+
+}  // namespace
+
+bool is_sharded(const Definition& definition) { return !definition.shards.empty(); }
+
+shard::Layout layout_of(const Definition& definition) {
+  shard::Layout layout = shard::parse_layout({.shards = definition.shards,
+                                              .vindexes = definition.vindexes,
+                                              .partitions = definition.partitions,
+                                              .references = definition.references,
+                                              .unsharded = definition.unsharded});
+  if (definition.shard_targets.empty()) return layout;
+  GODWIT_CHECK(definition.shard_targets.size() == layout.shards.size());
+  for (std::size_t i = 0; i < layout.shards.size(); ++i) layout.shards[i].dsn = definition.shard_targets[i];
+  return layout;
+}
+
+void settle_shards(Definition& definition, const CompleteDsn& complete) {
+  if (!is_sharded(definition)) {
+    refuse_placement(definition.vindexes, "--vindex");
+    refuse_placement(definition.partitions, "--partition");
+    refuse_placement(definition.references, "--reference");
+    refuse_placement(definition.unsharded, "--unsharded");
+    if (definition.serve) refuse_placement({db::to_string(*definition.serve)}, "--serve");
+    return;
+  }
+  definition.shard_targets.clear();
+  const shard::Layout layout = layout_of(definition);
+  order_by_range(definition.shards, layout);
+  for (const auto& shard : layout.shards) complete(definition.shard_targets.emplace_back(shard.dsn), "--shard " + shard::to_string(shard.range));
+  definition.target = definition.shard_targets.front();
+}
+
+std::vector<Definition> shard_definitions(const Definition& definition) {
+  if (!is_sharded(definition)) return {definition};
+  GODWIT_CHECK(definition.direction == Direction::forward);
+  std::vector<Definition> result;
+  for (const auto& shard : layout_of(definition).shards) {
+    Definition& one = result.emplace_back(definition);
+    one.target = shard.dsn;
+    one.shard = shard::to_string(shard.range);
+  }
+  return result;
+}
+
+std::string shard_name(const Definition& definition) { return is_sharded(definition) ? "shard " + definition.shard : ""; }
+
+void refuse_shards(const Definition& definition, std::string_view command) {
+  if (!is_sharded(definition)) return;
+  throw Error(Code::bad_usage, {.object = fmt::format("godwit {} {}", command, definition.name),
+                                .cause = fmt::format("its target is {} shards, and {} knows one target only", definition.shards.size(), command),
+                                .remedy = "one --target"});
+}
+
+}  // namespace godwit::workflow
