@@ -105,6 +105,15 @@ void write_some(const Sharded& stage, std::uint64_t seed, int transactions) {
   }
 }
 
+// More than one transaction of a shard takes: rows that come, and rows that go to another shard.
+void write_many(const Sharded& stage, int first_id) {
+  Client client = stage.source_client();
+  std::string sql = "REPLACE INTO orders VALUES ";
+  for (int i = 0; i < 1500; ++i) sql += std::string(i == 0 ? "" : ", ") + "(" + text(first_id + i) + ", " + text(i % 40) + ", 'many', 0)";
+  client.execute(sql);
+  client.execute("UPDATE orders SET customer = (customer + 3) % 40, n = n + 1 WHERE id >= " + text(first_id));
+}
+
 bool comes_to(const Sharded& stage, std::string& different, seconds limit = seconds(60)) {
   return holds_within(limit, [&] {
     different = stage.difference();
@@ -202,7 +211,8 @@ TEST_CASE("replicate is killed at each point of applying, with rows on their way
   std::uint64_t round = 0;
   for (const char* point : {"apply.window_taken", "apply.end_recorded", "apply.job_written", "apply.job_committed", "apply.jobs_done", "apply.position_moved"}) {
     for (const char* hit : {"@1", "@4"}) {
-      write_some(stage, seed + ++round, 150);
+      write_some(stage, seed + ++round, 100);
+      write_many(stage, 10000);
       Process process = stage.replicate({"--until-current", "--no-heartbeat"}, std::string(point) + "=kill" + hit);
       const Outcome outcome = process.wait();
       INFO(point << hit << ": " << outcome.status << " " << outcome.err);
