@@ -58,12 +58,22 @@ load_shop() {
   "$shop/generate" --orders "${2:-2000}" | on "$1" shop
 }
 
-# await SECONDS WHAT COMMAND…: until the command succeeds.
+# await SECONDS WHAT COMMAND…: until the command succeeds. What runs for it in the background must go on running.
 await() {
   local end=$((SECONDS + $1)) what=$2
   shift 2
-  until "$@"; do ((SECONDS < end)) || { tail -n 20 "$work"/*.log >&2; die "$what"; }; sleep 0.2; done
+  until "$@"; do
+    { ((SECONDS < end)) && all_alive; } || { tail -n 20 "$work"/*.log >&2; die "$what"; }
+    sleep 0.2
+  done
 }
+all_alive() {
+  local pid
+  for pid in $proxy $application $stream; do kill -0 "$pid" 2>/dev/null || return 1; done
+}
+
+# A port that nobody listens on.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # start_proxy SOURCE TARGET [OPTION…]
 start_proxy() {
@@ -71,10 +81,10 @@ start_proxy() {
   local source target
   source=$(dsn "$1") target=$(dsn "$2")
   shift 2
-  "$godwit" proxy shop --source "$source" --target "$target" --listen 127.0.0.1:0 --admin-user godwit_admin --clients-max 1000 "$@" >"$work/proxy" 2>"$work/proxy.log" &
+  proxy_port=$(free_port)
+  "$godwit" proxy shop --source "$source" --target "$target" --listen "127.0.0.1:$proxy_port" --admin-user godwit_admin --clients-max 1000 "$@" >"$work/proxy" 2>"$work/proxy.log" &
   proxy=$!
   await 60 "the proxy does not listen" grep -q 'listening on' "$work/proxy.log"
-  proxy_port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/proxy.log" | head -n 1)
 }
 
 start_application() {

@@ -20,6 +20,8 @@ OTHERS = {
     "mysql, mariadb": "--skip-ssl --log-bin",
     "mysqld, mariadbd": "--log-replica-updates --log-slave-updates",
     "gh-ost": "--checkpoint --resume --revert",
+    "Spirit": "--defer-secondary-indexes --reverse-window",
+    "Vitess": "--defer-secondary-keys",
     "mydumper, myloader": "--optimize-keys",
     "cmake, ctest": "--install --prefix --preset --target",
 }

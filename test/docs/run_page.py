@@ -184,9 +184,11 @@ class Run:
         text, _, comment = re.match(r"(.*?)(\s+#\s(.*))?$", text, re.S).groups()
         filled = self.placeholders.filled(text)
         kind = self.kind_of(filled)
-        if kind in self.background and not filled.startswith("godwit copy"):
+        if filled.startswith("godwit cancel"):
+            kind = "stream"  # nobody follows what is taken away
+        if kind in self.background:
             self.stop(kind)
-        if kind in ("stream", "proxy") and not re.search(r"--until|&$", filled):
+        if kind in ("stream", "proxy") and not re.search(r"--until|&$|^godwit cancel", filled):
             return self.go_on(kind, filled)
         wanted = re.search(r"exit status (\d+)", comment or "")
         status, output = self.shell.run(filled)
