@@ -4,7 +4,7 @@
   commands.py GODWIT     ends with 1 when one does not (the test `docs.commands`)
 
 Looked at are the blocks of code of all pages and the code within their sentences, run or not: a godwit with its subcommand and options, and an
-option by itself, which some subcommand must have. Elsewhere `run_page.py` runs the blocks.
+option by itself, which some subcommand must have; and whether docs/metrics.md has every metric. `run_page.py` runs the blocks.
 """
 import functools
 import re
@@ -122,10 +122,22 @@ def problems_on(binary, page):
             yield f"{block.place}: nothing runs this block: name the page's servers in its first line (test/docs/pages.py), or say why not: <!-- not run: … -->"
 
 
+def problems_of_metrics():
+    """docs/metrics.md has each metric that the source serves, and no other."""
+    served = set()
+    for file in (pages.ROOT / "src").rglob("*.cpp"):
+        prefix = "godwit_proxy_" if file.parent.name == "proxy" else "godwit_"
+        served |= {prefix + name for name in re.findall(r'\b(?:put|add)\("([a-z_]+)", "(?:gauge|counter|histogram)"', file.read_text(encoding="utf-8"))}
+    documented = set(re.findall(r"(?m)^\| `(godwit_\w+)`", (pages.ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
+    yield from (f"docs/metrics.md does not have {name}" for name in sorted(served - documented))
+    yield from (f"docs/metrics.md: nothing serves {name}" for name in sorted(documented - served))
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     problems = [problem for path in pages.all_paths() for problem in problems_on(sys.argv[1], pages.read(path))]
+    problems += problems_of_metrics()
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)
