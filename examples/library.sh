@@ -84,14 +84,14 @@ start_proxy() {
   proxy_port=$(free_port)
   "$godwit" proxy shop --source "$source" --target "$target" --listen "127.0.0.1:$proxy_port" --admin-user godwit_admin --clients-max 1000 "$@" >"$work/proxy" 2>"$work/proxy.log" &
   proxy=$!
-  await 60 "the proxy does not listen" grep -q 'listening on' "$work/proxy.log"
+  await 120 "the proxy does not listen" grep -q 'listening on' "$work/proxy.log"
 }
 
 start_application() {
   say "An application writes, from now until the end"
-  "$shop/writer" --port "$proxy_port" --rate "${1:-60}" --ledger "$work/ledger" --seconds 3600 >"$work/application.log" 2>&1 &
+  "$shop/writer" --port "$proxy_port" --rate "${1:-30}" --ledger "$work/ledger" --seconds 3600 >"$work/application.log" 2>&1 &
   application=$!
-  await 60 "the application wrote nothing" test -s "$work/ledger"
+  await 120 "the application wrote nothing" test -s "$work/ledger"
 }
 
 is_caught_up() { "$godwit" status shop 2>/dev/null | grep -q 'caught up'; }
@@ -102,18 +102,18 @@ follow() {
   end "$stream"
   "$godwit" replicate shop --quiet "$@" >"$work/replicate" 2>"$work/replicate.log" &
   stream=$!
-  await 120 "the stream did not catch up" is_caught_up
+  await 300 "the stream did not catch up" is_caught_up
 }
 
 # cut_over switch|reverse SERVER: SERVER is to serve.
 cut_over() {
   say "godwit $1: the application goes on with $2"
-  await 120 "the stream did not catch up" is_caught_up
+  await 300 "the stream did not catch up" is_caught_up
   # Both servers, the application and godwit share this machine: a pause that a production would call long may be seen here.
   shown "$godwit" "$1" shop --proxy "127.0.0.1:$proxy_port" --admin-user godwit_admin --lag-max 10s --pause-max 10s --drain-timeout 30s --yes --quiet | tail -n 1
   local before
   before=$(wc -l <"$work/ledger")
-  await 60 "the application does not go on" written_since "$before"
+  await 120 "the application does not go on" written_since "$before"
 }
 written_since() { (($(wc -l <"$work/ledger") > $1)); }
 

@@ -22,7 +22,7 @@ import pages
 from shell import CommandFailed, Shell
 
 PASSWORD = "choose-one"
-SECONDS_TO_BEGIN_MAX = 120
+SECONDS_TO_BEGIN_MAX = 300
 
 
 def free_port():
