@@ -73,6 +73,8 @@ class Placeholders:
             command = command.replace("--target …", f"--target {self.dsn(self.servers.names[-1], 'godwit_target')}")
         command = re.sub(r"\b(6033|6034|9306|9307)\b", lambda port: self.ports[port[0]], command).replace("0.0.0.0:", "127.0.0.1:")
         command = re.sub(r"(_PASSWORD)=…", rf"\1={PASSWORD}", command).replace("'choose one'", f"'{PASSWORD}'")
+        # Two servers, godwit and other tests share this machine: how long a pause may be is another test's business.
+        command = re.sub(r"^(godwit (?:switch|reverse) (?!.*--pause-max))", r"\1--pause-max 10s --lag-max 10s ", command)
         # Nobody sits here to be asked.
         command = re.sub(r"^(godwit (?:switch|reverse|complete) (?!.*(?:--yes|--dry-run)))", r"\1--yes ", command)
         command = re.sub(r"\b((?:mysql|mariadb) [^|;]*?)-p ", rf"MYSQL_PWD={PASSWORD} \1", command)
