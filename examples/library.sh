@@ -117,12 +117,24 @@ cut_over() {
 }
 written_since() { (($(wc -l <"$work/ledger") > $1)); }
 
+# What InnoDB says of the last deadlock, of each server: where the application met one, which statements it was between. Metadata locks are not in it.
+show_deadlocks() {
+  local home
+  for home in "$work"/servers/*/; do
+    [[ -e $home/port ]] || continue
+    on "$(basename "$home")" -N -r -e 'SHOW ENGINE INNODB STATUS' | sed -n '/LATEST DETECTED DEADLOCK/,/^TRANSACTIONS/p' | head -n 60 >&2 || true
+  done
+}
+
 # prove SERVER OTHER: the application stops; every write that it was told is safe is on both, and every row of one is on the other.
 prove() {
   say "What happened"
-  end "$application"
+  local status=0
+  kill -TERM "$application"
+  wait "$application" || status=$?
   application=
   cat "$work/application.log"
+  [[ $status == 0 ]] || { show_deadlocks; die "a write failed"; }
   end "$stream"
   stream=
   "$godwit" replicate shop --until-current --quiet
