@@ -45,7 +45,8 @@ class Finds(unittest.TestCase):
         self.assert_found("# A\n\n```sql\nSELECT 1;\n```\n", "nothing runs these statements")
 
     def test_nothing_where_all_is_right(self):
-        self.assertEqual([], self.problems("<!-- servers: old=mariadb-10.11 -->\n# A\n\n    godwit status shop --history   # and --more in a comment\n\nSee `copy --follow`, `--pause-max 3s`.\n"))
+        page = "<!-- servers: old=mariadb-10.11 -->\n# A\n\n    godwit status shop --history   # and --more in a comment\n\nSee `copy --follow`, `--pause-max 3s`.\n"
+        self.assertEqual([], self.problems(page))
         self.assertEqual([], self.problems("# A\n\n```text\n$ godwit nonsense --at-all, as output\n```\n\n    table  rows\n"))
 
 
