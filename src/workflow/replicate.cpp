@@ -30,7 +30,7 @@ class ReplicateRun {
   StreamRun::End attempt(StreamRun& stream, const StreamTurn::Turn& turn);
 
   const Definition& definition_;
-  const ReplicateTuning& tuning_;
+  ReplicateTuning tuning_;
   state::StateFile& state_;
   const Stop& stop_;
   copy::Throttle throttle_;
@@ -94,6 +94,8 @@ StreamRun::End ReplicateRun::run_turn() {
   StreamRun stream(definition_, turn_, tuning_, state_, throttle_, stop_);
   const auto end = attempt(stream, *turn);
   has_begun_ = has_begun_ || stream.has_begun();
+  // It was said of the stream that began, which has recorded its source by now. A later turn may lead back, and would refuse it.
+  if (has_begun_) tuning_.is_source_moved = false;
   if (stream.has_begun()) stream.add_to(report_, end);
   return end;
 }
