@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
+// alone: a switch has a limit of time
 // A coordinator that sleeps (SIGSTOP) and wakes when its hold is over: the proxies have gone on by themselves, or another switch has gone through meanwhile. It ends
 // with GW1101, changes nothing, and not one write is lost or there twice.
 #include <signal.h>

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// alone: a switch has a limit of time
 // Death at any point of `switch`, `reverse`, `complete` and `cancel`, under load: of the command itself, of a proxy, of `replicate`, of either server. Then the command is run once more, or
 // nobody does anything. Whatever happens: exactly one side is written to, every acknowledged write is there once, and clients that were not connected to what was killed
 // see no error. The points are godwit's own list, so that a new step is walked through without anybody adding it here. Each of them once, with a victim drawn by GODWIT_SEED,

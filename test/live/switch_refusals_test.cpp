@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// alone: a switch has a limit of time
 // What a switch refuses, each by its code, and that nothing is changed by it: no side is fenced that was not, no client is held. Dry runs and hooks.
 #include <csignal>
 #include <cstdlib>
