@@ -68,6 +68,7 @@ Expect expectation(Op op) {
     case Op::upsert:
     case Op::update_if_there:
     case Op::erase_if_there:
+    case Op::cascade_only:
       return Expect::anything;
   }
   return Expect::anything;
@@ -85,6 +86,8 @@ std::string one(const Operation& operation) {
     case Op::erase:
     case Op::erase_if_there:
       return fmt::format("DELETE FROM {} WHERE {}", operation.table->target, where(operation));
+    case Op::cascade_only:
+      break;
   }
   return {};
 }

@@ -29,6 +29,10 @@ bool is_idempotent(const Change& change, bool is_overlap) {
 }
 
 void append_operations(std::vector<Operation>& out, const Change& change, bool is_overlap) {
+  if (change.is_elsewhere) {
+    out.push_back({.table = change.table, .op = Op::cascade_only, .key = change.old_key, .row = {}, .values = {}, .columns = {}, .assignments = {}, .cascades = change.cascades});
+    return;
+  }
   // Nothing of it is there yet: what is to be done are its cascades.
   if (change.table->is_ignored) {
     out.push_back(change.kind == ChangeKind::erase ? erase_of(change, Op::erase_if_there) : update_of(change, Op::update_if_there));

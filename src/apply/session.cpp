@@ -54,6 +54,7 @@ std::string_view wanted(Op op) {
     case Op::upsert:
     case Op::update_if_there:
     case Op::erase_if_there:
+    case Op::cascade_only:
       return "";
   }
   return "";
@@ -166,6 +167,7 @@ void Session::write_row_by_row(const Job& job) {
     if (operation.op == Op::rewrite && connection_.scalar(count_statement(operation)) != "1") drift(operation, std::string(wanted(operation.op)));
     const auto single = statements(std::span(&operation, 1), StatementLimits{});
     write_cascades(operation);
+    if (operation.op == Op::cascade_only) continue;
     if (operation.op == Op::update_if_there && !operation.new_key.empty()) {
       move_if_there(operation);
       continue;

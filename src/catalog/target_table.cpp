@@ -99,6 +99,8 @@ TargetTable target_table(const Table& table, const DdlOptions& options) {
   std::map<PostCopyKind, Deferred> deferred;
   for (auto& element : parsed.elements) {
     if (!translator.translate(element)) continue;
+    const bool is_left_out = element.kind == ElementKind::foreign_key && options.left_out_keys.count(sql::quote_table(table.schema, table.name) + "." + sql::quote_identifier(element.name)) != 0;
+    if (is_left_out) continue;
     if (element.kind == ElementKind::foreign_key) map_referenced_table(element, table, options);
     const auto later = deferral(table, element, row_key_name);
     if (!later) {

@@ -80,6 +80,10 @@ void print_copying(const json& copy) {
              copy.value("tables_done", std::uint64_t{0}),
              copy.value("tables", std::uint64_t{0}),
              throttled(copy));
+  for (const auto& shard : copy.value("shards", json::array())) {
+    fmt::print("    shard {}: {}, {} rows, {} of {} tables\n", shard.value("shard", ""), format_bytes(shard.value("bytes", std::uint64_t{0})), format_count(shard.value("rows", std::uint64_t{0})),
+               shard.value("tables_done", std::uint64_t{0}), shard.value("tables", std::uint64_t{0}));
+  }
 }
 
 // What was last said of a stream that does not run any more says nothing of the one that is to run now.

@@ -55,13 +55,6 @@ void require_partition_column(const Table& table, const Column& column, const Pl
   if (column.is_unsigned && has_negative) refuse_key(table, column.name, fmt::format("it is unsigned, and {} names a negative number, which MariaDB refuses", placement.flag), "numbers from 0 on");
 }
 
-bool is_of(const Placement& placement, const Table& table) { return placement.table == table.name && (placement.schema.empty() || placement.schema == table.schema); }
-
-const Placement* find_placement(const Layout& layout, const Table& table) {
-  const auto found = std::ranges::find_if(layout.placements, [&](const Placement& placement) { return is_of(placement, table); });
-  return found == layout.placements.end() ? nullptr : &*found;
-}
-
 std::string shown(const std::optional<std::string_view>& value, ValueKind kind) {
   if (!value) return "NULL";
   if (kind != ValueKind::text) return std::string(*value);
@@ -70,7 +63,7 @@ std::string shown(const std::optional<std::string_view>& value, ValueKind kind) 
 
 }  // namespace
 
-Route::Route(const Layout& layout, const Table& table) : layout_(layout), placement_(find_placement(layout, table)), table_(quoted(table)) {
+Route::Route(const Layout& layout, const Table& table) : layout_(layout), placement_(find_placement(layout, table.schema, table.name)), table_(quoted(table)) {
   if (placement_ == nullptr) {
     if (layout.shards.size() == 1) return;
     throw Error(Code::table_unplaced, {.object = table_, .cause = fmt::format("no flag says on which of {} shards its rows live", layout.shards.size()),
@@ -138,7 +131,7 @@ std::vector<Route> make_routes(const Layout& layout, std::span<const Table> tabl
   std::vector<Route> routes;
   std::set<const Placement*> used;
   for (const Table& table : tables) {
-    used.insert(find_placement(layout, table));
+    used.insert(find_placement(layout, table.schema, table.name));
     routes.emplace_back(layout, table);
   }
   for (const Placement& placement : layout.placements) {

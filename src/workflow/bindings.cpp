@@ -72,4 +72,15 @@ std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Co
   return bindings;
 }
 
+std::vector<shard::Route> bind_routes(const shard::Layout& layout, const catalog::Catalog& source, const std::vector<apply::TableBinding>& bindings) {
+  std::vector<shard::Route> routes;
+  for (const auto& binding : bindings) {
+    const auto is_it = [&](const catalog::Table& table) { return table.schema == binding.source_schema && table.name == binding.source_table; };
+    const auto table = std::find_if(source.tables.begin(), source.tables.end(), is_it);
+    GODWIT_CHECK(table != source.tables.end());
+    routes.emplace_back(layout, *table);
+  }
+  return routes;
+}
+
 }  // namespace godwit::workflow

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "godwit/apply/binding.h"
+#include "godwit/shard/layout.h"
 #include "godwit/state/sidecar.h"
 #include "preparation.h"
 
@@ -20,5 +21,8 @@ enum class Definitions { recorded, present };
 // definition is not the recorded one.
 std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream,
                                              Definitions definitions);
+
+// Which rows of each are the shard's own: one per binding, of tables of a source that the layout was made for. The layout must outlive it. Throws as shard::Route.
+std::vector<shard::Route> bind_routes(const shard::Layout& layout, const catalog::Catalog& source, const std::vector<apply::TableBinding>& bindings);
 
 }  // namespace godwit::workflow

@@ -67,6 +67,13 @@ std::vector<Definition> shard_definitions(const Definition& definition) {
   return result;
 }
 
+std::size_t shard_number(const Definition& definition, const shard::Layout& layout) {
+  const auto is_it = [&](const shard::Shard& shard) { return shard::to_string(shard.range) == definition.shard; };
+  const auto found = std::ranges::find_if(layout.shards, is_it);
+  GODWIT_CHECK(found != layout.shards.end());
+  return static_cast<std::size_t>(found - layout.shards.begin());
+}
+
 std::string shard_name(const Definition& definition) { return is_sharded(definition) ? "shard " + definition.shard : ""; }
 
 void refuse_shards(const Definition& definition, std::string_view command) {

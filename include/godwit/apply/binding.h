@@ -39,6 +39,10 @@ struct Cascade {
     bool is_new = false;     // from the after image
   };
   bool is_on_erase = false;                // else on an update of one of `referenced`
+  std::size_t child = 0;                   // whose rows are changed; index into the stream's bindings
+  std::string child_name;                  // quoted
+  std::vector<std::string> assigned;       // its columns that are set; none: its rows are deleted
+  std::vector<std::size_t> between;        // the tables that lead to it, likewise
   std::vector<std::size_t> referenced;     // of the parent, indexes into its `columns`
   std::vector<std::string> pieces;         // of the statement; one more than there are values
   std::vector<Value> values;               // between the pieces

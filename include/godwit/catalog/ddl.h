@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,7 @@ struct DdlOptions {
   std::map<std::string, SchemaDefaults> schemas;  // of the source
   std::map<std::string, std::string> collation_map;  // --collation-map old=new, before the built-in map
   std::vector<std::string> target_collations;        // what the target knows (information_schema.collations)
+  std::set<std::string> left_out_keys;               // foreign keys that the target does without: "`shop`.`orders`.`fk_customer`"
 };
 
 // What a collation of the source becomes: from collation_map, itself, or the nearest; nothing when there is none.

@@ -55,6 +55,13 @@ struct LayoutOptions {
 // Throws Error: key_range_unreadable, shards_leave_gap, shards_overlap, same_tables (two shards are one database), bad_placement, bad_usage (a DSN).
 Layout parse_layout(const LayoutOptions& options);
 
+// What was said of a table, by its names on the source. Nothing: nothing was.
+const Placement* find_placement(const Layout& layout, std::string_view schema, std::string_view table);
+// Whether a shard has the table at all: one that is unsharded is on the first alone, and so is one of which nothing was said, where that is allowed.
+bool has_place(const Layout& layout, const catalog::Table& table, std::size_t shard);
+// Whether a row and the row that it refers to are on one shard, whatever is in them.
+bool are_colocated(const Layout& layout, const catalog::Table& child, const catalog::ForeignKey& key);
+
 // Of one table's rows.
 class Route {
  public:

@@ -26,6 +26,9 @@ void settle_shards(Definition& definition, const CompleteDsn& complete);
 // One per shard in the order of the ranges, each with that shard's DSN as its target, and its range as its shard. Of a migration without shards: the definition itself.
 std::vector<Definition> shard_definitions(const Definition& definition);
 
+// The number of the shard that a definition of shard_definitions() is for; 0 where there are none.
+std::size_t shard_number(const Definition& definition, const shard::Layout& layout);
+
 // How messages and reports name one of them: "shard -80". "" where there are none.
 std::string shard_name(const Definition& definition);
 
