@@ -99,7 +99,6 @@ int status_of(workflow::Verdict verdict) {
 int run_vdiff(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "vdiff");
   workflow::VdiffReport report;
   recording_failure(state, definition.name, "vdiff_stopped", [&] { report = workflow::run_vdiff(definition, tuning_of(it.vdiff), state, stop_on_signals()); });
   const int status = status_of(report.verdict);

@@ -31,7 +31,7 @@ StreamTurn::Seen StreamTurn::see(Direction direction) {
   Seen seen;
   seen.route = state::Authority(session(db::Side::target), definition_.name).read();
   db::Connection& passive = session(passive_side(direction));
-  if (state::Sidecar::exists(passive)) seen.stream = state::Sidecar(passive).find({.workflow = definition_.name, .direction = std::string(to_string(direction))});
+  if (state::Sidecar::exists(passive)) seen.stream = state::Sidecar(passive).find({.workflow = definition_.name, .direction = std::string(to_string(direction)), .shard = definition_.shard});
   return seen;
 }
 
@@ -48,7 +48,7 @@ void StreamTurn::let_go() {
   if (route && route->is_switching) return;
   const Direction direction = direction_of(route);
   set_aside(definition_, passive_side(direction));  // first: once the stream is let go of, anybody may claim it, and must find no trigger there
-  const state::StreamKey key{.workflow = definition_.name, .direction = std::string(to_string(direction))};
+  const state::StreamKey key{.workflow = definition_.name, .direction = std::string(to_string(direction)), .shard = definition_.shard};
   if (workflow::let_go(session(passive_side(direction)), authority, key)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(direction));
 }
 
