@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "context.h"
 #include "godwit/sql/quote.h"
@@ -57,24 +58,38 @@ Findings shard_unique_keys(const Context& c) {
   return findings;
 }
 
-bool changes_children(const catalog::ForeignKey& key) {
-  const auto changes = [](const std::string& rule) { return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"; };
-  return changes(key.on_update) || changes(key.on_delete);
+bool changes(const std::string& rule) { return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"; }
+
+bool is_unsharded(const shard::Layout& layout, std::string_view schema, std::string_view table) {
+  const auto* placement = shard::find_placement(layout, schema, table);
+  return placement != nullptr && placement->kind == shard::PlacementKind::unsharded;
 }
 
-// Rows that refer to each other from shard to shard: no server can look, and none can make the change that a rule wants on another one.
+// Where the binlog lacks what rules change, the stream makes the same changes on each shard by statements of its own. The other shards see nothing of a
+// parent that is on the first alone, and a row whose shard key is set so would be another shard's.
+std::optional<std::string> why_cascade_is_lost(const shard::Layout& layout, const catalog::Table& table, const catalog::ForeignKey& key) {
+  const bool is_hidden = is_unsharded(layout, key.referenced_schema, key.referenced_table) && !is_unsharded(layout, table.schema, table.name);
+  if (is_hidden && (changes(key.on_update) || changes(key.on_delete))) return "is unsharded, so that other shards would not see what it changes on them";
+  const auto* placement = shard::find_placement(layout, table.schema, table.name);
+  const bool sets_values = changes(key.on_update) || key.on_delete == "SET NULL" || key.on_delete == "SET DEFAULT";
+  if (placement == nullptr || !sets_values) return std::nullopt;
+  const auto is_key = [&](const std::string& column) { return std::ranges::any_of(placement->columns, [&](const std::string& k) { return equals_ignoring_case(k, column); }); };
+  if (std::ranges::any_of(key.columns, is_key)) return "may change the shard key of rows that refer to it";
+  return std::nullopt;
+}
+
 Findings shard_foreign_keys(const Context& c) {
-  if (c.request.layout == nullptr) return {};
+  if (c.request.layout == nullptr || c.request.layout->shards.size() == 1) return {};
   Findings findings;
   for (const auto& table : c.catalog.tables) {
     for (const auto& key : table.foreign_keys) {
-      if (shard::are_colocated(*c.request.layout, table, key)) continue;
-      const std::string what = fmt::format("foreign key {} leads to {}, whose rows may live on other shards", key.name, sql::quote_table(key.referenced_schema, key.referenced_table));
-      if (changes_children(key) && !are_cascades_logged(c.source)) {
-        findings.push_back(blocker(Code::cascades_not_logged, name_of(table), what + ", and the binlog lacks what it changes there", "one shard key for both tables; or drop the constraint on the source"));
-      } else {
-        findings.push_back(warning(Code::unsupported_feature, name_of(table), what + ": the shards do without it", "one shard key for both tables, so that their rows meet; or --reference for the table that is referred to"));
+      const std::string parent = sql::quote_table(key.referenced_schema, key.referenced_table);
+      const auto lost = are_cascades_logged(c.source) ? std::nullopt : why_cascade_is_lost(*c.request.layout, table, key);
+      if (lost) {
+        findings.push_back(warning(Code::cascades_not_logged, name_of(table), fmt::format("foreign key {}: {} {}, and the binlog lacks it: the stream stops at such a change", key.name, parent, *lost), "drop the rule (ON UPDATE, ON DELETE) on the source, or see that it never acts"));
       }
+      if (shard::are_colocated(*c.request.layout, table, key)) continue;
+      findings.push_back(warning(Code::unsupported_feature, name_of(table), fmt::format("foreign key {} leads to {}, whose rows may live on other shards: the shards do without it", key.name, parent), "one shard key for both tables, so that their rows meet; or --reference for the table that is referred to"));
     }
   }
   if (findings.empty()) findings.push_back(ok("rows that refer to each other live on one shard"));

@@ -48,7 +48,6 @@ void print_error(const Invocation& it, const Error& error) {
 int run_check(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "check");
   const auto findings = workflow::check_workflow(definition, tuning_of(it.copy));
   print_findings(findings, it.common.is_json);
   return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
@@ -151,7 +150,6 @@ int run_proxy(Invocation& it) {
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "copy");
   if (it.copy.dry_run) {
     const auto plan = workflow::plan_copy(definition, tuning_of(it.copy));
     print_plan(plan, it.common.is_json);

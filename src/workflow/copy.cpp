@@ -30,6 +30,7 @@
 #include "copy_catch_up.h"
 #include "copy_progress.h"
 #include "godwit/apply/cascades.h"
+#include "godwit/gtid/set.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/authority.h"
 #include "godwit/util/duration.h"
@@ -115,7 +116,8 @@ class CopyRun {
   void copy_cycles(std::vector<copy::Target>& targets);
   std::vector<copy::Target> copy_targets();
   copy::CycleEnd copy_from(db::Snapshot& snapshot, copy::Copier& copier);
-  void catch_up(const std::optional<gtid::Position>& position);
+  void catch_up(const gtid::Position& position);
+  void catch_up_to_overlap_end();
   void refuse_changed_tables();
   db::Snapshot next_snapshot();
   std::set<std::string> prepared_xa();
@@ -264,17 +266,24 @@ void CopyRun::store_positions(const db::Snapshot& snapshot) {
   failpoint(Fp::copy_position_stored);
 }
 
-// To the position, or each target to the end of its own overlap.
-void CopyRun::catch_up(const std::optional<gtid::Position>& position) {
+// The furthest of all: one position for the whole migration.
+void CopyRun::catch_up_to_overlap_end() {
+  gtid::Set end(source_->server().flavour);
+  bool is_any = false;
+  for (const auto& target : targets_) {
+    const auto& overlap_end = target->stream().overlap_end;
+    is_any = is_any || overlap_end;
+    if (overlap_end) end.add(gtid::Set::parse(*overlap_end));
+  }
+  if (is_any) catch_up(end.position());
+}
+
+void CopyRun::catch_up(const gtid::Position& position) {
   const auto began = Clock::now();
   std::vector<CatchUp::Part> parts;
-  for (const auto& target : targets_) {
-    const auto until = position ? position : target->stream().overlap_end;
-    if (until) parts.push_back({.definition = target->definition(), .stream = target->stream(), .until = *until});
-  }
-  if (parts.empty()) return;
-  log::info("the target catches up to {}", parts.front().until.text.empty() ? "(the beginning)" : parts.front().until.text);
-  patience_.until_done("stream", [&] { catch_up_.reach(parts); });
+  for (const auto& target : targets_) parts.push_back({.definition = target->definition(), .stream = target->stream()});
+  log::info("the target catches up to {}", position.text.empty() ? "(the beginning)" : position.text);
+  patience_.until_done("stream", [&] { catch_up_.reach(parts, position); });
   log::info("caught up in {}: {} transactions, {} rows so far", format_duration(since(began)), format_count(catch_up_.transactions()), format_count(catch_up_.rows()));
   // These have been idle for as long as the rows took.
   source_ = std::make_unique<db::Connection>(db::Connection::open(source_endpoint_));
@@ -429,7 +438,7 @@ CopyReport CopyRun::run() {
   // These sessions have been idle for as long as the copy took.
   reconnect();
   on_each([](TargetCopy& target) { target.finish_keys(); });
-  catch_up(std::nullopt);
+  catch_up_to_overlap_end();
   on_each([](TargetCopy& target) { target.build_unique_keys(); });
   reconnect();
   on_each([](TargetCopy& target) {

@@ -1,25 +1,68 @@
 #include "copy_catch_up.h"
 
+#include <algorithm>
+#include <memory>
+#include <optional>
+
 #include "bindings.h"
 #include "godwit/util/error.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 #include "sidecar_checkpoint.h"
 
 namespace godwit::workflow {
+namespace {
 
-void BinlogCatchUp::reach(const std::vector<Part>& parts) {
-  for (const auto& part : parts) reach_one(part);
+// One target, as apply sees it: what it refers to lives here.
+struct Followed {
+  Followed(const CatchUp::Part& part, const std::optional<shard::Layout>& layout, db::Connection& source) : checkpoint(source.server().flavour, part.stream.id, part.stream.epoch) {
+    db::Connection target = db::Connection::open(target_endpoint(part.definition));
+    const Preparation prepared = prepare(part.definition, source, target);
+    bindings = bind_tables(prepared, source, target, part.stream.id, Definitions::recorded);
+    if (layout) routes = bind_routes(*layout, prepared.source, bindings);
+  }
+
+  SidecarCheckpoint checkpoint;
+  std::vector<apply::TableBinding> bindings;
+  std::vector<shard::Route> routes;
+};
+
+}  // namespace
+
+std::uint64_t BinlogCatchUp::transactions() const {
+  std::uint64_t most = 0;  // each of them has been through the same ones
+  for (const auto& [shard, progress] : progress_) most = std::max<std::uint64_t>(most, progress.transactions);
+  return most;
 }
 
-void BinlogCatchUp::reach_one(const Part& part) {
-  db::Connection source = db::Connection::open(source_endpoint(part.definition));
-  db::Connection target = db::Connection::open(target_endpoint(part.definition));
-  const Preparation prepared = prepare(part.definition, source, target);
-  const auto bindings = bind_tables(prepared, source, target, part.stream.id, Definitions::recorded);
-  SidecarCheckpoint checkpoint(source.server().flavour, part.stream.id, part.stream.epoch);
-  apply::Applier applier(source_endpoint(part.definition), target_endpoint(part.definition), bindings, options_, checkpoint, progress_, stop_);
-  applier.on_connected = [&](const db::Server& server) { require_same_server(part.stream, server); };
-  switch (applier.run(gtid::Set::parse(part.until))) {
+std::uint64_t BinlogCatchUp::rows() const {
+  std::uint64_t all = 0;
+  for (const auto& [shard, progress] : progress_) all += progress.rows;
+  return all;
+}
+
+// One binlog is read for all of them.
+void BinlogCatchUp::reach(const std::vector<Part>& parts, const gtid::Position& position) {
+  const Definition& first = parts.front().definition;
+  const auto layout = is_sharded(first) ? std::optional(layout_of(first)) : std::nullopt;
+  std::vector<std::unique_ptr<Followed>> followed;
+  std::vector<apply::Target> targets;
+  {
+    db::Connection source = db::Connection::open(source_endpoint(first));
+    for (const auto& part : parts) {
+      Followed& one = *followed.emplace_back(std::make_unique<Followed>(part, layout, source));
+      targets.push_back({.shard = layout ? part.definition.shard : "",
+                         .endpoint = target_endpoint(part.definition),
+                         .tables = {.bindings = &one.bindings, .routes = layout ? &one.routes : nullptr},
+                         .checkpoint = one.checkpoint,
+                         .progress = progress_[part.definition.shard]});
+    }
+  }
+  apply::Applier applier(source_endpoint(first), targets, options_, stop_);
+  applier.on_connected = [&](const db::Server& server) {
+    for (const auto& part : parts) require_same_server(part.stream, server);
+  };
+  switch (applier.run(gtid::Set::parse(position))) {
     case apply::ApplyEnd::reached:
       return;
     case apply::ApplyEnd::stopped:

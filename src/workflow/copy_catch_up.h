@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "godwit/apply/applier.h"
@@ -14,17 +16,15 @@ class BinlogCatchUp : public CatchUp {
  public:
   BinlogCatchUp(const apply::ApplyOptions& options, const Stop& stop) : options_(options), stop_(stop) {}
 
-  void reach(const std::vector<Part>& parts) override;
+  void reach(const std::vector<Part>& parts, const gtid::Position& position) override;
   // So far, of all targets together.
-  std::uint64_t transactions() const { return progress_.transactions; }
-  std::uint64_t rows() const { return progress_.rows; }
+  std::uint64_t transactions() const;
+  std::uint64_t rows() const;
 
  private:
-  void reach_one(const Part& part);
-
   const apply::ApplyOptions& options_;
   const Stop& stop_;
-  apply::ApplyProgress progress_;
+  std::map<std::string, apply::ApplyProgress> progress_;  // by shard
 };
 
 }  // namespace godwit::workflow

@@ -18,13 +18,11 @@ class CatchUp {
   struct Part {
     const Definition& definition;
     const state::StreamRow& stream;
-    gtid::Position until;
   };
 
   virtual ~CatchUp() = default;
-  // Each of them to its own position, from wherever it is: one may be further than the others. Throws Error(interrupted) when a stop was requested, and what the
-  // stream throws; some may have arrived then.
-  virtual void reach(const std::vector<Part>& parts) = 0;
+  // All of them, by number, each from wherever it is. Throws Error(interrupted) when a stop was requested, and what the stream throws; some may have arrived then.
+  virtual void reach(const std::vector<Part>& parts, const gtid::Position& position) = 0;
 };
 
 }  // namespace godwit::workflow
