@@ -66,6 +66,7 @@ Assembler::Assembler(std::vector<TargetTables> targets, AssemblerOptions options
     for (std::size_t t = 0; t < bindings.size(); ++t) {
       auto& tables = by_name_[{bindings[t].source_schema, bindings[t].source_table}];
       tables.resize(targets_.size());
+      tables[i].shard = targets_[i].shard;
       tables[i].binding = &bindings[t];
       if (targets_[i].routes != nullptr) tables[i].route = &(*targets_[i].routes)[t];
       tables[i].unroutable = unroutable_cascades(targets_[i], bindings[t]);

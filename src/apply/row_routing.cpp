@@ -47,6 +47,13 @@ std::size_t RowRouting::first() const {
   return 0;
 }
 
+std::optional<std::size_t> RowRouting::wanted_target(std::size_t shard) const {
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    if (tables_[i].shard == shard && is_wanted_[i] && tables_[i].binding != nullptr) return i;
+  }
+  return std::nullopt;
+}
+
 // Every wanted target has the same definition of the table at this point of the binlog (require_fit), so that any of them may read the image.
 std::size_t RowRouting::home_of(binlog::Image image, binlog::Image before) const {
   const TargetTable& table = tables_[first()];
@@ -81,7 +88,7 @@ void RowRouting::add_cascades(const RowOfEvent& it, std::size_t home, bool has_l
     const TargetTable& table = tables_[i];
     if (!is_wanted_[i] || table.binding == nullptr || table.binding->cascades.empty()) continue;
     Change change = cascades_of(*table.binding, table.layout, it, table.unroutable);
-    if (!change.cascades.empty() && (i != home || has_left)) add(i, std::move(change), changes);
+    if (!change.cascades.empty() && (table.shard != home || has_left)) add(i, std::move(change), changes);
   }
 }
 
@@ -101,12 +108,14 @@ void RowRouting::route(const RowOfEvent& it, std::vector<Change>& changes) const
   const std::size_t from = has_before ? home_of(it.row.before, {}) : to;
   const bool moves = has_after && from != to;
   add_cascades(it, from, moves, changes);
+  const auto left = wanted_target(from);
+  const auto reached = wanted_target(to);
   if (!moves) {
-    if (is_for(from)) add(from, change_of(*tables_[from].binding, tables_[from].layout, it), changes);
+    if (left) add(*left, change_of(*tables_[*left].binding, tables_[*left].layout, it), changes);
     return;
   }
-  if (is_for(from)) add(from, departure_of(*tables_[from].binding, tables_[from].layout, it), changes);
-  if (is_for(to)) add(to, arrival_of(*tables_[to].binding, tables_[to].layout, it), changes);
+  if (left) add(*left, departure_of(*tables_[*left].binding, tables_[*left].layout, it), changes);
+  if (reached) add(*reached, arrival_of(*tables_[*reached].binding, tables_[*reached].layout, it), changes);
 }
 
 }  // namespace godwit::apply

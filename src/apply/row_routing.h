@@ -6,6 +6,7 @@
 // says; neither looks at the other, so nothing is lost or doubled, and until both have passed the transaction, the row is on both or on none.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "godwit/apply/assembler.h"
@@ -17,6 +18,7 @@ namespace godwit::apply {
 struct TargetTable {
   const TableBinding* binding = nullptr;
   const shard::Route* route = nullptr;  // none: all its rows are for the target
+  std::size_t shard = 0;                // the target's number among the shards, which may not all be targets here
   binlog::Layout layout;
   std::vector<bool> unroutable;  // of the binding's cascades: they change rows that may then belong, or be, elsewhere
 };
@@ -35,6 +37,7 @@ class RowRouting {
   void add(std::size_t target, Change change, std::vector<Change>& changes) const;
   void add_cascades(const RowOfEvent& it, std::size_t home, bool has_left, std::vector<Change>& changes) const;
   std::size_t first() const;
+  std::optional<std::size_t> wanted_target(std::size_t shard) const;
   std::size_t home_of(binlog::Image image, binlog::Image before) const;
 
   const std::vector<TargetTable>& tables_;

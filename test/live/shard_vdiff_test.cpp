@@ -108,13 +108,17 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
   }
 
   Strings arguments(const Strings& more = {}) const {
-    Strings all{"vdiff", migration_.name, "--state", migration_.state, "--source", source_.dsn("shop")};
+    Strings all{"vdiff", migration_.name, "--state", migration_.state, "--lanes", "2", "--source", source_.dsn("shop")};
     for (std::size_t i = 0; i < kRanges.size(); ++i) all.insert(all.end(), {"--shard", kRanges[i] + "=" + shards_[i]->dsn("shop")});
     all.insert(all.end(), kPlacements.begin(), kPlacements.end());
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
-  Outcome run(const Strings& more = {}, const std::string& failpoints = "") const { return test::Process(with_program(arguments(more)), test::armed(failpoints)).wait(); }
+  Outcome run(const Strings& more = {}, const std::string& failpoints = "") const {
+    auto environment = test::armed(failpoints);
+    for (const char* side : {"SOURCE", "TARGET"}) environment[std::string("GODWIT_") + side + "_PASSWORD"] = "godwit";
+    return test::Process(with_program(arguments(more)), environment).wait();
+  }
   json report(const Strings& more, int status) const {
     Strings options{"--json"};
     options.insert(options.end(), more.begin(), more.end());
@@ -326,7 +330,7 @@ TEST_CASE("where the shards serve, the source is compared with their union, and 
 
 TEST_CASE("killed at each failpoint, a vdiff of shards goes on to the right verdict, and repair to the end", "[shard_vdiff]") {
   Stage stage("a");
-  const Strings small{"--chunk-rows", "400", "--lanes", "2"};
+  const Strings small{"--chunk-rows", "400"};
   for (const auto& point : stage.failpoints()) {
     if (point == "vdiff.held") continue;  // there is no replicate
     INFO(point);

@@ -140,7 +140,7 @@ struct Stage {
 
   std::vector<TargetTables> targets() const {
     std::vector<TargetTables> result;
-    for (const auto& of_shard : bindings) result.push_back({.bindings = &of_shard, .routes = &routes});
+    for (const auto& of_shard : bindings) result.push_back({.bindings = &of_shard, .routes = &routes, .shard = result.size()});
     return result;
   }
 
@@ -289,6 +289,26 @@ TEST_CASE("routing: a row that has no place stops the stream by name", "[apply]"
   stage.binlog.begin();
   stage.binlog.insert({.id = 1, .customer = -1, .n = 0});
   CHECK(code_of(stage) == Code::row_unplaced);
+}
+
+TEST_CASE("routing: one shard alone gets its rows, and those that leave and come", "[apply]") {
+  const unsigned seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  Stage stage(4, {.vindexes = {"orders.customer=hash"}}, "orders");
+  Rows source;
+  for (int i = 0; i < 60; ++i) write_transaction(stage, source, random);
+  Assembler assembler({stage.targets()[2]}, {});
+  Shard shard;
+  for (const auto& event : stage.binlog.events()) {
+    const auto transaction = assembler.take(*event);
+    for (std::size_t i = 0; transaction && i < transaction->changes.size(); ++i) {
+      CHECK(transaction->changes[i].target == 0);
+      shard.apply(transaction->changes[i]);
+    }
+  }
+  std::erase_if(source, [&](const auto& row) { return stage.home(row.second) != 2; });
+  CHECK(shard.rows == source);
 }
 
 TEST_CASE("routing: only the shards that want a transaction get its changes", "[apply]") {

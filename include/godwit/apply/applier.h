@@ -94,9 +94,11 @@ class Applier {
   // by itself what passes by itself; throws the first error that does not, once all have ended: drift, ddl_met, position_purged, stream_fenced …
   // definitions_changed: on every target.
   ApplyEnd run(const std::optional<gtid::Set>& until);
+  // The same, each target until its own position contains its own goal: one per target.
+  ApplyEnd run_each(const std::vector<std::optional<gtid::Set>>& untils);
 
  private:
-  ApplyEnd run_all(Feed& feed, const std::optional<gtid::Set>& until);
+  ApplyEnd follow(Feed& feed, std::size_t target, const std::optional<gtid::Set>& until, const Stop& stop);
 
   db::Endpoint source_;
   std::vector<Target> targets_;

@@ -23,6 +23,7 @@ namespace godwit::apply {
 struct TargetTables {
   const std::vector<TableBinding>* bindings = nullptr;
   const std::vector<shard::Route>* routes = nullptr;  // one per binding; none: all rows
+  std::size_t shard = 0;                              // its number, as the routes give it
 };
 
 struct AssemblerOptions {
@@ -34,8 +35,7 @@ struct TargetTable;
 
 class Assembler {
  public:
-  // Of one target, or of shards in the order of their numbers, by which the changes are marked. Bindings and routes must outlive it and what it
-  // gives out.
+  // Changes are marked with the index of the target that they are for. Bindings and routes must outlive it and what it gives out.
   Assembler(std::vector<TargetTables> targets, AssemblerOptions options);
   ~Assembler();
 

@@ -25,7 +25,7 @@ struct Change {
   bool moves_key = false;     // update: the row gets another key
   bool moves_unique = false;  // update: a value of another unique key changes
   bool is_elsewhere = false;  // the row is on another shard: what is to be done here are its cascades
-  std::uint16_t target = 0;   // the number of the shard, where the stream has several
+  std::uint16_t target = 0;   // for which of the stream's targets it is
   std::string old_key;        // locator; empty for inserts and for tables without a key
   std::string new_key;        // empty for deletes
   std::string values;         // "1, 'a', NULL": the after image's present columns
