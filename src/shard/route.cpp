@@ -57,11 +57,6 @@ void require_partition_column(const Table& table, const Column& column, const Pl
 
 bool is_of(const Placement& placement, const Table& table) { return placement.table == table.name && (placement.schema.empty() || placement.schema == table.schema); }
 
-const Placement* find_placement(const Layout& layout, const Table& table) {
-  const auto found = std::ranges::find_if(layout.placements, [&](const Placement& placement) { return is_of(placement, table); });
-  return found == layout.placements.end() ? nullptr : &*found;
-}
-
 std::string shown(const std::optional<std::string_view>& value, ValueKind kind) {
   if (!value) return "NULL";
   if (kind != ValueKind::text) return std::string(*value);
@@ -69,6 +64,11 @@ std::string shown(const std::optional<std::string_view>& value, ValueKind kind) 
 }
 
 }  // namespace
+
+const Placement* find_placement(const Layout& layout, const Table& table) {
+  const auto found = std::ranges::find_if(layout.placements, [&](const Placement& placement) { return is_of(placement, table); });
+  return found == layout.placements.end() ? nullptr : &*found;
+}
 
 Route::Route(const Layout& layout, const Table& table) : layout_(layout), placement_(find_placement(layout, table)), table_(quoted(table)) {
   if (placement_ == nullptr) {
@@ -106,10 +106,21 @@ std::size_t Route::shard_of(Values values) const {
   return 0;
 }
 
-std::size_t Route::shard_of_vindex(Values values) const {
+std::optional<KeyspaceId> Route::id_of(Values values) const {
   std::array<Value, kColumnsMax> key;
   for (std::size_t i = 0; i < values.size(); ++i) key.at(i) = values[i] ? Value{.kind = kinds_[i], .text = *values[i]} : Value{};
-  const auto id = keyspace_id(placement_->vindex, {key.data(), values.size()});
+  return keyspace_id(placement_->vindex, {key.data(), values.size()});
+}
+
+std::optional<KeyspaceId> Route::keyspace_id_of(Values values) const {
+  GODWIT_CHECK(values.size() == columns_.size());
+  if (placement_ == nullptr || kind_ != PlacementKind::vindex) return std::nullopt;
+  const auto id = id_of(values);
+  return id && !id->empty() ? id : std::nullopt;
+}
+
+std::size_t Route::shard_of_vindex(Values values) const {
+  const auto id = id_of(values);
   if (!id) refuse(values, fmt::format("the function {} has no keyspace id for it", to_string(placement_->vindex.function)));
   if (id->empty()) refuse(values, "its keyspace id is empty, which vtgate takes for no id");
   const auto behind = std::ranges::find_if(layout_.shards, [&](const Shard& shard) { return shard.range.begins_after(*id); });
