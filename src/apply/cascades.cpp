@@ -139,7 +139,6 @@ class Walk {
     if (values != nullptr) {
       for (const auto& [column, value] : *values) cascade_.assigned.push_back(column);
     }
-    for (std::size_t i = 0; i + 1 < chain_.size(); ++i) cascade_.between.push_back(index_of(chain_[i]->child));
     const std::size_t depth = chain_.size();
     const std::string& last = chain_.back()->child->target;
     // The last table by its own name: MySQL looks for an alias in the default schema, of which there is none.

@@ -22,6 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{100};
+constexpr milliseconds kParkedPause{50};     // between two looks whether parked rows have a place
 constexpr milliseconds kIdlePause{20};       // between two moves of the position alone: a source that is busy elsewhere costs the target no more
 constexpr milliseconds kHoldLookPause{50};   // between two looks for a request to stand still
 constexpr milliseconds kHoldPause{2};        // while standing still
@@ -36,9 +37,10 @@ class Follower::Run {
       : owner_(owner),
         until_(until),
         target_(std::move(target)),
-        main_(target_, owner.target_.checkpoint, owner.stop_),
+        main_(target_, owner.target_.checkpoint, owner.target_.progress, owner.stop_),
         state_(owner.target_.checkpoint.load(main_.connection())),
-        has_unrepeatable_(std::any_of(owner.bindings().begin(), owner.bindings().end(), [](const TableBinding& b) { return (!b.has_key() && !b.is_ignored) || !b.cascades.empty(); })) {}
+        has_unrepeatable_(std::any_of(owner.bindings().begin(), owner.bindings().end(), [](const TableBinding& b) { return (!b.has_key() && !b.is_ignored) || !b.cascades.empty(); })),
+        has_shared_(std::any_of(owner.bindings().begin(), owner.bindings().end(), [](const TableBinding& b) { return b.is_shared; })) {}
 
   ~Run() {
     if (lane_ != nullptr) owner_.feed_.leave(*lane_);
@@ -56,6 +58,7 @@ class Follower::Run {
   ApplyEnd follow_lane();
   void look_at_epoch();
   void look_for_hold();
+  void bring_in_parked();
   bool does_stand() const;
   void stand_still();
   std::optional<ApplyEnd> apply(std::vector<Transaction>& taken);
@@ -82,6 +85,8 @@ class Follower::Run {
   std::shared_ptr<Lane> lane_;
   std::chrono::steady_clock::time_point moved_{};  // the position, the last time
   const bool has_unrepeatable_;  // changes whose repetition would not lead to the same rows
+  const bool has_shared_;
+  std::chrono::steady_clock::time_point parked_looked_{};
   std::unique_ptr<Workers> workers_;
   std::optional<Checkpoint::Hold> hold_;
   std::uint64_t ignored_hold_ = 0;  // nobody ended it in time
@@ -106,6 +111,7 @@ ApplyEnd Follower::Run::follow_lane() {
   while (true) {
     if (owner_.stop_.is_requested()) return ApplyEnd::stopped;
     if (owner_.on_window) owner_.on_window();
+    bring_in_parked();
     look_for_hold();
     if (does_stand()) {
       stand_still();
@@ -136,6 +142,15 @@ void Follower::Run::look_at_epoch() {
   if (is_open_ || now - looked_ < kPause) return;
   looked_ = now;
   if (!owner_.target_.checkpoint.is_own_epoch(main_.connection().scalar(owner_.target_.checkpoint.guard_statement()))) owner_.target_.checkpoint.throw_fenced();
+}
+
+// Before the first window what an earlier run has left is counted, too.
+void Follower::Run::bring_in_parked() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!has_shared_ || is_open_ || now - parked_looked_ < kParkedPause) return;
+  const bool is_first = parked_looked_ == std::chrono::steady_clock::time_point{};
+  parked_looked_ = now;
+  if (is_first || owner_.target_.progress.parked != 0) main_.bring_in_parked(owner_.bindings());
 }
 
 void Follower::Run::look_for_hold() {
@@ -264,7 +279,7 @@ void Follower::Run::apply_parallel(const Plan& plan, const gtid::Set& end) {
   main_.apply(Job{}, owner_.target_.checkpoint.overlap_statement(overlap_end));
   state_.overlap_end = overlap_end;
   failpoint(Fp::apply_end_recorded);
-  if (!workers_) workers_ = std::make_unique<Workers>(target_, owner_.target_.checkpoint, owner_.options_.workers, owner_.stop_);
+  if (!workers_) workers_ = std::make_unique<Workers>(target_, owner_.target_.checkpoint, owner_.target_.progress, owner_.options_.workers, owner_.stop_);
   workers_->run(plan.jobs);
   failpoint(Fp::apply_jobs_done);
 }

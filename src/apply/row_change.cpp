@@ -16,7 +16,7 @@ namespace {
 bool is_same(const binlog::Cell& a, const binlog::Cell& b) { return a.state == b.state && a.bytes == b.bytes; }
 
 std::string key_text(const TableBinding& binding, const binlog::Layout& layout, binlog::Image image) {
-  const bool is_composite = binding.key.size() > 1;
+  const bool is_composite = binding.has_compound_locator();
   std::string text(is_composite ? "(" : "");
   for (const std::size_t i : binding.key) {
     const BoundColumn& column = binding.columns[i];
@@ -28,6 +28,17 @@ std::string key_text(const TableBinding& binding, const binlog::Layout& layout, 
     }
     if (is_composite) text += (text.size() > 1 ? " AND " : "") + column.name + " = ";
     append_comparand(text, column, column.key_introducer, layout.columns[column.index], image[column.index]);
+  }
+  for (const std::size_t i : binding.shard_key) {
+    const BoundColumn& column = binding.columns[i];
+    if (!is_present(image[column.index])) {
+      refuse(Code::row_image_incomplete,
+             binding.target,
+             fmt::format("a row event lacks {}, a column of the shard key", column.name),
+             "SET GLOBAL binlog_row_image = FULL on every shard, and have the sessions that are open reconnect; then godwit cancel, and copy again");
+    }
+    text += " AND " + column.match + " <=> ";
+    append_comparand(text, column, column.match_introducer, layout.columns[column.index], image[column.index]);
   }
   if (is_composite) text += ")";
   return text;
@@ -76,7 +87,7 @@ void append_looked_up(std::string& out, const TableBinding& binding, const Bound
            fmt::format("a row event lacks the column {}, by which foreign keys changed other rows while the copy ran", column.name),
            "SET GLOBAL binlog_row_image = FULL on the source; then godwit cancel, and copy again");
   }
-  const std::string where = binding.key.size() > 1 ? old_key : fmt::format("{} = {}", binding.columns[binding.key[0]].name, old_key);
+  const std::string where = binding.has_compound_locator() ? old_key : fmt::format("{} = {}", binding.columns[binding.key[0]].name, old_key);
   out += fmt::format("(SELECT godwit_old.{0} FROM (SELECT {0} FROM {1} WHERE {2}) AS godwit_old)", column.name, binding.target, where);
 }
 
@@ -196,7 +207,7 @@ Change change_of(const TableBinding& binding, const binlog::Layout& layout, cons
     change.new_key = key_text(binding, layout, row.after);
     return change;
   }
-  change.moves_key = any_of(binding.key, differs);
+  change.moves_key = any_of(binding.key, differs) || any_of(binding.shard_key, differs);
   change.new_key = change.moves_key ? key_after(binding, layout, row) : change.old_key;
   if (may_hide_defaults(change, *it.event.table, row)) {
     refuse(Code::row_image_incomplete,

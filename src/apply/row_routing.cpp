@@ -14,15 +14,14 @@ namespace {
 
 bool is_in_one_place(const shard::Route& route) { return route.columns().empty() && !route.is_everywhere(); }
 
-// What the key's columns are set to may be of another shard; what lies between parent and child must be wherever the child is.
+// What the key's columns are set to may be of another shard.
 bool is_unroutable(const TargetTables& target, const Cascade& cascade) {
   const shard::Route& child = (*target.routes)[cascade.child];
   const auto is_assigned = [&](std::size_t column) {
     const std::string& name = (*target.bindings)[cascade.child].column_names[column];
     return std::any_of(cascade.assigned.begin(), cascade.assigned.end(), [&](const std::string& assigned) { return equals_ignoring_case(assigned, name); });
   };
-  const auto is_scattered = [&](std::size_t table) { return !(*target.routes)[table].is_everywhere() && !(is_in_one_place((*target.routes)[table]) && is_in_one_place(child)); };
-  return std::any_of(child.columns().begin(), child.columns().end(), is_assigned) || std::any_of(cascade.between.begin(), cascade.between.end(), is_scattered);
+  return std::any_of(child.columns().begin(), child.columns().end(), is_assigned);
 }
 
 }  // namespace

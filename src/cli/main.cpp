@@ -67,7 +67,6 @@ void recording_failure(state::StateFile& state, const std::string& name, const c
 }
 
 int replicate(Invocation& it, const workflow::Definition& definition, state::StateFile& state) {
-  workflow::refuse_shards(definition, "replicate");
   // A server that does not answer must not keep the process: at any instant, what is not committed is simply applied by the next run.
   const StopGrace grace(stop_on_signals(), kStopGrace, [&] {
     print_error(it, Error(Code::interrupted, {.object = "godwit replicate", .cause = "a stop was requested, and a server does not answer", .remedy = "run the same command again"}));

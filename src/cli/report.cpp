@@ -250,6 +250,16 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
              format_duration(report.duration));
 }
 
+namespace {
+
+json shards_json(const workflow::ReplicateReport& report) {
+  json shards = json::array();
+  for (const auto& shard : report.shards) shards.push_back({{"shard", shard.shard}, {"position", shard.position}, {"rows", shard.rows}});
+  return shards;
+}
+
+}  // namespace
+
 void print_replicate(const std::string& name, const workflow::ReplicateReport& report, bool is_json) {
   if (is_json) {
     print_json("replicate",
@@ -258,9 +268,11 @@ void print_replicate(const std::string& name, const workflow::ReplicateReport& r
                 {"transactions", report.transactions},
                 {"rows", report.rows},
                 {"duration_ms", report.duration.count()},
-                {"was_stopped", report.was_stopped}});
+                {"was_stopped", report.was_stopped},
+                {"shards", shards_json(report)}});
     return;
   }
+  for (const auto& shard : report.shards) fmt::print("  shard {} at {}, {} rows\n", shard.shard, shard.position, format_count(shard.rows));
   fmt::print("{}: {} at {}, {} transactions, {} rows applied in {}\n",
              name,
              report.was_stopped ? "stopped" : "caught up",

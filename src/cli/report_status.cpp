@@ -102,6 +102,14 @@ void print_stream(const json& document) {
              stream.value("rows_per_s", 0.0),
              stream.value("is_caught_up", false) ? ", caught up" : "",
              throttled(stream));
+  for (const auto& shard : stream.value("shards", json::array())) {
+    fmt::print("          shard {}: lag {}, {:.0f} rows/s{}{}\n",
+               shard.value("shard", ""),
+               shard.contains("lag_ms") ? format_duration(std::chrono::milliseconds(shard["lag_ms"].get<std::int64_t>())) : "unknown",
+               shard.value("rows_per_s", 0.0),
+               shard.value("is_caught_up", false) ? ", caught up" : "",
+               shard.contains("parked") ? fmt::format(", {} rows wait for another shard's", shard["parked"].get<std::uint64_t>()) : "");
+  }
 }
 
 void print_comparison(const json& vdiff) {

@@ -6,6 +6,7 @@
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 #include "stream_run.h"
 #include "stream_turn.h"
@@ -53,7 +54,7 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
 
 // Whoever died: as long as a replicate runs, the side that does not serve is fenced and the one that serves is not (R5).
 void ReplicateRun::start_reconciler() {
-  if (reconciler_) return;
+  if (reconciler_ || is_sharded(definition_)) return;
   std::vector<state::TableRow> tables;
   try {
     db::Connection target = db::Connection::open(target_endpoint(definition_));

@@ -63,6 +63,8 @@ struct ApplyProgress {
   std::atomic<std::uint64_t> caught_up_us{0};        // our clock when it last was so
   std::atomic<std::uint64_t> retries{0};
   std::atomic<std::uint64_t> inbox_bytes{0};
+  std::atomic<std::uint64_t> parked{0};              // rows that wait for another shard's row to go
+  std::atomic<std::uint64_t> parked_us{0};           // our clock since when there have been any
 };
 
 enum class ApplyEnd { reached, stopped, definitions_changed };
