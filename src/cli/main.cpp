@@ -189,7 +189,6 @@ int run_complete(Invocation& it) {
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
   auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "cancel");
   const auto recorded = state.find_workflow(it.common.name);
   if (recorded) definition.is_schema_created = workflow::definition_from(*recorded).is_schema_created;
   if (!it.cancel.schema.empty()) definition.is_schema_created = it.cancel.schema == "create";

@@ -261,7 +261,8 @@ void CopyRun::store_begin() {
 void CopyRun::store_positions(const db::Snapshot& snapshot) {
   failpoint(Fp::copy_snapshot_opened);
   patience_.until_done("answer", [&] { refuse_changed_tables(); });  // before the position is: what is undone by then is not in the stream
-  on_each([&](TargetCopy& target) { target.store_cycle(snapshot); });
+  // The sessions of the ledgers may have been lost meanwhile.
+  on_each([&](TargetCopy& target) { patience_.until_done("answer", [&] { target.store_cycle(snapshot); }); });
   report_.high = snapshot.high.text;
   failpoint(Fp::copy_position_stored);
 }
@@ -373,7 +374,7 @@ void CopyRun::copy_cycles(std::vector<copy::Target>& targets) {
 }
 
 void CopyRun::finish() {
-  on_each([](TargetCopy& target) { target.finish(); });
+  on_each([&](TargetCopy& target) { patience_.until_done("answer", [&] { target.finish(); }); });
   state_.set_phase(definition_.name, "copied");
   state_.add_event(definition_.name, "info", "copy_finished", fmt::format("{} tables", report_.tables.size()));
 }
