@@ -107,17 +107,33 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
     follow(Side::target);
   }
 
-  Strings arguments(const Strings& more = {}) const {
-    Strings all{"vdiff", migration_.name, "--state", migration_.state, "--lanes", "2", "--source", source_.dsn("shop")};
+  Strings arguments(const std::string& command, const Strings& more) const {
+    Strings all{command, migration_.name, "--state", migration_.state, "--source", source_.dsn("shop")};
     for (std::size_t i = 0; i < kRanges.size(); ++i) all.insert(all.end(), {"--shard", kRanges[i] + "=" + shards_[i]->dsn("shop")});
     all.insert(all.end(), kPlacements.begin(), kPlacements.end());
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
   Outcome run(const Strings& more = {}, const std::string& failpoints = "") const {
+    Strings options{"--lanes", "2"};
+    options.insert(options.end(), more.begin(), more.end());
+    return run_command("vdiff", options, failpoints);
+  }
+  Outcome run_command(const std::string& command, const Strings& options, const std::string& failpoints = "") const {
     auto environment = test::armed(failpoints);
     for (const char* side : {"SOURCE", "TARGET"}) environment[std::string("GODWIT_") + side + "_PASSWORD"] = "godwit";
-    return test::Process(with_program(arguments(more)), environment).wait();
+    return test::Process(with_program(arguments(command, options)), environment).wait();
+  }
+  // Instead of what was put there by hand.
+  void copy() {
+    for (std::size_t i = 0; i < kRanges.size(); ++i) {
+      shard(i).execute("DROP DATABASE shop");
+      shard(i).execute("DROP DATABASE _godwit");
+    }
+    const Outcome outcome = run_command("copy", {"--allow-no-key"});
+    INFO(outcome.out << outcome.err);
+    REQUIRE(outcome.status == 0);
+    for (std::size_t i = 0; i < kRanges.size(); ++i) shard(i).execute("USE shop");
   }
   json report(const Strings& more, int status) const {
     Strings options{"--json"};
@@ -215,10 +231,6 @@ void require_identical(const Stage& stage) {
   CHECK(table_of(report, "countries")["is_everywhere"] == true);
   CHECK(table_of(report, "settings")["target_rows"] == 2);
   CHECK(table_of(report, "heap")["target_rows"] == 150);
-  const Outcome text = stage.run();
-  INFO(text.out << text.err);
-  CHECK(text.status == 0);
-  CHECK(text.out.find("5 tables, 1,808 rows: identical at position ") != std::string::npos);
 }
 
 void check_found(const Stage& stage, const std::set<Found>& expected, const Strings& options = {}) {
@@ -261,7 +273,10 @@ std::set<Found> plant(Stage& stage, bool is_source_served) {
 }
 
 void hold_forward(Stage& stage) {
-  require_identical(stage);
+  const Outcome equal = stage.run();
+  INFO(equal.out << equal.err);
+  CHECK(equal.status == 0);
+  CHECK(equal.out.find("5 tables, 1,808 rows: identical at position ") != std::string::npos);
   const std::set<Found> planted = plant(stage, true);
   check_found(stage, planted);
   check_found(stage, planted, {"--by-rows"});
@@ -289,6 +304,26 @@ TEST_CASE("a MariaDB and its shards: every difference is named with its shard, a
 TEST_CASE("a MySQL and shards of MariaDB: every difference is named with its shard, and repaired", "[shard_vdiff]") {
   Stage stage("d");
   hold_forward(stage);
+}
+
+TEST_CASE("shards that godwit copied to are brought forward to the source by vdiff itself, each alone, where no replicate runs", "[shard_vdiff]") {
+  Stage stage("a");
+  stage.copy();
+  const std::string there = std::to_string(stage.customer_on(0));
+  const std::string here = std::to_string(stage.customer_on(1));
+  stage.source().execute("UPDATE orders SET customer = IF(customer = " + here + ", " + there + ", " + here + ") WHERE customer IN (" + here + ", " + there + ")");
+  stage.source().execute("DELETE FROM names WHERE name = 'Name_20'");
+  stage.source().execute("INSERT INTO names VALUES ('new', 2)");
+  stage.source().execute("UPDATE countries SET name = 'drei' WHERE id = 3");
+  stage.source().execute("INSERT INTO heap VALUES (" + here + ", 'new'), (" + there + ", 'new'), (" + there + ", 'new')");
+  CHECK(stage.report({}, 0)["verdict"] == "identical");
+  stage.shard(0).execute("UPDATE orders SET v = 'other' WHERE customer = " + here + " LIMIT 1");
+  CHECK(stage.shard(0).affected_rows() == 0);
+  stage.shard(1).execute("UPDATE orders SET v = 'other' WHERE customer = " + here + " LIMIT 1");
+  CHECK(stage.shard(1).affected_rows() == 1);
+  const json report = stage.report({}, 4);
+  CHECK(found_in(report).size() == 1);
+  CHECK(found_in(report).begin()->shard == kRanges[1]);
 }
 
 TEST_CASE("rows without a key are compared with the union, and each must be on its shard", "[shard_vdiff]") {
@@ -346,6 +381,5 @@ TEST_CASE("killed at each failpoint, a vdiff of shards goes on to the right verd
     INFO(outcome.out << outcome.err);
     REQUIRE(outcome.status == 0);
     CHECK(json::parse(outcome.out)["went_on"] == true);
-    REQUIRE(stage.run({"--restart"}).status == 0);
   }
 }
