@@ -94,8 +94,6 @@ class Route {
   std::vector<ValueKind> kinds_;
 };
 
-// What was said of the table; nullptr: nothing.
-
 // One per table. Also throws Error(bad_placement) for a placement that is of none of them.
 std::vector<Route> make_routes(const Layout& layout, std::span<const catalog::Table> tables);
 
