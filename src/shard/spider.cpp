@@ -162,7 +162,7 @@ const Scheme* scheme_of(const Layout& layout, const catalog::Table& table) {
 
 HeadObject head_table(const Layout& layout, const HeadRequest& request, const HeadTable& table) {
   const Scheme* scheme = scheme_of(layout, *table.table);
-  const Placement* placement = find_placement(layout, *table.table);
+  const Placement* placement = find_placement(layout, table.table->schema, table.table->name);
   const bool is_everywhere = placement != nullptr && placement->kind == PlacementKind::reference;
   std::vector<std::string> clauses = table.clauses.columns;
   for (auto& key : head_keys(*table.table, scheme == nullptr ? "" : scheme->column)) clauses.push_back(std::move(key));

@@ -78,7 +78,7 @@ std::vector<std::string> warnings_of(const Preparation& prepared, const shard::L
   std::vector<std::string> warnings;
   for (const catalog::Table& table : prepared.source.tables) {
     const std::string name = sql::quote_table(table.schema, table.name);
-    const shard::Placement* placement = shard::find_placement(layout, table);
+    const shard::Placement* placement = shard::find_placement(layout, table.schema, table.name);
     const bool is_spread = placement != nullptr && placement->kind == shard::PlacementKind::partition;
     for (const auto& key : table.foreign_keys) {
       if (is_spread) warnings.push_back(fmt::format("{}: the foreign key {} is kept by each shard for itself, and not by the head: the rows that it names must be on the same shard", name, sql::quote_identifier(key.name)));
