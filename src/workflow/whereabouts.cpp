@@ -17,7 +17,7 @@ namespace {
 std::vector<catalog::Table> source_tables(const Definition& definition) {
   if (!is_sharded(definition)) throw Error(Code::bad_usage, {.object = "workflow " + definition.name, .cause = "its target is no shards", .remedy = "--shard RANGE=DSN for each shard"});
   db::Connection source = db::Connection::open(source_endpoint(definition));
-  return catalog::read_catalog(source, check_request(definition, {}).selection).tables;
+  return read_source(definition, source).tables;
 }
 
 std::string listed(const catalog::Table& table, const std::vector<std::size_t>& columns) {
