@@ -136,7 +136,6 @@ void remember_serving(state::StateFile& state, const proxy::ProxyOptions& option
 int run_proxy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "proxy");
   auto options = proxy_options_of(definition, it.proxy);
   take_recorded_side(options, state);
   state.set_relaxed(true);
@@ -165,7 +164,6 @@ int run_copy(Invocation& it) {
 int run_cutover(Invocation& it, db::Side to) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, it.command);
   const auto options = switch_options_of(it.cutover, to);
   if (!options.is_dry_run) confirm(fmt::format("{} {}: the {} is to serve. Go on?", it.command, definition.name, db::to_string(to)), it.cutover.yes);
   cutover::SwitchReport report;
@@ -179,7 +177,6 @@ int run_cutover(Invocation& it, db::Side to) {
 int run_complete(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "complete");
   const auto options = complete_options_of(it.complete);
   confirm(fmt::format("complete {}: there is no way back to the source after this. Go on?", definition.name), it.complete.yes);
   print_complete(definition.name, cutover::complete(definition, options, state, stop_on_signals()), it.common.is_json);

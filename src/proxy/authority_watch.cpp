@@ -128,7 +128,7 @@ void Proxy::note_unread(const Error& error) {
   const bool was_read = view_.knowledge == Knowledge::known || view_.knowledge == Knowledge::none;
   if (was_read) log::warning("the authority cannot be read any more: a switch is not heard of until it can ({})", error.cause());
   view_.knowledge = knowledge_after(error);
-  throw Error(Code::authority_lost, {.object = context_.upstream(db::Side::target).name(), .cause = error.cause(), .remedy = "the target has the authority: bring it back, or say RESUME FORCE source|target where it is gone for good"});
+  throw Error(Code::authority_lost, {.object = desk_.authority_name(), .cause = error.cause(), .remedy = "the target has the authority: bring it back, or say RESUME FORCE source|target where it is gone for good"});
 }
 
 asio::awaitable<std::optional<state::Route>> Proxy::read_authority() {

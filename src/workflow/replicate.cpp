@@ -54,25 +54,25 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
 
 // Whoever died: as long as a replicate runs, the side that does not serve is fenced and the one that serves is not (R5).
 void ReplicateRun::start_reconciler() {
-  if (reconciler_ || is_sharded(definition_)) return;
-  std::vector<state::TableRow> tables;
+  if (reconciler_) return;
+  fence::ReconcilerOptions options;
+  options.workflow = definition_.name;
+  options.source = source_endpoint(definition_);
+  options.target = authority_endpoint(definition_);
   try {
-    db::Connection target = db::Connection::open(target_endpoint(definition_));
-    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(definition_)) : std::nullopt;
+    const Definition first = shard_definitions(definition_).front();
+    db::Connection target = db::Connection::open(target_endpoint(first));
+    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(first)) : std::nullopt;
     if (!stream) return;
-    tables = state::Sidecar(target).tables(stream->id);
+    for (const auto& table : state::Sidecar(target).tables(stream->id)) {
+      options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
+      options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
+    }
   } catch (const Error& error) {
     log::debug("the fences are not looked after yet: {}", error.what());  // whoever needs the target next says it louder
     return;
   }
-  fence::ReconcilerOptions options;
-  options.workflow = definition_.name;
-  options.source = source_endpoint(definition_);
-  options.target = target_endpoint(definition_);
-  for (const auto& table : tables) {
-    options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
-    options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
-  }
+  for (const auto& server : other_servers(definition_)) options.others.push_back({.server = server, .tables = options.target_tables});
   options.on_window = [this](const fence::Window& window) {
     state_.add_event(definition_.name, "warning", window.is_closed ? "fence_closed_again" : "fence_found_open", db::to_string(window.side));
   };
