@@ -118,7 +118,7 @@ TEST_CASE("shards: what is one for all of them is on the first, triggers and eve
   const auto all = shard_definitions(definition);
   CHECK(authority_endpoint(all[1]).dsn.host == "one");
   CHECK(authority_endpoint(reversed(all[1])).dsn.host == "one");
-  CHECK(db::describe(authority_endpoint(reversed(all[1]))) == "target one:3306");
+  CHECK(db::describe(authority_endpoint(reversed(all[1]))) == "target one:3307");
   CHECK(!head_definition(definition));
   CHECK(!objects_definition(definition, db::Side::target));
   CHECK(objects_definition(definition, db::Side::source)->shard == "-80");
@@ -130,7 +130,8 @@ TEST_CASE("shards: what is one for all of them is on the first, triggers and eve
   CHECK(is_head(*head));
   CHECK(shard_name(*head) == "the head");
   CHECK(head->target.host == "head");
-  CHECK(objects_definition(all[1], db::Side::target)->target.host == "head");
+  REQUIRE(objects_definition(definition, db::Side::target));
+  CHECK(objects_definition(definition, db::Side::target)->target.host == "head");
   const auto others = other_servers(definition);
   REQUIRE(others.size() == 2);
   CHECK(others[0].dsn.host == "two");
