@@ -76,13 +76,23 @@ std::size_t RowRouting::home_of(binlog::Image image, binlog::Image before) const
   return table.route->shard_of({values.data(), columns.size()});
 }
 
+// A row that belongs nowhere was refused when it came, or when it was to be copied: no shard has it, and so none has to do with its end. That is how it is mended.
+std::optional<std::size_t> RowRouting::home_before(binlog::Image before) const {
+  try {
+    return home_of(before, {});
+  } catch (const Error& error) {
+    if (error.code() != Code::row_unplaced) throw;
+    return std::nullopt;
+  }
+}
+
 void RowRouting::add(std::size_t target, Change change, std::vector<Change>& changes) const {
   change.target = static_cast<std::uint16_t>(target);
   changes.push_back(std::move(change));
 }
 
 // The rows that refer to it may be on any shard. Where the row is, its own change brings them along, unless it leaves.
-void RowRouting::add_cascades(const RowOfEvent& it, std::size_t home, bool has_left, std::vector<Change>& changes) const {
+void RowRouting::add_cascades(const RowOfEvent& it, std::optional<std::size_t> home, bool has_left, std::vector<Change>& changes) const {
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     const TargetTable& table = tables_[i];
     if (!is_wanted_[i] || table.binding == nullptr || table.binding->cascades.empty()) continue;
@@ -104,10 +114,10 @@ void RowRouting::route(const RowOfEvent& it, std::vector<Change>& changes) const
   const bool has_before = it.event.kind != binlog::RowsKind::insert;
   const bool has_after = it.event.kind != binlog::RowsKind::erase;
   const std::size_t to = has_after ? home_of(it.row.after, it.row.before) : 0;
-  const std::size_t from = has_before ? home_of(it.row.before, {}) : to;
+  const std::optional<std::size_t> from = has_before ? home_before(it.row.before) : to;
   const bool moves = has_after && from != to;
   add_cascades(it, from, moves, changes);
-  const auto left = wanted_target(from);
+  const auto left = from ? wanted_target(*from) : std::nullopt;
   const auto reached = wanted_target(to);
   if (!moves) {
     if (left) add(*left, change_of(*tables_[*left].binding, tables_[*left].layout, it), changes);

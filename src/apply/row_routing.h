@@ -35,10 +35,11 @@ class RowRouting {
 
  private:
   void add(std::size_t target, Change change, std::vector<Change>& changes) const;
-  void add_cascades(const RowOfEvent& it, std::size_t home, bool has_left, std::vector<Change>& changes) const;
+  void add_cascades(const RowOfEvent& it, std::optional<std::size_t> home, bool has_left, std::vector<Change>& changes) const;
   std::size_t first() const;
   std::optional<std::size_t> wanted_target(std::size_t shard) const;
   std::size_t home_of(binlog::Image image, binlog::Image before) const;
+  std::optional<std::size_t> home_before(binlog::Image before) const;
 
   const std::vector<TargetTable>& tables_;
   const std::vector<bool>& is_wanted_;

@@ -18,13 +18,14 @@ struct Followed {
   Followed(const CatchUp::Part& part, const std::optional<shard::Layout>& layout, db::Connection& source) : checkpoint(source.server().flavour, part.stream.id, part.stream.epoch) {
     db::Connection target = db::Connection::open(target_endpoint(part.definition));
     const Preparation prepared = prepare(part.definition, source, target);
-    bindings = bind_tables(prepared, source, target, part.stream.id, Definitions::recorded);
-    if (layout) routes = bind_routes(*layout, prepared.source, bindings);
+    bound.bindings = bind_tables(prepared, source, target, part.stream.id, Definitions::recorded);
+    if (!layout) return;
+    bound.routes = bind_routes(*layout, prepared.source, bound.bindings);
+    bound.shard = shard_number(part.definition, *layout);
   }
 
   SidecarCheckpoint checkpoint;
-  std::vector<apply::TableBinding> bindings;
-  std::vector<shard::Route> routes;
+  RoutedBindings bound;
 };
 
 }  // namespace
@@ -53,7 +54,7 @@ void BinlogCatchUp::reach(const std::vector<Part>& parts, const gtid::Position& 
       Followed& one = *followed.emplace_back(std::make_unique<Followed>(part, layout, source));
       targets.push_back({.shard = layout ? part.definition.shard : "",
                          .endpoint = target_endpoint(part.definition),
-                         .tables = {.bindings = &one.bindings, .routes = layout ? &one.routes : nullptr},
+                         .tables = one.bound.tables(),
                          .checkpoint = one.checkpoint,
                          .progress = progress_[part.definition.shard]});
     }

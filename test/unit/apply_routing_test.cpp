@@ -291,6 +291,24 @@ TEST_CASE("routing: a row that has no place stops the stream by name", "[apply]"
   CHECK(code_of(stage) == Code::row_unplaced);
 }
 
+TEST_CASE("routing: a row that had no place is on no shard: its end is for none, and its change brings it to one", "[apply]") {
+  Stage stage(2, {.vindexes = {"orders.customer=numeric"}}, "orders");
+  const Row lost{.id = 1, .customer = -1, .n = 0};
+  const Row mended{.id = 2, .customer = 7, .n = 5};
+  stage.binlog.begin();
+  stage.binlog.erase(lost);
+  stage.binlog.update({.id = 2, .customer = -2, .n = 5}, mended);
+  stage.binlog.commit();
+  std::mt19937 random(1);
+  stage.read(random, 100);
+  CHECK(stage.shards[stage.home(mended)].rows == Rows{{2, mended}});
+  CHECK(stage.shards[1 - stage.home(mended)].rows.empty());
+
+  stage.binlog.begin();
+  stage.binlog.update(mended, lost);  // but none may become so
+  CHECK(code_of(stage) == Code::row_unplaced);
+}
+
 TEST_CASE("routing: one shard alone gets its rows, and those that leave and come", "[apply]") {
   const unsigned seed = std::random_device{}();
   INFO("seed " << seed);
