@@ -31,7 +31,8 @@ std::vector<std::string> with(std::vector<std::string> more) {
 // The codes of the findings, with the shard that each is of.
 std::string findings(const Outcome& outcome, const std::string& check) {
   std::string text;
-  for (const auto& finding : json::parse(outcome.out)["findings"]) {
+  const json document = json::parse(outcome.out);
+  for (const auto& finding : document["findings"]) {
     if (finding["check"] != check) continue;
     text += finding["verdict"].get<std::string>() + " " + finding.value("code", "") + " " + finding.value("shard", "") + "; ";
   }
@@ -131,7 +132,7 @@ TEST_CASE("cancel leaves nothing on any shard, wherever the copy was stopped, or
   CHECK(stage.run("cancel").status == 0);
   CHECK(stage.left() == "");
   REQUIRE(stage.run("copy", kOptions, "copy.table_created=kill@12").status == 128 + SIGKILL);
-  CHECK(stage.run("cancel", {}, "cancel.objects_after=kill@2").status == 128 + SIGKILL);
+  CHECK(stage.run("cancel", {}, "cancel.objects.after=kill@2").status == 128 + SIGKILL);
   CHECK(stage.run("cancel").status == 0);
   CHECK(stage.left() == "");
 }
