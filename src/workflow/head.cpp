@@ -34,6 +34,8 @@ const db::Dsn& serve_of(const Definition& definition) {
 // As if the head were the one target: its schema has the tables' names.
 Definition on_head(const Definition& definition) {
   Definition head = definition;
+  head.shards.clear();
+  head.shard_targets.clear();
   if (!definition.serve) return head;
   head.target = *definition.serve;
   if (head.target.schema.empty()) head.target.schema = definition.target.schema;
