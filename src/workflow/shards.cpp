@@ -120,11 +120,4 @@ std::optional<Definition> objects_definition(const Definition& recorded, db::Sid
   return head_definition(recorded);
 }
 
-void refuse_shards(const Definition& definition, std::string_view command) {
-  if (!is_sharded(definition)) return;
-  throw Error(Code::bad_usage, {.object = fmt::format("godwit {} {}", command, definition.name),
-                                .cause = fmt::format("its target is {} shards, and {} knows one target only", definition.shards.size(), command),
-                                .remedy = "check, copy and cancel know shards"});
-}
-
 }  // namespace godwit::workflow

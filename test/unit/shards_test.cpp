@@ -64,7 +64,6 @@ TEST_CASE("shards: a migration to one target is what it was", "[shards]") {
   CHECK(stream_key(definition).shard == "-");
   CHECK(shard_name(definition).empty());
   CHECK(to_options(definition).count("shard") == 0);
-  refuse_shards(definition, "vdiff");
 }
 
 TEST_CASE("shards: recorded without passwords, and found again", "[shards]") {
@@ -107,7 +106,6 @@ TEST_CASE("shards: layouts that cannot be are refused by their codes", "[shards]
   definition = shop();
   definition.shards.clear();
   CHECK(refusal(definition) == Code::bad_usage);  // placements, and no shard
-  CHECK_THROWS_AS(refuse_shards(shop(), "vdiff"), Error);
 }
 
 TEST_CASE("shards: what is one for all of them is on the first, triggers and events are on the head over them", "[shards]") {

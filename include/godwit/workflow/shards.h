@@ -49,7 +49,4 @@ std::vector<db::Endpoint> other_servers(const Definition& recorded);
 // which has any. Nothing where there is no head.
 std::optional<Definition> objects_definition(const Definition& recorded, db::Side side);
 
-// For what knows one target only. Throws Error(bad_usage).
-void refuse_shards(const Definition& definition, std::string_view command);
-
 }  // namespace godwit::workflow
