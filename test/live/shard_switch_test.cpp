@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 head=mariadb-10.11:--plugin-load-add=ha_spider:--spider-conn-recycle-mode=1:--spider-ping-interval-at-trx-start=0:--spider-use-cond-other-than-pk-for-update=0 s0=mariadb-10.11:--innodb-buffer-pool-size=64M s1=mariadb-10.11:--innodb-buffer-pool-size=64M s2=mariadb-10.11:--innodb-buffer-pool-size=64M s3=mariadb-10.11:--innodb-buffer-pool-size=64M
+// alone: a switch has a limit of time
 // One database becomes two, and four, while clients keep their books: copied, followed, compared, switched to the Spider head over the shards, back, and there again. No client sees an
 // error, nothing is lost, each row is on its shard, and the source has all of it after the way back. Then the server of a shard, or of the head, is killed while the switch stands at each
 // of its points: it is undone before its commit, and completed after it, all shards or none. GODWIT_LONG=1: at every point; else at some, drawn by GODWIT_SEED.
