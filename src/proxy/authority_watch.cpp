@@ -314,10 +314,12 @@ asio::awaitable<void> Proxy::begin_reconciling() {
 
 // For the time when there is no authority any more. A gate that is closed may open on the other side.
 void Proxy::remember_serving() {
-  const bool is_told = view_.knowledge == Knowledge::known && view_.route && !view_.route->is_switching;
-  if (!is_told || context_.gate.is_closed() || !context_.options.on_serving || remembered_ == view_.route->serving) return;
-  remembered_ = view_.route->serving;
-  context_.options.on_serving(*remembered_);
+  const auto serving = context_.gate.serving();
+  const bool is_told = view_.knowledge == Knowledge::known && view_.route && !view_.route->is_switching && view_.route->serving == serving;
+  const bool is_completed = view_.knowledge == Knowledge::none && serving == db::Side::target;  // it went so fast that nobody looked in between
+  if (!(is_told || is_completed) || context_.gate.is_closed() || !context_.options.on_serving || remembered_ == serving) return;
+  remembered_ = serving;
+  context_.options.on_serving(serving);
 }
 
 asio::awaitable<void> Proxy::watch_once() {
