@@ -96,12 +96,18 @@ start_application() {
 
 is_caught_up() { "$godwit" status shop 2>/dev/null | grep -q 'caught up'; }
 
-# follow [OPTION…]: replicate, in the background, until it is caught up.
+begun() { "$godwit" status shop --history 2>/dev/null | grep -c replicate_started || true; }
+has_begun_since() { [[ $(begun) -gt $1 ]]; }
+
+# follow [OPTION…]: replicate, in the background, until it is caught up. What status says of a stream before that is of the one that ran earlier.
 follow() {
+  local before
   say "godwit replicate shop $*"
   end "$stream"
+  before=$(begun)
   "$godwit" replicate shop --quiet "$@" >"$work/replicate" 2>"$work/replicate.log" &
   stream=$!
+  await 60 "the stream did not begin" has_begun_since "$before"
   await 300 "the stream did not catch up" is_caught_up
 }
 

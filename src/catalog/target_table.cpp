@@ -139,6 +139,22 @@ TargetTable target_table(const Table& table, const DdlOptions& options) {
   return result;
 }
 
+TargetClauses target_clauses(const Table& table, const DdlOptions& options) {
+  TargetClauses result;
+  std::tie(result.schema, result.name) = options.names.table(table.schema, table.name);
+  std::vector<Issue> issues;  // target_table() has told them
+  Translator translator(table, options, issues);
+  for (auto& element : parse_create_table(table).elements) {
+    if (!translator.translate(element)) continue;
+    if (element.kind == ElementKind::column) result.columns.push_back(to_sql(element.tokens));
+    if (element.kind == ElementKind::check) result.checks.push_back(to_sql(element.tokens));
+    if (element.kind == ElementKind::fulltext_key) result.fulltext_keys.push_back(to_sql(element.tokens));
+  }
+  result.charset = "DEFAULT CHARSET=" + target_charset(table.charset, options);
+  if (const auto collation = target_collation_name(table.collation, options)) result.charset += " COLLATE=" + *collation;
+  return result;
+}
+
 std::string target_schema_sql(std::string_view source_schema, const DdlOptions& options) {
   std::string sql = fmt::format("CREATE DATABASE IF NOT EXISTS {}",
                                 sql::quote_identifier(options.names.schema(source_schema)));

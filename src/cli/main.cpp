@@ -14,6 +14,7 @@
 #include "options.h"
 #include "proxy_options.h"
 #include "report.h"
+#include "shard_options.h"
 #include "switch_options.h"
 
 namespace godwit::cli {
@@ -29,6 +30,8 @@ struct Invocation {
   SwitchArguments cutover;
   CompleteArguments complete;
   CancelArguments cancel;
+  ShardArguments shard;
+  InspectShardArguments key;
   bool does_follow = false;
   bool with_history = false;
   std::string config;         // --config FILE
@@ -136,7 +139,6 @@ void remember_serving(state::StateFile& state, const proxy::ProxyOptions& option
 int run_proxy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "proxy");
   auto options = proxy_options_of(definition, it.proxy);
   take_recorded_side(options, state);
   state.set_relaxed(true);
@@ -158,14 +160,43 @@ int run_copy(Invocation& it) {
   tuning.apply = tuning_of(it.replicate).apply;
   recording_failure(state, definition.name, "copy_stopped", [&] {
     print_copy(definition.name, workflow::run_copy(definition, tuning, state, stop_on_signals()), it.common.is_json);
+    if (it.shard.creates_head) log::info("the head has {} things more", workflow::create_head(definition, head_account_of(it.shard)).created.size());
   });
   return it.does_follow ? replicate(it, definition, state) : 0;
+}
+
+// Of a recorded workflow, or of one that is named by its flags.
+int run_shard_ddl(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  const auto account = head_account_of(it.shard);
+  if (it.shard.is_applied) {
+    print_head(definition.name, workflow::create_head(definition, account), it.common.is_json);
+  } else {
+    print_head_plan(definition.name, workflow::plan_head(definition, account), it.common.is_json);
+  }
+  return 0;
+}
+
+int run_shard_vschema(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  print_vschema(definition, it.common.is_json);
+  return 0;
+}
+
+int run_inspect_shard(Invocation& it) {
+  it.command = "inspect shard";
+  state::StateFile state = open_state(it.common);
+  it.common.name = sharded_workflow(it.key, state);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  print_whereabouts(workflow::find_key(definition, it.key.table, key_of(it.key)), it.common.is_json);
+  return 0;
 }
 
 int run_cutover(Invocation& it, db::Side to) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, it.command);
   const auto options = switch_options_of(it.cutover, to);
   if (!options.is_dry_run) confirm(fmt::format("{} {}: the {} is to serve. Go on?", it.command, definition.name, db::to_string(to)), it.cutover.yes);
   cutover::SwitchReport report;
@@ -179,7 +210,6 @@ int run_cutover(Invocation& it, db::Side to) {
 int run_complete(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "complete");
   const auto options = complete_options_of(it.complete);
   confirm(fmt::format("complete {}: there is no way back to the source after this. Go on?", definition.name), it.complete.yes);
   print_complete(definition.name, cutover::complete(definition, options, state, stop_on_signals()), it.common.is_json);
@@ -239,6 +269,28 @@ void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
   command->add_option("--source-defaults-file", a.defaults_file, "A my.cnf-style file with the user and password");
 }
 
+void add_inspect_shard(CLI::App& inspect, Invocation& it) {
+  auto* command = add_command(inspect, it, "shard", "On which shard a key's row lives", "godwit inspect shard orders 4711\n  godwit inspect shard shop.visits eu 4711 --workflow shop --json", [&] { return run_inspect_shard(it); });
+  add_shard_key(*command, it.key);
+  add_endpoints(*command, it.copy);
+  add_shards(*command, it.copy);
+}
+
+void add_shard_commands(CLI::App& app, Invocation& it) {
+  auto* shard = app.add_subcommand("shard", "What serves the shards: definitions of a Spider head, a Vitess vschema");
+  shard->require_subcommand(1);
+  auto* ddl = add_command(*shard, it, "ddl", "The definitions of a head over the shards; --apply creates them", "godwit shard ddl shop --engine spider\n  godwit shard ddl shop --engine spider --apply --head-user app", [&] { return run_shard_ddl(it); });
+  auto* vschema = add_command(*shard, it, "vschema", "The layout as a Vitess vschema, with its key ranges", "godwit shard vschema shop", [&] { return run_shard_vschema(it); });
+  for (auto* command : {ddl, vschema}) {
+    command->add_option("name", it.common.name, "The workflow's name");
+    add_endpoints(*command, it.copy);
+    add_shards(*command, it.copy);
+    add_selection(*command, it.copy);
+    command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
+  }
+  add_shard_ddl(*ddl, it.shard);
+}
+
 void add_commands(CLI::App& app, Invocation& it) {
   auto* check = add_command(app, it, "check", "Say what stands in the way of a migration, each with its remedy",
                             "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
@@ -266,6 +318,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   }
   for (auto* command : {check, copy}) add_selection(*command, it.copy);
   add_tuning(*copy, it.copy);
+  add_create_head(*copy, it.shard);
   copy->add_flag("--follow", it.does_follow, "Go on replicating when the copy is done");
   for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
   add_replicate(*replicate, it.replicate);
@@ -284,6 +337,8 @@ void add_commands(CLI::App& app, Invocation& it) {
   auto* inspect = app.add_subcommand("inspect", "Look inside: binlog, failpoints, codes, checks");
   inspect->require_subcommand(1);
   add_inspect_binlog(*inspect, it);
+  add_inspect_shard(*inspect, it);
+  add_shard_commands(app, it);
   add_command(*inspect, it, "failpoints", "Places where a test can stop godwit", "", [&] { print_failpoints(it.common.is_json); return 0; });
   add_command(*inspect, it, "codes", "Every error code, with its exit status", "", [&] { print_codes(it.common.is_json); return 0; });
   add_command(*inspect, it, "steps", "The steps of a switch, in their order", "", [&] { print_steps(it.common.is_json); return 0; });

@@ -99,10 +99,21 @@ std::size_t Route::shard_of(Values values) const {
   return 0;
 }
 
-std::size_t Route::shard_of_vindex(Values values) const {
+std::optional<KeyspaceId> Route::id_of(Values values) const {
   std::array<Value, kColumnsMax> key;
   for (std::size_t i = 0; i < values.size(); ++i) key.at(i) = values[i] ? Value{.kind = kinds_[i], .text = *values[i]} : Value{};
-  const auto id = keyspace_id(placement_->vindex, {key.data(), values.size()});
+  return keyspace_id(placement_->vindex, {key.data(), values.size()});
+}
+
+std::optional<KeyspaceId> Route::keyspace_id_of(Values values) const {
+  GODWIT_CHECK(values.size() == columns_.size());
+  if (placement_ == nullptr || kind_ != PlacementKind::vindex) return std::nullopt;
+  const auto id = id_of(values);
+  return id && !id->empty() ? id : std::nullopt;
+}
+
+std::size_t Route::shard_of_vindex(Values values) const {
+  const auto id = id_of(values);
   if (!id) refuse(values, fmt::format("the function {} has no keyspace id for it", to_string(placement_->vindex.function)));
   if (id->empty()) refuse(values, "its keyspace id is empty, which vtgate takes for no id");
   const auto behind = std::ranges::find_if(layout_.shards, [&](const Shard& shard) { return shard.range.begins_after(*id); });

@@ -15,6 +15,7 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/copy.h"
+#include "godwit/workflow/head.h"
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/shards.h"
 #include "post_copy.h"
@@ -196,6 +197,23 @@ void require_may_drop(db::Connection& target, const Definition& definition, cons
   if (!options.is_schema_known) require_no_tables(sidecar, definition);
 }
 
+// It may have no such schema yet.
+std::optional<Definition> head_of(const Definition& recorded) {
+  auto head = head_definition(recorded);
+  if (head) head->target.schema.clear();
+  return head;
+}
+
+// Its tables are definitions: no row of the shards goes with them.
+void cancel_on_head(db::Connection& head, const Definition& definition, CancelReport& report) {
+  for (const auto& dropped : drop_head(definition)) report.dropped.push_back(dropped);
+  if (!state::Sidecar::exists(head)) return state::Sidecar(head).drop_begun();
+  fence::remove(head, {.workflow = definition.name, .side = db::Side::target});
+  state::Sidecar sidecar(head);
+  if (const auto row = sidecar.find(stream_key(definition))) sidecar.forget(row->id);
+  if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit` on the head");
+}
+
 void add_of_shard(CancelReport& report, CancelReport of_shard, const Definition& definition) {
   const std::string prefix = is_sharded(definition) ? shard_name(definition) + ": " : "";
   for (const auto& what : of_shard.dropped) report.dropped.push_back(prefix + what);
@@ -203,16 +221,22 @@ void add_of_shard(CancelReport& report, CancelReport of_shard, const Definition&
 
 }  // namespace
 
-// The first shard is the last: as long as another one is left to be cleared, the authority is there, and who may cancel is decided by it.
+// The first shard is the last: as long as another one is left to be cleared, its sidecar is there, and with it the lock of who does it.
 CancelReport cancel(const Definition& definition, const CancelOptions& options, state::StateFile& state) {
   if (options.is_target_gone) return cancel_on_source(definition, state);
   CancelReport report;
   const auto targets = shard_definitions(definition);
   std::vector<db::Connection> sessions;
   for (const auto& one : targets) sessions.push_back(open_target(one));
+  const auto head = head_of(definition);
+  std::optional<db::Connection> head_session;
+  if (head) head_session.emplace(open_target(*head));
   std::optional<state::CoordinatorLock> lock;  // no switch begins meanwhile
   if (state::Sidecar::exists(sessions.front())) lock.emplace(target_endpoint(targets.front()), definition.name);
   for (std::size_t i = 0; i < targets.size(); ++i) require_may_drop(sessions[i], targets[i], options);
+  // Without the route no reconciler sets again, on any of them, what is taken away.
+  if (is_sharded(definition) && lock && !state::Authority(sessions.front(), definition.name).forget_unswitched()) require_source_serves(sessions.front(), definition);
+  if (head) cancel_on_head(*head_session, *head, report);
   for (std::size_t i = targets.size(); i-- > 0;) {
     CancelReport of_shard;
     cancel_on_target(sessions[i], targets[i], of_shard);
@@ -221,6 +245,7 @@ CancelReport cancel(const Definition& definition, const CancelOptions& options, 
   lock.reset();
   failpoint(Fp::cancel_source_before);
   for (auto& session : sessions) take_back_credentials(session, report);
+  if (head_session) take_back_credentials(*head_session, report);
   leave_source(definition, report);
   failpoint(Fp::cancel_source_after);
   state.forget_workflow(definition.name);

@@ -15,6 +15,8 @@ namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kEndPatience{3};        // of a stream that was taken away: until it is another process that has taken it
+constexpr std::chrono::milliseconds kEndLook{50};
 
 // One direction after the other, as the authority says, each from its own claim to the switch that takes it away.
 class ReplicateRun {
@@ -28,6 +30,7 @@ class ReplicateRun {
   void start_reconciler();
   StreamRun::End run_turn();
   StreamRun::End attempt(StreamRun& stream, const StreamTurn::Turn& turn);
+  bool comes_to_its_end();
 
   const Definition& definition_;
   ReplicateTuning tuning_;
@@ -46,33 +49,44 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
     return stream.run(turn);
   } catch (const Error& error) {
     if (error.code() == Code::stream_fenced && turn.is_routed && turn_.is_by_switch(turn.direction)) return StreamRun::End::out_of_turn;
+    // `complete` ends the streams first, and takes the authority away last: whoever looks in between has been fenced out by it, and finds nothing a moment later.
+    const bool may_be_ended = error.code() == Code::stream_fenced || error.code() == Code::stream_not_ready;
+    if (may_be_ended && turn.is_routed && comes_to_its_end()) return StreamRun::End::out_of_turn;
     if (!has_begun_ || !error.is_retryable()) throw;
     log::warning("the stream is taken up again in 1 s: {}", error.what());
   }
   return stop_.sleep_for(std::chrono::seconds(1)) ? StreamRun::End::out_of_turn : StreamRun::End::stopped;
 }
 
+bool ReplicateRun::comes_to_its_end() {
+  const auto deadline = Clock::now() + kEndPatience;
+  while (!turn_.has_ended()) {
+    if (Clock::now() >= deadline || !stop_.sleep_for(kEndLook)) return false;
+  }
+  return true;
+}
+
 // Whoever died: as long as a replicate runs, the side that does not serve is fenced and the one that serves is not (R5).
 void ReplicateRun::start_reconciler() {
-  if (reconciler_ || is_sharded(definition_)) return;
-  std::vector<state::TableRow> tables;
+  if (reconciler_) return;
+  fence::ReconcilerOptions options;
+  options.workflow = definition_.name;
+  options.source = source_endpoint(definition_);
+  options.target = authority_endpoint(definition_);
   try {
-    db::Connection target = db::Connection::open(target_endpoint(definition_));
-    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(definition_)) : std::nullopt;
+    const Definition first = shard_definitions(definition_).front();
+    db::Connection target = db::Connection::open(target_endpoint(first));
+    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(first)) : std::nullopt;
     if (!stream) return;
-    tables = state::Sidecar(target).tables(stream->id);
+    for (const auto& table : state::Sidecar(target).tables(stream->id)) {
+      options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
+      options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
+    }
   } catch (const Error& error) {
     log::debug("the fences are not looked after yet: {}", error.what());  // whoever needs the target next says it louder
     return;
   }
-  fence::ReconcilerOptions options;
-  options.workflow = definition_.name;
-  options.source = source_endpoint(definition_);
-  options.target = target_endpoint(definition_);
-  for (const auto& table : tables) {
-    options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
-    options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
-  }
+  for (const auto& server : other_servers(definition_)) options.others.push_back({.server = server, .tables = options.target_tables});
   options.on_window = [this](const fence::Window& window) {
     state_.add_event(definition_.name, "warning", window.is_closed ? "fence_closed_again" : "fence_found_open", db::to_string(window.side));
   };

@@ -54,6 +54,8 @@ StreamTurn::Seen StreamTurn::see(Direction direction) {
 
 StreamTurn::Turn StreamTurn::look() {
   const auto route = state::Authority(session(db::Side::target), definition_.name).read();
+  if (!route && was_routed_) return {.is_routed = true, .is_completed = true};
+  was_routed_ = route.has_value();
   const Direction direction = direction_of(route);
   const Seen seen = see(direction);
   return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.has_state("frozen"), .is_completed = seen.has_state(state::kCompletedState)};
@@ -100,6 +102,16 @@ std::optional<StreamTurn::Turn> StreamTurn::await() {
 bool StreamTurn::confirms(Direction direction) {
   const auto route = state::Authority(session(db::Side::target), definition_.name).read();
   return direction_of(route) == direction;
+}
+
+bool StreamTurn::has_ended() {
+  try {
+    return was_routed_ && !state::Authority(session(db::Side::target), definition_.name).read();
+  } catch (const Error& error) {
+    log::debug("whether the migration has ended is not known: {}", error.cause());
+    forget_sessions();
+  }
+  return false;
 }
 
 // A switch leaves the stream "frozen", or "copied" when it has let go of it again; a claim leaves it "running".

@@ -37,6 +37,8 @@ class StreamTurn {
   bool confirms(Direction direction);
   // A stream was taken from whoever followed it. By a switch, or by another process of its own kind?
   bool is_by_switch(Direction direction);
+  // The authority had this migration once, and has it no more: it is completed, or cancelled.
+  bool has_ended();
 
  private:
   struct Seen {
@@ -55,6 +57,7 @@ class StreamTurn {
   std::unique_ptr<db::Connection> source_;
   std::vector<std::unique_ptr<db::Connection>> targets_;
   bool has_looked_ = false;
+  bool was_routed_ = false;  // the authority has had a row
 };
 
 }  // namespace godwit::workflow

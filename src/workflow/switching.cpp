@@ -8,6 +8,7 @@
 #include "godwit/gtid/set.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -39,7 +40,7 @@ StreamSwitch::StreamSwitch(const Definition& definition, Direction running)
       back_(in_direction(definition, other(running))),
       serving_(db::Connection::open(source_endpoint(running_))),
       passive_(db::Connection::open(target_endpoint(running_))),
-      authority_(db::Connection::open(endpoint_of(running_, db::Side::target))) {}
+      authority_(db::Connection::open(authority_endpoint(running_))) {}
 
 std::optional<state::StreamRow> StreamSwitch::row() {
   auto found = is_row_known_ ? state::Sidecar(passive_).find(stream_key(running_)) : find(passive_, stream_key(running_));

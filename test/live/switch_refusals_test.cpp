@@ -400,7 +400,7 @@ TEST_CASE("switch_refusals: a dry run brings no sidecar up to date, and says tha
   const Outcome outcome = stage.run("switch", {"--pause-max", "10s"});
   INFO(outcome.out << outcome.err);
   CHECK(outcome.status == 0);
-  CHECK(target.scalar("SELECT version FROM _godwit.meta") == "3");
+  CHECK(target.scalar("SELECT version FROM _godwit.meta") == "4");
   CHECK(stage.fault() == "");
 }
 

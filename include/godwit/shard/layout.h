@@ -75,10 +75,13 @@ class Route {
   // The number of the shard of the row with those values of columns(); no value is NULL. Of a table that is everywhere: of the first.
   // Throws Error(row_unplaced) for a row that belongs nowhere.
   std::size_t shard_of(std::span<const std::optional<std::string_view>> values) const;
+  // Nothing: the table has none, being no table of a vindex; or shard_of() refuses the values.
+  std::optional<KeyspaceId> keyspace_id_of(std::span<const std::optional<std::string_view>> values) const;
 
  private:
   using Values = std::span<const std::optional<std::string_view>>;
   void add_column(const catalog::Table& table, const std::string& name, const Placement& placement);
+  std::optional<KeyspaceId> id_of(Values values) const;
   std::size_t shard_of_vindex(Values values) const;
   std::size_t shard_of_partition(Values values) const;
   [[noreturn]] void refuse(Values values, std::string_view why) const;

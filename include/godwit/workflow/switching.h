@@ -22,7 +22,7 @@ namespace godwit::workflow {
 
 class StreamSwitch {
  public:
-  // definition: the forward one. running: the direction that runs before the switch. Opens a session with each side, which stay open: in the pause
+  // definition: the forward one; of shards, one of shard_definitions(). running: the direction that runs before the switch. Opens a session with each side, which stay open: in the pause
   // nothing is connected. Throws what connecting throws.
   StreamSwitch(const Definition& definition, Direction running);
 
