@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "ending.h"
-#include "sides.h"
 #include "godwit/accounts/delegation.h"
 #include "godwit/cutover/cutover.h"
 #include "godwit/cutover/old_name.h"
@@ -24,6 +23,7 @@
 #include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/shards.h"
 #include "godwit/workflow/switching.h"
+#include "sides.h"
 
 namespace godwit::cutover {
 namespace {
@@ -151,17 +151,16 @@ void Completion::take_credentials_back() {
 // The target is free. The old side stays as it is, unless it was asked to be opened: an application that still writes there should be told.
 void Completion::settle_fences() {
   const auto first = workflow::stream_key(sides_.streams().front().definition);
-  const auto plan = [&](db::Side side) { return fence_plan(side); };
   old_tables_ = fence::read_plan(target(), first, db::Side::source, "triggers").tables;  // however it is fenced
-  const auto on_target = plan(db::Side::target);
+  const auto on_target = fence_plan(db::Side::target);
   for (auto* one : sides_.all(db::Side::target)) fence::remove(one->session(), on_target);
   state::Authority authority(target(), definition_.name);
   if (options_.old_side != OldSide::writable) {
-    fence::follow(source(), authority, plan(db::Side::source), kFencePatience);  // a MariaDB that was restarted has forgotten it, and nobody may have been there to see
+    fence::follow(source(), authority, fence_plan(db::Side::source), kFencePatience);  // a MariaDB that was restarted has forgotten it, and nobody may have been there to see
     return;
   }
   authority.set_fence("");  // else the reconcilers, in proxies, would fence it again
-  fence::remove(source(), plan(db::Side::source));
+  fence::remove(source(), fence_plan(db::Side::source));
   const bool is_open = !fence::is_fenced(source(), {.workflow = definition_.name, .side = db::Side::source, .kind = fence::Kind::read_only});
   if (is_open) say("the source accepts writes again");
 }

@@ -48,9 +48,8 @@ class AuthorityDesk {
   // For the fences of a workflow whose kind of fence is decided.
   asio::awaitable<fence::ReconcilerOptions> reconciler_options();
 
-  // False where there is no sidecar.
   std::string authority_name() const;
-
+  // False where there is no sidecar.
   asio::awaitable<bool> note(state::ProxyRow proxy);
   void forget(const std::string& instance);  // in the caller's thread, when the loops have ended
 

@@ -316,7 +316,8 @@ asio::awaitable<void> Proxy::begin_reconciling() {
 void Proxy::remember_serving() {
   const auto serving = context_.gate.serving();
   const bool is_told = view_.knowledge == Knowledge::known && view_.route && !view_.route->is_switching && view_.route->serving == serving;
-  const bool is_completed = view_.knowledge == Knowledge::none && serving == db::Side::target;  // it went so fast that nobody looked in between
+  has_known_authority_ = has_known_authority_ || view_.knowledge == Knowledge::known;
+  const bool is_completed = view_.knowledge == Knowledge::none && has_known_authority_ && serving == db::Side::target;  // so fast that nobody looked in between
   if (!(is_told || is_completed) || context_.gate.is_closed() || !context_.options.on_serving || remembered_ == serving) return;
   remembered_ = serving;
   context_.options.on_serving(serving);

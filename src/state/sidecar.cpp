@@ -176,6 +176,10 @@ void end_sessions(db::Connection& target, std::uint64_t stream) {
   }
 }
 
+bool has_parked_rows(db::Connection& target, std::uint64_t stream) {
+  return !target.query(fmt::format("SELECT 1 FROM {} WHERE stream = {} LIMIT 1", name("parked_row"), stream)).empty();
+}
+
 bool has_sessions(db::Connection& target, std::uint64_t stream) { return !sessions_of(target, stream).empty(); }
 
 bool Sidecar::exists(db::Connection& connection) {
@@ -491,6 +495,7 @@ void Sidecar::forget(std::uint64_t stream) {
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("live_object"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("parked_row"), stream));
   forget_vdiffs(db_, fmt::format("workflow = (SELECT workflow FROM {} WHERE id = {})", name("stream"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");

@@ -100,14 +100,9 @@ void meet_on_source(RoutedBindings& bound, const shard::Layout& layout, const Bo
 
 }  // namespace
 
-std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions) {
+RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions) {
   BoundTables tables;
-  return bind_each(prepared, source, target, stream, definitions, tables);
-}
-
-RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream) {
-  BoundTables tables;
-  RoutedBindings bound{.bindings = bind_each(prepare(definition, source, target), source, target, stream, Definitions::present, tables)};
+  RoutedBindings bound{.bindings = bind_each(prepare(definition, source, target), source, target, stream, definitions, tables)};
   if (layout == nullptr) return bound;
   bound.shard = shard_number(definition, *layout);
   if (definition.direction == Direction::forward) {
@@ -116,17 +111,6 @@ RoutedBindings bind_shard(const Definition& definition, const shard::Layout* lay
     meet_on_source(bound, *layout, tables);
   }
   return bound;
-}
-
-std::vector<shard::Route> bind_routes(const shard::Layout& layout, const catalog::Catalog& source, const std::vector<apply::TableBinding>& bindings) {
-  std::vector<shard::Route> routes;
-  for (const auto& binding : bindings) {
-    const auto is_it = [&](const catalog::Table& table) { return table.schema == binding.source_schema && table.name == binding.source_table; };
-    const auto table = std::find_if(source.tables.begin(), source.tables.end(), is_it);
-    GODWIT_CHECK(table != source.tables.end());
-    routes.emplace_back(layout, *table);
-  }
-  return routes;
 }
 
 }  // namespace godwit::workflow

@@ -17,11 +17,7 @@ namespace {
 struct Followed {
   Followed(const CatchUp::Part& part, const std::optional<shard::Layout>& layout, db::Connection& source) : checkpoint(source.server().flavour, part.stream.id, part.stream.epoch) {
     db::Connection target = db::Connection::open(target_endpoint(part.definition));
-    const Preparation prepared = prepare(part.definition, source, target);
-    bound.bindings = bind_tables(prepared, source, target, part.stream.id, Definitions::recorded);
-    if (!layout) return;
-    bound.routes = bind_routes(*layout, prepared.source, bound.bindings);
-    bound.shard = shard_number(part.definition, *layout);
+    bound = bind_shard(part.definition, layout ? &*layout : nullptr, source, target, part.stream.id, Definitions::recorded);
   }
 
   SidecarCheckpoint checkpoint;

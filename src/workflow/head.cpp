@@ -202,7 +202,7 @@ class HeadBuilder {
 
   void run(const HeadStatement& statement) {
     if (statement.kind == "server") {
-      db_.execute(shard::with_password(statement.sql, password_of(statement)));
+      db_.execute_unquoted(shard::with_password(statement.sql, password_of(statement)));
       return;
     }
     const bool has_mode = !statement.sql_mode.empty();

@@ -101,7 +101,7 @@ StreamRun::End ReplicateRun::run_turn() {
     return StreamRun::End::stopped;
   }
   if (turn->is_completed) {
-    log::info("the migration is completed");
+    log::info("{}", turn->is_forgotten ? "the authority has no such workflow any more: it was completed, or cancelled" : "the migration is completed");
     return StreamRun::End::reached;
   }
   if (has_begun_) log::info("following the {} from now on", turn->direction == Direction::forward ? "source" : "target");

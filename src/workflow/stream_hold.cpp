@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "bindings.h"
@@ -26,12 +25,6 @@ constexpr std::chrono::seconds kSilenceMax{60};  // of a replicate that is there
 constexpr std::chrono::seconds kAlive{15};       // one that has claimed the stream has sessions by then, if it has not ended
 constexpr std::chrono::seconds kFresh{3};        // a replicate tells of itself every second
 constexpr std::chrono::seconds kLookPause{1};    // whether it that was asked is there at all
-
-std::size_t number_of(const shard::Layout& layout, std::string_view range) {
-  const auto found = std::ranges::find_if(layout.shards, [&](const shard::Shard& shard) { return shard::to_string(shard.range) == range; });
-  GODWIT_CHECK(found != layout.shards.end());
-  return static_cast<std::size_t>(found - layout.shards.begin());
-}
 
 [[noreturn]] void lose(std::string cause) {
   throw Error(Code::hold_lost, {.object = "the stream", .cause = std::move(cause), .remedy = "it is tried again"});
@@ -108,15 +101,12 @@ void StreamHold::apply(const gtid::Position& goal) {
       stream_ = state::Sidecar(control_).claim_idle(stream_.key, known_epoch_, server.identity);
       is_claimed_ = true;
     }
-    const Preparation prepared = prepare(definition_, source, control_);
-    const auto bindings = bind_tables(prepared, source, control_, stream_.id, Definitions::present);
     const std::optional<shard::Layout> layout = is_sharded(definition_) ? std::optional(layout_of(definition_)) : std::nullopt;
-    const auto routes = layout ? bind_routes(*layout, prepared.source, bindings) : std::vector<shard::Route>();
+    const auto bound = bind_shard(definition_, layout ? &*layout : nullptr, source, control_, stream_.id, Definitions::present);
     SidecarCheckpoint checkpoint(stream_.position->flavour, stream_.id, stream_.epoch);
     apply::ApplyOptions options = options_;
     options.attempts_max = 10;
-    const apply::TargetTables tables{.bindings = &bindings, .routes = layout ? &routes : nullptr, .shard = layout ? number_of(*layout, definition_.shard) : 0};
-    const apply::Target target{.shard = layout ? definition_.shard : "", .endpoint = target_endpoint(definition_), .tables = tables, .checkpoint = checkpoint, .progress = progress_};
+    const apply::Target target{.shard = layout ? definition_.shard : "", .endpoint = target_endpoint(definition_), .tables = bound.tables(), .checkpoint = checkpoint, .progress = progress_};
     apply::Applier applier(source_endpoint(definition_), {target}, options, stop_);
     applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
     applier.run(gtid::Set::parse(goal));

@@ -126,7 +126,7 @@ std::optional<RoutedBindings> StreamRun::bind(const Stream& stream, const Stop& 
     try {
       db::Connection source = db::Connection::open(source_endpoint(stream.definition));
       db::Connection target = db::Connection::open(target_endpoint(stream.definition));
-      return bind_shard(stream.definition, layout_ ? &*layout_ : nullptr, source, target, stream.row.id);
+      return bind_shard(stream.definition, layout_ ? &*layout_ : nullptr, source, target, stream.row.id, Definitions::present);
     } catch (const Error& error) {
       if (!error.is_retryable()) throw;
       log::warning("the tables' definitions are not read, and will be again in 1 s: {}", error.what());

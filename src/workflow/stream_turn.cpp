@@ -54,7 +54,7 @@ StreamTurn::Seen StreamTurn::see(Direction direction) {
 
 StreamTurn::Turn StreamTurn::look() {
   const auto route = state::Authority(session(db::Side::target), definition_.name).read();
-  if (!route && was_routed_) return {.is_routed = true, .is_completed = true};
+  if (!route && was_routed_) return {.is_routed = true, .is_completed = true, .is_forgotten = true};
   was_routed_ = route.has_value();
   const Direction direction = direction_of(route);
   const Seen seen = see(direction);

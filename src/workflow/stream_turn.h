@@ -28,6 +28,7 @@ class StreamTurn {
     bool is_routed = false;  // the authority has a row: a switch has been prepared, at least
     bool is_frozen = false;  // not now
     bool is_completed = false;  // never again: the migration has ended
+    bool is_forgotten = false;  // … and the authority knows it no more
   };
   // As it is now.
   Turn look();

@@ -205,6 +205,12 @@ TEST_CASE("a head that does not fit, or is taken, is refused by its name", "[sha
   head.execute("SET GLOBAL spider_conn_recycle_mode = 0");
   CHECK(stage.apply().err.find("spider_conn_recycle_mode is 0") != std::string::npos);
   head.execute("SET GLOBAL spider_conn_recycle_mode = 1");
+  head.execute("REVOKE FEDERATED ADMIN, SUPER ON *.* FROM godwit@'%'");
+  const Outcome unable = stage.apply();
+  head.execute("GRANT FEDERATED ADMIN ON *.* TO godwit@'%'");
+  CHECK(unable.status == 3);
+  CHECK(unable.err.find("1227") != std::string::npos);
+  CHECK(unable.err.find("PASSWORD") == std::string::npos);
   head.execute("CREATE DATABASE trade");
   head.execute("CREATE TABLE trade.notes (id INT PRIMARY KEY)");
   const Outcome occupied = stage.apply();

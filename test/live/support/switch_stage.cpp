@@ -173,6 +173,22 @@ void SwitchStage::kill_proxy(unsigned number) {
   proxies_[number]->process().wait();
 }
 
+bool SwitchStage::works(std::chrono::seconds limit) {
+  const auto before = ledger().acknowledged();
+  return holds_within(limit, [&] { return ledger().acknowledged() > before + 10; });
+}
+
+std::string SwitchStage::run_until_done(const std::string& command, const std::vector<std::string>& more) {
+  std::string story;
+  for (int attempt = 1; attempt <= 6; ++attempt) {
+    const Outcome outcome = run(command, more);
+    story += command + ", attempt " + std::to_string(attempt) + ": " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err;
+    if (outcome.status == 0) return "";
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  return story + replicate_log() + proxy_logs();
+}
+
 // Of each its newest lines.
 std::string SwitchStage::proxy_logs() const {
   constexpr std::size_t kShown = 12000;

@@ -73,6 +73,10 @@ class SwitchStage {
   std::string writable();
   // Waits until nobody is held, exactly one side is written to, and every proxy sends there: "" then, else what is seen.
   std::string await_one_side(std::chrono::seconds limit);
+  // Clients get on, within the limit.
+  bool works(std::chrono::seconds limit = std::chrono::seconds(30));
+  // As often as an operator would: "" once it has succeeded, else what was tried.
+  std::string run_until_done(const std::string& command, const std::vector<std::string>& more = {});
   // With the clients at rest: the sides become equal, and the serving side has what the books say. "" then.
   std::string fault(Evidence evidence = {});
   // What a server was (traces.h) before the copy began.
