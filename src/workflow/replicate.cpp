@@ -61,7 +61,8 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
 bool ReplicateRun::comes_to_its_end() {
   const auto deadline = Clock::now() + kEndPatience;
   while (!turn_.has_ended()) {
-    if (Clock::now() >= deadline || !stop_.sleep_for(kEndLook)) return false;
+    if (Clock::now() >= deadline) return false;
+    if (!stop_.sleep_for(kEndLook)) return true;  // whoever took it away, it ends by request
   }
   return true;
 }
