@@ -1,0 +1,28 @@
+#include "redact.h"
+
+#include <algorithm>
+
+namespace godwit::cli {
+namespace {
+
+// Where the password ends that begins at `from`: at the last @ of the word, since it may hold others; one with blanks in it ends at the next @ there is.
+std::size_t end_of_password(const std::string& text, std::size_t from) {
+  const std::size_t word_ends = std::min(text.find_first_of(" \n\t", from), text.size());
+  const std::size_t at = text.rfind('@', word_ends);
+  return at != std::string::npos && at >= from ? at : text.find('@', from);
+}
+
+}  // namespace
+
+std::string without_passwords(std::string text) {
+  constexpr const char* kInstead = "***";
+  for (std::size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at + 3)) {
+    const std::size_t user_ends = text.find_first_of(":@/ \n\t", at + 3);
+    if (user_ends == std::string::npos || text[user_ends] != ':') continue;
+    const std::size_t end = end_of_password(text, user_ends + 1);
+    if (end != std::string::npos) text.replace(user_ends + 1, end - user_ends - 1, kInstead);
+  }
+  return text;
+}
+
+}  // namespace godwit::cli
