@@ -128,7 +128,7 @@ Completion completion_of(const CLI::App& app, const std::vector<std::string>& wo
     offer_commands(completion, *place.command, begun);
     const CLI::Option* positional = positional_at(*place.command, place.positionals);
     if (positional != nullptr) offer_values(completion, place, *positional, begun, sources);
-    if (positional == nullptr && begun.empty() && !place.are_options_over) offer_options(completion, place, begun);
+    if (positional == nullptr && completion.candidates.empty() && begun.empty() && !place.are_options_over) offer_options(completion, place, begun);
   }
   return completion;
 }

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "godwit/util/error.h"
-#include "redact.h"
 
 namespace godwit::cli {
 namespace {
@@ -25,7 +24,7 @@ json read_object(const std::string& path) {
     json document = json::parse(file);
     if (document.is_object()) return document;
   } catch (const json::exception& error) {
-    refuse("--config " + path, fmt::format("it is not JSON: {}", without_passwords(error.what())), R"({"source": "mysql://…", "readers": 8})");
+    refuse("--config " + path, fmt::format("it is not JSON: {}", error.what()), R"({"source": "mysql://…", "readers": 8})");
   }
   refuse("--config " + path, "it holds no object", R"({"source": "mysql://…", "readers": 8})");
 }
@@ -65,7 +64,7 @@ void set_option(CLI::Option& option, const json& value, const std::string& objec
   try {
     option.run_callback();
   } catch (const CLI::ParseError& error) {
-    refuse(object, without_passwords(error.what()), "see --help for what the option takes");
+    refuse(object, error.what(), "see --help for what the option takes");
   }
 }
 

@@ -46,7 +46,9 @@ struct Invocation {
 
 constexpr std::chrono::milliseconds kStopGrace{1500};
 
-void print_error(const Invocation& it, const Error& error) {
+void print_error(const Invocation& it, const Error& met) {
+  // What was mistyped is quoted, and may be a DSN with its password.
+  const Error error(met.code(), {.object = without_passwords(met.object()), .cause = without_passwords(met.cause()), .remedy = without_passwords(met.remedy())});
   log::show_progress("");
   log::error("{}", error.what());
   if (it.common.is_json) print_json_error(it.command, error);
@@ -287,7 +289,7 @@ void add_inspect(CLI::App& app, Invocation& it) {
 void add_completion(CLI::App& app, Invocation& it) {
   auto* completion = app.add_subcommand("completion", "Print what makes a shell complete godwit's command line");
   completion->footer("Examples:\n  . <(godwit completion bash)\n  godwit completion zsh > ~/.zfunc/_godwit\n  godwit completion fish > ~/.config/fish/completions/godwit.fish");
-  completion->add_option("shell", it.shell, "The shell")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->add_option("shell", it.shell, "bash, zsh or fish")->required()->type_name("SHELL")->check(CLI::IsMember({"bash", "zsh", "fish"}));
   completion->callback([&, completion] {
     it.app = completion;
     it.command = "completion";
@@ -366,7 +368,7 @@ int end_parsing(CLI::App& app, Invocation& it, const CLI::ParseError& error, con
   if (error.get_exit_code() == 0) return app.exit(error);
   const auto named = app.get_subcommands();
   it.command = named.empty() ? "" : named.front()->get_name();
-  print_error(it, Error(Code::bad_usage, {"command line", without_passwords(error.what()), it.command.empty() ? "godwit --help" : fmt::format("godwit {} --help", it.command)}));
+  print_error(it, Error(Code::bad_usage, {"command line", error.what(), it.command.empty() ? "godwit --help" : fmt::format("godwit {} --help", it.command)}));
   return exit_status(Reaction::usage);
 }
 

@@ -5,11 +5,15 @@
 namespace godwit::cli {
 namespace {
 
-// Where the password ends that begins at `from`: at the last @ of the word, since it may hold others; one with blanks in it ends at the next @ there is.
+// Where the password ends that begins at `from`: at the last @ of the word that has one, since it may hold blanks and others of them. A port is none.
 std::size_t end_of_password(const std::string& text, std::size_t from) {
-  const std::size_t word_ends = std::min(text.find_first_of(" \n\t", from), text.size());
-  const std::size_t at = text.rfind('@', word_ends);
-  return at != std::string::npos && at >= from ? at : text.find('@', from);
+  constexpr const char* kBlanks = " \n\t";
+  const std::size_t at = text.find('@', from);
+  const std::size_t word_ends = std::min(text.find_first_of(kBlanks, from), text.size());
+  const std::size_t digits_end = std::min(text.find_first_not_of("0123456789", from), text.size());
+  const bool is_port = digits_end > from && at > word_ends;
+  if (at == std::string::npos || is_port) return std::string::npos;
+  return text.rfind('@', std::min(text.find_first_of(kBlanks, at), text.size()));
 }
 
 }  // namespace
