@@ -279,7 +279,7 @@ void add_inspect(CLI::App& app, Invocation& it) {
   auto* manual = inspect->add_subcommand("man", "The manual page of a command, for man -l");
   manual->footer("Example:\n  godwit inspect man copy\n  godwit inspect man inspect binlog");
   manual->add_option("command", it.manual, "The command's words; without any, the page of godwit itself")->type_name(kCommand);
-  manual->callback([&] {
+  manual->callback([&, manual] {
     it.app = manual;
     it.command = "inspect man";
     it.deed = [&] { print_manual(app, it.manual); return 0; };

@@ -66,7 +66,7 @@ class Machine:
     def __init__(self, folder):
         self.folder = folder
         self.user = "root"
-        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root", "LC_ALL": "C.UTF-8"}
         call("tar", "-xf", debian(), "-C", folder)
         shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
         (folder / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
