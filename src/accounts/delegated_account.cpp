@@ -138,15 +138,12 @@ bool remove_second_password(db::Connection& connection, const std::string& user,
 }  // namespace
 
 void execute_unquoted(db::Connection& connection, std::string sql) {
-  const auto run = [&] {
-    try {
-      connection.execute(sql);
-    } catch (const Error& error) {
-      auth::wipe(sql);
-      throw Error(error.code(), {.object = error.object(), .cause = error.cause().substr(0, error.cause().find(" in: ")), .remedy = error.remedy()});
-    }
-  };
-  run();
+  try {
+    connection.execute_unquoted(sql);
+  } catch (...) {
+    auth::wipe(sql);
+    throw;
+  }
   auth::wipe(sql);
 }
 

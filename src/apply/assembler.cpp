@@ -6,6 +6,7 @@
 
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "row_routing.h"
 
 namespace godwit::apply {
 namespace {
@@ -51,9 +52,29 @@ bool has_head(std::string_view sql, std::string_view head) {
 
 }  // namespace
 
-Assembler::Assembler(const std::vector<TableBinding>& bindings, AssemblerOptions options) : bindings_(bindings), options_(options) {
-  for (const auto& binding : bindings_) by_name_[{binding.source_schema, binding.source_table}] = &binding;
+// A table map, and what it is for the targets.
+struct Assembler::Bound {
+  std::vector<TargetTable> tables;  // one per target; none: not migrated
+  std::vector<bool> is_fit;         // which of them are held against the map
+  binlog::Layout heartbeat;
+  bool is_heartbeat = false;
+};
+
+Assembler::Assembler(std::vector<TargetTables> targets, AssemblerOptions options) : targets_(std::move(targets)), options_(options), is_wanted_(targets_.size(), true) {
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    const auto& bindings = *targets_[i].bindings;
+    for (std::size_t t = 0; t < bindings.size(); ++t) {
+      auto& tables = by_name_[{bindings[t].source_schema, bindings[t].source_table}];
+      tables.resize(targets_.size());
+      tables[i].shard = targets_[i].shard;
+      tables[i].binding = &bindings[t];
+      if (targets_[i].routes != nullptr) tables[i].route = &(*targets_[i].routes)[t];
+      tables[i].unroutable = unroutable_cascades(targets_[i], bindings[t]);
+    }
+  }
 }
+
+Assembler::~Assembler() = default;
 
 std::optional<Transaction> Assembler::take(const binlog::Event& event) {
   using namespace binlog;
@@ -105,6 +126,7 @@ void Assembler::begin(const gtid::Gtid& gtid, std::uint64_t committed_us) {
   is_open_ = true;
   has_begun_ = is_standalone_ = is_xa_ = was_parted_ = false;
   savepoints_.clear();
+  for (std::size_t i = 0; is_wanted && i < is_wanted_.size(); ++i) is_wanted_[i] = is_wanted(i, gtid);
 }
 
 std::optional<Transaction> Assembler::finish(TransactionKind kind) {
@@ -189,7 +211,7 @@ std::optional<Transaction> Assembler::statement(const binlog::Query& query) {
 
 bool Assembler::concerns_us(const binlog::Query& query) const {
   const auto is_our_schema = [&](std::string_view schema) {
-    return std::any_of(bindings_.begin(), bindings_.end(), [&](const TableBinding& b) { return equals_ignoring_case(b.source_schema, schema); });
+    return std::any_of(by_name_.begin(), by_name_.end(), [&](const auto& table) { return equals_ignoring_case(table.first.first, schema); });
   };
   const bool is_default_ours = is_our_schema(query.schema);
   const StatementKind kind = classify(query.sql);
@@ -203,8 +225,8 @@ bool Assembler::concerns_us(const binlog::Query& query) const {
   const bool names_schema = is_word(1, "database") || is_word(1, "schema");
   for (const auto& name : names) {
     const std::string_view schema = name.schema.empty() ? query.schema : std::string_view(name.schema);
-    const bool is_table = std::any_of(bindings_.begin(), bindings_.end(), [&](const TableBinding& b) {
-      return equals_ignoring_case(b.source_schema, schema) && equals_ignoring_case(b.source_table, name.name);
+    const bool is_table = std::any_of(by_name_.begin(), by_name_.end(), [&](const auto& table) {
+      return equals_ignoring_case(table.first.first, schema) && equals_ignoring_case(table.first.second, name.name);
     });
     if (is_table) return true;
     if (names_schema && name.schema.empty() && is_our_schema(name.name)) return true;
@@ -220,50 +242,78 @@ bool Assembler::concerns_us(const binlog::Query& query) const {
 
 // --- rows ---------------------------------------------------------------------------------------------------------
 
-const Assembler::Bound& Assembler::bound(const std::shared_ptr<const binlog::TableMap>& map) {
+Assembler::Bound& Assembler::bound(const std::shared_ptr<const binlog::TableMap>& map) {
   if (const auto found = bounds_.find(map.get()); found != bounds_.end()) return found->second.second;
   if (bounds_.size() >= kTableMapsMax) bounds_.clear();
   Bound made;
-  const auto known = by_name_.find({map->schema, map->table});
-  made.is_heartbeat = map->schema == kSidecarSchema && map->table == kHeartbeatTable;
-  if (known != by_name_.end()) {
-    require_fit(*known->second, *map);
-    made.binding = known->second;
-    made.layout = binlog::make_layout(map, made.binding->facts);
-  } else if (made.is_heartbeat) {
-    made.layout = binlog::make_layout(map, {}, binlog::Unexplained::assume);
+  if (const auto known = by_name_.find({map->schema, map->table}); known != by_name_.end()) {
+    made.tables = known->second;
+    made.is_fit.resize(made.tables.size(), false);
+  } else if (map->schema == kSidecarSchema && map->table == kHeartbeatTable) {
+    made.is_heartbeat = true;
+    made.heartbeat = binlog::make_layout(map, {}, binlog::Unexplained::assume);
   }
   // The map is kept alive, so that its address stays its name.
   return bounds_.emplace(map.get(), std::pair(map, std::move(made))).first->second.second;
 }
 
 void Assembler::note_heartbeat(const Bound& bound, const binlog::Rows& rows) {
-  binlog::RowReader reader(bound.layout, rows);
+  binlog::RowReader reader(bound.heartbeat, rows);
   binlog::Row row;
   while (reader.next(row)) {
     if (row.after.size() < 2 || row.after[1].state != binlog::Cell::State::value) continue;
     std::string text;
-    binlog::append_value(text, row.after[1], bound.layout.columns[1]);
+    binlog::append_value(text, row.after[1], bound.heartbeat.columns[1]);
     open_.heartbeat_us = parse_u64(text).value_or(0);
   }
+}
+
+// Holds the map against the definition of each target that wants the rows; gives how they are read, or nothing where nobody needs them.
+const binlog::Layout* Assembler::fit(Bound& bound, const std::shared_ptr<const binlog::TableMap>& map) {
+  const binlog::Layout* layout = nullptr;
+  for (std::size_t i = 0; i < bound.tables.size(); ++i) {
+    TargetTable& table = bound.tables[i];
+    if (table.binding == nullptr || !is_wanted_[i]) continue;
+    if (!bound.is_fit[i]) {
+      require_fit(*table.binding, *map);
+      table.layout = binlog::make_layout(map, table.binding->facts);
+      bound.is_fit[i] = true;
+    }
+    // Of a prepared transaction everything is kept: a table may be copied, without these rows, before the outcome is known.
+    const bool is_needed = !table.binding->is_ignored || is_xa_ || !table.binding->cascades.empty();
+    if (is_needed && layout == nullptr) layout = &table.layout;
+  }
+  return layout;
 }
 
 std::optional<Transaction> Assembler::rows(const binlog::Rows& rows) {
   if (rows.table == nullptr) return std::nullopt;  // a dummy that only ends a statement
   if (!is_open_) out_of_order("a row event");
-  const Bound& table = bound(rows.table);
+  Bound& table = bound(rows.table);
   if (table.is_heartbeat) note_heartbeat(table, rows);
-  // Of a prepared transaction everything is kept: a table may be copied, without these rows, before the outcome is known.
-  if (table.binding == nullptr || (table.binding->is_ignored && !is_xa_ && table.binding->cascades.empty())) return std::nullopt;
-  binlog::RowReader reader(table.layout, rows);
+  const binlog::Layout* layout = fit(table, rows.table);
+  if (layout == nullptr) return std::nullopt;
+  const RowRouting routing(table.tables, is_wanted_);
+  binlog::RowReader reader(*layout, rows);
   binlog::Row row;
   while (reader.next(row)) {
-    Change change = change_of(table, rows, row);
-    if (change.kind == ChangeKind::update && change.assignments.empty()) continue;  // nothing that is written differs
-    if (is_to_be_dropped(change) && !is_xa_) continue;
-    open_.bytes += change.bytes();
-    open_.changes.push_back(std::move(change));
+    const std::size_t known = open_.changes.size();
+    routing.route({.event = rows, .row = row}, open_.changes);
+    std::size_t kept = known;
+    for (std::size_t i = known; i < open_.changes.size(); ++i) {
+      Change& change = open_.changes[i];
+      const bool is_nothing = change.kind == ChangeKind::update && !change.is_elsewhere && change.assignments.empty();  // nothing that is written differs
+      if (is_nothing || (is_to_be_dropped(change) && !is_xa_)) continue;
+      open_.bytes += change.bytes();
+      if (kept != i) open_.changes[kept] = std::move(change);
+      ++kept;
+    }
+    open_.changes.resize(kept);
   }
+  return part_if_full();
+}
+
+std::optional<Transaction> Assembler::part_if_full() {
   if (open_.bytes < options_.part_bytes_max || is_xa_) return std::nullopt;
   was_parted_ = true;
   Transaction part{.kind = TransactionKind::part, .gtid = open_.gtid, .committed_us = open_.committed_us};
@@ -272,188 +322,6 @@ std::optional<Transaction> Assembler::rows(const binlog::Rows& rows) {
   open_.changes.clear();
   open_.bytes = 0;
   return part;
-}
-
-namespace {
-
-bool is_present(const binlog::Cell& cell) { return cell.state != binlog::Cell::State::absent; }
-
-bool is_same(const binlog::Cell& a, const binlog::Cell& b) { return a.state == b.state && a.bytes == b.bytes; }
-
-std::string key_text(const TableBinding& binding, const binlog::Layout& layout, binlog::Image image) {
-  const bool is_composite = binding.key.size() > 1;
-  std::string text(is_composite ? "(" : "");
-  for (const std::size_t i : binding.key) {
-    const BoundColumn& column = binding.columns[i];
-    if (!is_present(image[column.index])) {
-      refuse(Code::row_image_incomplete,
-             binding.target,
-             fmt::format("a row event lacks the key column {}", column.name),
-             "SET GLOBAL binlog_row_image = FULL on the source; the change cannot be matched to its row");
-    }
-    if (is_composite) text += (text.size() > 1 ? " AND " : "") + column.name + " = ";
-    append_comparand(text, column, column.key_introducer, layout.columns[column.index], image[column.index]);
-  }
-  if (is_composite) text += ")";
-  return text;
-}
-
-// "`a` <=> 1 AND `b` <=> NULL" over every column: how a row without a key is found.
-std::string row_text(const TableBinding& binding, const binlog::Layout& layout, binlog::Image image) {
-  std::string text;
-  for (const auto& column : binding.columns) {
-    if (!is_present(image[column.index])) {
-      refuse(Code::row_image_incomplete,
-             binding.target,
-             fmt::format("the table has no key, and a row event lacks the column {}", column.name),
-             "SET GLOBAL binlog_row_image = FULL on the source");
-    }
-    if (!text.empty()) text += " AND ";
-    text += column.match + " <=> ";
-    append_comparand(text, column, column.match_introducer, layout.columns[column.index], image[column.index]);
-  }
-  return text;
-}
-
-// MariaDB (10.11, measured) logs a REPLACE that finds a row as an update; MINIMAL and NOBLOB leave out of it the columns that the
-// statement did not name, although they got their defaults. Unlike most updates it holds its key again.
-bool may_hide_defaults(const Change& change, const binlog::TableMap& map, const binlog::Row& row) {
-  const TableBinding& binding = *change.table;
-  if (change.is_full || !binding.has_key() || map.flavour != gtid::Flavour::mariadb) return false;
-  const bool holds_key = std::all_of(binding.key.begin(), binding.key.end(), [&](std::size_t i) { return is_present(row.after[binding.columns[i].index]); });
-  const bool is_another_row = change.moves_key && binding.is_key_exact && binding.other_uniques.empty();
-  return holds_key && !is_another_row;
-}
-
-// What the source did not change, the target must not either, although it is told to at each update.
-void append_kept(std::string& assignments, const TableBinding& binding, const std::vector<bool>& is_assigned) {
-  for (std::size_t i = 0; i < binding.columns.size(); ++i) {
-    const BoundColumn& column = binding.columns[i];
-    if (!is_assigned[i] && !column.keep.empty()) assignments += ", " + column.keep;
-  }
-}
-
-// A value that the event leaves out is in the parent's row on the target, once that is there.
-void append_looked_up(std::string& out, const TableBinding& binding, const BoundColumn& column, const std::string& old_key) {
-  if (binding.is_ignored || binding.is_partial || !binding.has_key()) {
-    refuse(Code::row_image_incomplete,
-           binding.target,
-           fmt::format("a row event lacks the column {}, by which foreign keys changed other rows while the copy ran", column.name),
-           "SET GLOBAL binlog_row_image = FULL on the source; then godwit cancel, and copy again");
-  }
-  const std::string where = binding.key.size() > 1 ? old_key : fmt::format("{} = {}", binding.columns[binding.key[0]].name, old_key);
-  out += fmt::format("(SELECT godwit_old.{0} FROM (SELECT {0} FROM {1} WHERE {2}) AS godwit_old)", column.name, binding.target, where);
-}
-
-// The values between the pieces of a cascade's statement; what the after image leaves out did not change.
-void append_cascade(std::string& out, const Cascade& cascade, const TableBinding& binding, const binlog::Layout& layout, const binlog::Row& row,
-                    const std::string& old_key) {
-  for (std::size_t i = 0; i < cascade.values.size(); ++i) {
-    const BoundColumn& column = binding.columns[cascade.values[i].column];
-    const bool is_new = cascade.values[i].is_new && is_present(row.after[column.index]);
-    const binlog::Cell& cell = is_new ? row.after[column.index] : row.before[column.index];
-    out += cascade.pieces[i];
-    if (!is_present(cell)) {
-      append_looked_up(out, binding, column, old_key);
-      continue;
-    }
-    append_comparand(out, column, column.key_introducer, layout.columns[column.index], cell);
-  }
-  out += cascade.pieces.back();
-  out.push_back(kStatementEnd);
-}
-
-// `differs` is empty for a deleted row.
-std::string cascades_text(const TableBinding& binding, const binlog::Layout& layout, const binlog::Row& row, const std::string& old_key, const std::vector<bool>& differs) {
-  std::string text;
-  for (const auto& cascade : binding.cascades) {
-    const bool is_update = !differs.empty();
-    const bool is_fired = is_update ? std::any_of(cascade.referenced.begin(), cascade.referenced.end(), [&](std::size_t i) { return differs[i]; }) : cascade.is_on_erase;
-    if (is_fired && is_update == !cascade.is_on_erase) append_cascade(text, cascade, binding, layout, row, old_key);
-  }
-  return text;
-}
-
-}  // namespace
-
-Change Assembler::change_of(const Bound& bound, const binlog::Rows& rows, const binlog::Row& row) {
-  const binlog::RowsKind kind = rows.kind;
-  const TableBinding& binding = *bound.binding;
-  const auto& layouts = bound.layout.columns;
-  Change change;
-  change.table = &binding;
-  change.kind = kind == binlog::RowsKind::insert ? ChangeKind::insert : kind == binlog::RowsKind::update ? ChangeKind::update : ChangeKind::erase;
-  if (kind != binlog::RowsKind::insert) {
-    change.old_key = key_text(binding, bound.layout, row.before);
-    if (!binding.has_key()) change.old_row = row_text(binding, bound.layout, row.before);
-  }
-  const bool may_fire = !binding.cascades.empty() && (rows.flags & binlog::Rows::kNoForeignKeyChecks) == 0;
-  if (kind == binlog::RowsKind::erase) {
-    if (may_fire) change.cascades = cascades_text(binding, bound.layout, row, change.old_key, {});
-    return change;
-  }
-
-  std::vector<bool> differs(binding.columns.size(), false);
-  for (std::size_t i = 0; i < binding.columns.size(); ++i) {
-    const BoundColumn& column = binding.columns[i];
-    const binlog::Cell& after = row.after[column.index];
-    const binlog::Cell* before = row.before.empty() ? nullptr : &row.before[column.index];
-    const binlog::Cell* value = &after;
-    if (!is_present(after)) {
-      // MINIMAL and NOBLOB images leave out what did not change; where the before image has it, it is the value.
-      if (before == nullptr || !is_present(*before)) {
-        change.is_full = false;
-        continue;
-      }
-      value = before;
-    }
-    const bool lacks_base = value->state == binlog::Cell::State::json_diff && (before == nullptr || before->state != binlog::Cell::State::value);
-    if (lacks_base) {
-      refuse(Code::row_image_incomplete,
-             binding.target,
-             fmt::format("a row event holds how the JSON column {} changed, and not what it was", column.name),
-             "SET GLOBAL binlog_row_image = FULL on the source, or binlog_row_value_options = ''; then godwit cancel, and copy again");
-    }
-    const std::size_t from = change.values.empty() ? 0 : change.values.size() + 2;
-    if (!change.values.empty()) change.values += ", ";
-    append_literal(change.values, column, layouts[column.index], *value, before);
-    if (kind == binlog::RowsKind::insert) {
-      change.columns += (change.columns.empty() ? "" : ", ") + column.name;
-      continue;
-    }
-    differs[i] = value == &after && (before == nullptr || !is_present(*before) || !is_same(*before, after));
-    if (!differs[i]) continue;
-    change.assignments += (change.assignments.empty() ? "" : ", ") + column.name + " = " + change.values.substr(from);
-  }
-  if (!change.assignments.empty()) append_kept(change.assignments, binding, differs);
-  if (change.is_full) change.columns.clear();
-  if (kind == binlog::RowsKind::insert) {
-    change.new_key = key_text(binding, bound.layout, row.after);
-    return change;
-  }
-  const bool may_move = std::any_of(binding.key.begin(), binding.key.end(), [&](std::size_t i) { return differs[i]; });
-  change.moves_key = may_move;
-  if (!may_move) {
-    change.new_key = change.old_key;
-  } else {
-    // The new key's columns that are absent did not change.
-    std::vector<binlog::Cell> image(row.after.begin(), row.after.end());
-    for (std::size_t i = 0; i < image.size(); ++i) {
-      if (!is_present(image[i])) image[i] = row.before[i];
-    }
-    change.new_key = key_text(binding, bound.layout, image);
-  }
-  if (may_hide_defaults(change, *rows.table, row)) {
-    refuse(Code::row_image_incomplete,
-           binding.target,
-           "a partial row event of MariaDB may be a REPLACE, whose columns that got their default it leaves out",
-           "SET GLOBAL binlog_row_image = FULL on the source, and have the session that set MINIMAL or NOBLOB reconnect; then godwit cancel, and copy again");
-  }
-  if (may_fire) change.cascades = cascades_text(binding, bound.layout, row, change.old_key, differs);
-  change.moves_unique = std::any_of(binding.other_uniques.begin(), binding.other_uniques.end(), [&](const auto& key) {
-    return std::any_of(key.begin(), key.end(), [&](std::size_t i) { return differs[i]; });
-  });
-  return change;
 }
 
 }  // namespace godwit::apply

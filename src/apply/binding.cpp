@@ -219,6 +219,22 @@ TableBinding bind(const catalog::Table& source, const catalog::Table& target, co
   return binding;
 }
 
+void share(TableBinding& binding, const std::vector<std::string>& shard_key) {
+  if (!binding.has_key()) return;  // its rows are found by all they have, and collide with none
+  std::vector<std::size_t> beside;
+  for (const auto& name : shard_key) {
+    const auto found = std::find_if(binding.columns.begin(), binding.columns.end(), [&](const BoundColumn& column) { return equals_ignoring_case(column.name, sql::quote_identifier(name)); });
+    GODWIT_CHECK(found != binding.columns.end());
+    const auto index = static_cast<std::size_t>(found - binding.columns.begin());
+    if (std::find(binding.key.begin(), binding.key.end(), index) == binding.key.end()) beside.push_back(index);
+  }
+  binding.shard_key = beside;
+  // Of the key alone two shards may have a row, for a moment: it is one more unique key.
+  if (!beside.empty()) binding.other_uniques.push_back(binding.key);
+  if (!beside.empty()) binding.is_key_integer = false;
+  binding.is_shared = !binding.other_uniques.empty();
+}
+
 void require_fit(const TableBinding& binding, const binlog::TableMap& map) {
   if (map.columns.size() != binding.image_columns) {
     misfit(binding, fmt::format("the binlog describes it with {} columns, its definition has {}", map.columns.size(), binding.image_columns));

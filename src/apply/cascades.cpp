@@ -30,7 +30,7 @@ using NewValues = std::map<std::string, std::optional<std::size_t>>;  // column 
 
 class Walk {
  public:
-  Walk(TableBinding& root, const std::vector<Link>& links) : root_(root), links_(links) {}
+  Walk(const std::vector<TableBinding>& bindings, TableBinding& root, const std::vector<Link>& links) : bindings_(bindings), root_(root), links_(links) {}
 
   void run() {
     erase_children(root_);
@@ -135,7 +135,10 @@ class Walk {
       throw Error(Code::cascades_not_logged,
                   {.object = root_.target, .cause = "its foreign keys lead to others in more ways than can be followed", .remedy = "--exclude-tables it"});
     }
-    cascade_ = Cascade{.is_on_erase = is_on_erase_, .referenced = root_referenced_, .pieces = {""}, .values = {}};
+    cascade_ = Cascade{.is_on_erase = is_on_erase_, .child = index_of(chain_.back()->child), .child_name = chain_.back()->child->target, .referenced = root_referenced_, .pieces = {""}};
+    if (values != nullptr) {
+      for (const auto& [column, value] : *values) cascade_.assigned.push_back(column);
+    }
     const std::size_t depth = chain_.size();
     const std::string& last = chain_.back()->child->target;
     // The last table by its own name: MySQL looks for an alias in the default schema, of which there is none.
@@ -157,6 +160,9 @@ class Walk {
     root_.cascades.push_back(cascade_);
   }
 
+  std::size_t index_of(const TableBinding* table) const { return static_cast<std::size_t>(table - bindings_.data()); }
+
+  const std::vector<TableBinding>& bindings_;
   TableBinding& root_;
   const std::vector<Link>& links_;
   std::vector<const Link*> chain_;
@@ -180,7 +186,7 @@ void bind_cascades(std::vector<TableBinding>& bindings, const catalog::Catalog& 
       if (is_followed) links.push_back(link);
     }
   }
-  for (auto& binding : bindings) Walk(binding, links).run();
+  for (auto& binding : bindings) Walk(bindings, binding, links).run();
 }
 
 std::set<std::string> cascading_tables(const catalog::Catalog& source) {

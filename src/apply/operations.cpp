@@ -16,7 +16,7 @@ bool can_share(const Operation& a, const Operation& b) {
 
 std::string where(const Operation& operation) {
   if (!operation.table->has_key()) return fmt::format("{} LIMIT 1", operation.row);
-  if (operation.table->key.size() > 1) return std::string(operation.key);
+  if (operation.table->has_compound_locator()) return std::string(operation.key);
   return fmt::format("{} = {}", operation.table->columns[operation.table->key[0]].name, operation.key);
 }
 
@@ -68,6 +68,7 @@ Expect expectation(Op op) {
     case Op::upsert:
     case Op::update_if_there:
     case Op::erase_if_there:
+    case Op::cascade_only:
       return Expect::anything;
   }
   return Expect::anything;
@@ -85,13 +86,15 @@ std::string one(const Operation& operation) {
     case Op::erase:
     case Op::erase_if_there:
       return fmt::format("DELETE FROM {} WHERE {}", operation.table->target, where(operation));
+    case Op::cascade_only:
+      break;
   }
   return {};
 }
 
 std::string erase_many(std::span<const Operation> operations) {
   const TableBinding& table = *operations[0].table;
-  const bool is_composite = table.key.size() > 1;
+  const bool is_composite = table.has_compound_locator();
   std::string sql = fmt::format("DELETE FROM {} WHERE ", table.target);
   if (!is_composite) sql += table.columns[table.key[0]].name + " IN (";
   for (std::size_t i = 0; i < operations.size(); ++i) {

@@ -22,6 +22,8 @@ enum class Op : std::uint8_t {
   upsert,
   update_if_there,
   erase_if_there,
+  // The row is on another shard.
+  cascade_only,
 };
 
 // Views into the changes of a window, which must outlive it.

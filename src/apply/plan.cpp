@@ -28,13 +28,34 @@ bool is_idempotent(const Change& change, bool is_overlap) {
   return change.table->has_key() && (is_overlap || change.table->is_partial);
 }
 
+// A row is taken away where it is, and put where it is to be: no other stream's row is written over (shared_rows.h).
+void append_shared(std::vector<Operation>& out, const Change& change, bool idempotent) {
+  const Op take = idempotent ? Op::erase_if_there : Op::erase;
+  if (change.kind == ChangeKind::update && !idempotent && !change.moves_key) {
+    out.push_back(update_of(change, Op::update));
+    out.back().values = change.values;
+    return;
+  }
+  if (change.kind != ChangeKind::insert) out.push_back(erase_of(change, take));
+  if (change.kind == ChangeKind::erase) return;
+  if (idempotent && (change.kind == ChangeKind::insert || change.moves_key)) {
+    out.push_back({.table = change.table, .op = Op::erase_if_there, .key = change.new_key, .row = {}, .values = {}, .columns = {}, .assignments = {}});
+  }
+  out.push_back(insert_of(change, Op::insert));
+}
+
 void append_operations(std::vector<Operation>& out, const Change& change, bool is_overlap) {
+  if (change.is_elsewhere) {
+    out.push_back({.table = change.table, .op = Op::cascade_only, .key = change.old_key, .row = {}, .values = {}, .columns = {}, .assignments = {}, .cascades = change.cascades});
+    return;
+  }
   // Nothing of it is there yet: what is to be done are its cascades.
   if (change.table->is_ignored) {
     out.push_back(change.kind == ChangeKind::erase ? erase_of(change, Op::erase_if_there) : update_of(change, Op::update_if_there));
     return;
   }
   const bool idempotent = is_idempotent(change, is_overlap);
+  if (change.table->is_shared && change.is_full) return append_shared(out, change, idempotent);
   switch (change.kind) {
     case ChangeKind::insert:
       out.push_back(insert_of(change, idempotent ? Op::upsert : Op::insert));
@@ -208,6 +229,15 @@ class Planner {
     };
     for (const auto& it : sorted) {
       if (!it.net->is_there) job.operations.push_back(operation(it, idempotent ? Op::erase_if_there : Op::erase));
+    }
+    if (idempotent && table.is_shared) {
+      for (const auto& it : sorted) {
+        if (it.net->is_there) job.operations.push_back(operation(it, Op::erase_if_there));
+      }
+      for (const auto& it : sorted) {
+        if (it.net->is_there) job.operations.push_back(operation(it, Op::insert));
+      }
+      return;
     }
     if (idempotent) {
       for (const auto& it : sorted) {

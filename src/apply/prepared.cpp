@@ -31,7 +31,7 @@ std::string take(std::string_view& in) {
 
 std::string flags_of(const Change& change) {
   return {static_cast<char>('0' + static_cast<int>(change.kind)), change.is_full ? 'f' : '-', change.moves_key ? 'k' : '-',
-          change.moves_unique ? 'u' : '-'};
+          change.moves_unique ? 'u' : '-', change.is_elsewhere ? 'e' : '-'};
 }
 
 }  // namespace
@@ -60,12 +60,13 @@ std::vector<Change> deserialize(std::string_view bytes, const std::vector<TableB
                    .remedy = "godwit cancel, and copy again"});
     }
     const std::string flags = take(bytes);
-    if (flags.size() != 4) throw Error(Code::event_corrupt, {.object = "_godwit.prepared_xa", .cause = "a stored change has no flags", .remedy = "godwit cancel, and copy again"});
+    if (flags.size() < 4) throw Error(Code::event_corrupt, {.object = "_godwit.prepared_xa", .cause = "a stored change has no flags", .remedy = "godwit cancel, and copy again"});
     Change change{.table = &*binding,
                   .kind = static_cast<ChangeKind>(flags[0] - '0'),
                   .is_full = flags[1] == 'f',
                   .moves_key = flags[2] == 'k',
-                  .moves_unique = flags[3] == 'u'};
+                  .moves_unique = flags[3] == 'u',
+                  .is_elsewhere = flags.size() > 4 && flags[4] == 'e'};
     for (auto* text : {&change.old_key, &change.new_key, &change.values, &change.columns, &change.assignments, &change.old_row, &change.cascades}) *text = take(bytes);
     changes.push_back(std::move(change));
   }

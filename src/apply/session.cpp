@@ -7,6 +7,8 @@
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
+#include "prepared.h"
+#include "shared_rows.h"
 
 namespace godwit::apply {
 namespace {
@@ -54,17 +56,28 @@ std::string_view wanted(Op op) {
     case Op::upsert:
     case Op::update_if_there:
     case Op::erase_if_there:
+    case Op::cascade_only:
       return "";
   }
   return "";
+}
+
+// It says all of the row that it is about, so that the row can be taken and put.
+bool is_whole(const Operation& operation) {
+  if (operation.op == Op::erase || operation.op == Op::erase_if_there) return true;
+  return !operation.values.empty() && operation.columns.empty();
+}
+
+bool has_shared(const Job& job) {
+  return std::any_of(job.operations.begin(), job.operations.end(), [](const Operation& operation) { return operation.table->is_shared; });
 }
 
 bool has_lone_operations(const Job& job) { return std::any_of(job.operations.begin(), job.operations.end(), is_alone); }
 
 }  // namespace
 
-Session::Session(const db::Endpoint& target, const Checkpoint& checkpoint, const Stop& stop)
-    : connection_(db::Connection::open(as_applier(target), db::Encoding::bytes)), checkpoint_(checkpoint), stop_(stop) {
+Session::Session(const db::Endpoint& target, const Checkpoint& checkpoint, ApplyProgress& progress, const Stop& stop)
+    : connection_(db::Connection::open(as_applier(target), db::Encoding::bytes)), checkpoint_(checkpoint), progress_(progress), stop_(stop) {
   // Rows are named by key: no gap needs protection, and deadlocks are fewer.
   connection_.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
   // A wait for a lock must end before it is taken for a server that does not answer.
@@ -96,7 +109,7 @@ void Session::apply(const Job& job, const std::string& position_statement) {
 }
 
 void Session::attempt(const Job& job, const std::string& position_statement) {
-  if (has_lone_operations(job)) {
+  if (must_go_row_by_row(job)) {
     connection_.execute("START TRANSACTION");
     write_row_by_row(job);
     close_transaction(position_statement);
@@ -166,6 +179,11 @@ void Session::write_row_by_row(const Job& job) {
     if (operation.op == Op::rewrite && connection_.scalar(count_statement(operation)) != "1") drift(operation, std::string(wanted(operation.op)));
     const auto single = statements(std::span(&operation, 1), StatementLimits{});
     write_cascades(operation);
+    if (operation.op == Op::cascade_only) continue;
+    if (operation.table->is_shared && is_whole(operation)) {
+      write_shared(operation);
+      continue;
+    }
     if (operation.op == Op::update_if_there && !operation.new_key.empty()) {
       move_if_there(operation);
       continue;
@@ -218,6 +236,70 @@ void Session::move_if_there(const Operation& operation) {
                          "cancel, and copy again"});
 }
 
+// --- tables in which the streams of several shards meet: shared_rows.h ------------------------------------------------
+
+// While a row of this stream is parked, what a statement finds in the table is not all that there is.
+bool Session::must_go_row_by_row(const Job& job) const { return has_lone_operations(job) || (progress_.parked != 0 && has_shared(job)); }
+
+// Whether the stream's row was there, in the table or parked.
+bool Session::take(const Operation& operation) {
+  Operation erase = operation;
+  erase.op = Op::erase;
+  if (connection_.execute(statements(std::span(&erase, 1), StatementLimits{})[0].sql).affected_rows != 0) return true;
+  return connection_.execute(checkpoint_.unpark_statement(place_of(operation))).affected_rows != 0;
+}
+
+void Session::put(const Operation& operation) {
+  Operation insert = operation;
+  insert.op = Op::insert;
+  try {
+    if (connection_.execute(statements(std::span(&insert, 1), StatementLimits{})[0].sql).warnings != 0) check_warnings(operation);
+  } catch (const Error& error) {
+    if (error.code() != Code::duplicate_key) throw error.code() == Code::bad_data ? error.in(describe(operation)) : error;
+    log::debug("{} waits for another row to go: {}", describe(operation), error.cause());
+    connection_.execute(checkpoint_.park_statement(place_of(operation), serialize({parked_change(operation)})));
+    ++progress_.parked;
+  }
+}
+
+void Session::write_shared(const Operation& operation) {
+  if (operation.op == Op::insert) return put(operation);
+  const bool was_there = take(operation);
+  if (!was_there && operation.op != Op::erase_if_there && operation.op != Op::update_if_there) drift(operation, std::string(wanted(operation.op)));
+  if (was_there && operation.op == Op::update) put(operation);
+}
+
+// The row and its record change places in one transaction, so that it is in one of them always.
+bool Session::bring_in(const Change& change, const std::string& place) {
+  const Operation operation{.table = change.table, .op = Op::insert, .key = change.new_key, .row = {}, .values = change.values, .columns = {}, .assignments = {}};
+  connection_.execute("START TRANSACTION");
+  try {
+    connection_.execute(statements(std::span(&operation, 1), StatementLimits{})[0].sql);
+  } catch (const Error& error) {
+    connection_.execute("ROLLBACK");
+    if (error.code() == Code::duplicate_key || error.code() == Code::lock_contention) return false;
+    throw;
+  }
+  connection_.execute(checkpoint_.unpark_statement(place));
+  close_transaction("");
+  return true;
+}
+
+void Session::bring_in_parked(const std::vector<TableBinding>& bindings) {
+  const db::Rows parked = connection_.query(checkpoint_.select_parked_statement());
+  std::size_t left = 0;
+  std::string oldest;
+  for (std::size_t i = 0; i < parked.size(); ++i) {
+    const std::string place = parked.text(i, "place");
+    const auto changes = deserialize(parked.text(i, "changes"), bindings);
+    if (changes.size() == 1 && bring_in(changes[0], place)) continue;
+    if (left++ == 0) oldest = place;
+  }
+  if (oldest != oldest_parked_) progress_.parked_us = now_us();
+  oldest_parked_ = oldest;
+  progress_.parked = left;
+}
+
 // The session is not strict, so that zero dates and error members can be stored: what else is made to fit is seen here.
 void Session::check_warnings(const Operation& operation) {
   const db::Rows rows = connection_.query("SHOW WARNINGS");
@@ -244,7 +326,7 @@ void Session::begin() { connection_.execute("START TRANSACTION"); }
 
 // What went before in the transaction must stay when a statement's answer is to be looked at closer.
 void Session::apply_part(const Job& job) {
-  if (has_lone_operations(job)) return write_row_by_row(job);
+  if (must_go_row_by_row(job)) return write_row_by_row(job);
   try {
     write_in_packs(job, "SAVEPOINT godwit_part", {});
   } catch (const LookCloser& why) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "godwit/apply/applier.h"
 #include "godwit/apply/checkpoint.h"
 #include "godwit/db/connection.h"
 #include "godwit/util/stop.h"
@@ -13,7 +14,7 @@ namespace godwit::apply {
 
 class Session {
  public:
-  Session(const db::Endpoint& target, const Checkpoint& checkpoint, const Stop& stop);
+  Session(const db::Endpoint& target, const Checkpoint& checkpoint, ApplyProgress& progress, const Stop& stop);
 
   // One transaction: the job's rows, and the position's statement (empty: the guard alone). Deadlocks and lock waits are tried again;
   // throws Error(drift) naming the row, Error(stream_fenced), or what the server says.
@@ -22,6 +23,9 @@ class Session {
   void begin();
   void apply_part(const Job& job);
   void finish(const std::string& position_statement);
+
+  // Puts those parked rows where they belong whose place is free by now (shared_rows.h). Notes how many are left.
+  void bring_in_parked(const std::vector<TableBinding>& bindings);
 
   db::Connection& connection() { return connection_; }
 
@@ -37,11 +41,18 @@ class Session {
   void write_row_by_row(const Job& job);
   void write_cascades(const Operation& operation);
   void move_if_there(const Operation& operation);
+  void write_shared(const Operation& operation);
+  void put(const Operation& operation);
+  bool take(const Operation& operation);
+  bool bring_in(const Change& change, const std::string& place);
+  bool must_go_row_by_row(const Job& job) const;
   void check_warnings(const Operation& operation);
   void close_transaction(const std::string& position_statement);
 
   db::Connection connection_;
   const Checkpoint& checkpoint_;
+  std::string oldest_parked_;
+  ApplyProgress& progress_;
   const Stop& stop_;
 };
 

@@ -4,9 +4,9 @@
 
 namespace godwit::apply {
 
-Workers::Workers(const db::Endpoint& target, const Checkpoint& checkpoint, std::size_t count, const Stop& stop) {
+Workers::Workers(const db::Endpoint& target, const Checkpoint& checkpoint, ApplyProgress& progress, std::size_t count, const Stop& stop) {
   for (std::size_t i = 0; i < count; ++i) {
-    sessions_.push_back(std::make_unique<Session>(target, checkpoint, stop));
+    sessions_.push_back(std::make_unique<Session>(target, checkpoint, progress, stop));
     checkpoint.begin_session(sessions_.back()->connection(), i + 1);
   }
   for (auto& session : sessions_) threads_.emplace_back([this, &session] { work(*session); });

@@ -14,7 +14,7 @@ namespace godwit::apply {
 
 class Workers {
  public:
-  Workers(const db::Endpoint& target, const Checkpoint& checkpoint, std::size_t count, const Stop& stop);
+  Workers(const db::Endpoint& target, const Checkpoint& checkpoint, ApplyProgress& progress, std::size_t count, const Stop& stop);
   ~Workers();
 
   // Each job in a transaction of its own, guarded; returns when all are committed. Throws the first failure, once all have ended.

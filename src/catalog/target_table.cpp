@@ -99,6 +99,8 @@ TargetTable target_table(const Table& table, const DdlOptions& options) {
   std::map<PostCopyKind, Deferred> deferred;
   for (auto& element : parsed.elements) {
     if (!translator.translate(element)) continue;
+    const bool is_left_out = element.kind == ElementKind::foreign_key && options.left_out_keys.count(sql::quote_table(table.schema, table.name) + "." + sql::quote_identifier(element.name)) != 0;
+    if (is_left_out) continue;
     if (element.kind == ElementKind::foreign_key) map_referenced_table(element, table, options);
     const auto later = deferral(table, element, row_key_name);
     if (!later) {
@@ -134,6 +136,22 @@ TargetTable target_table(const Table& table, const DdlOptions& options) {
                                .sql = fmt::format("ALTER TABLE {} {}", target, join(what.clauses, ", ")),
                                .creates = what.names});
   }
+  return result;
+}
+
+TargetClauses target_clauses(const Table& table, const DdlOptions& options) {
+  TargetClauses result;
+  std::tie(result.schema, result.name) = options.names.table(table.schema, table.name);
+  std::vector<Issue> issues;  // target_table() has told them
+  Translator translator(table, options, issues);
+  for (auto& element : parse_create_table(table).elements) {
+    if (!translator.translate(element)) continue;
+    if (element.kind == ElementKind::column) result.columns.push_back(to_sql(element.tokens));
+    if (element.kind == ElementKind::check) result.checks.push_back(to_sql(element.tokens));
+    if (element.kind == ElementKind::fulltext_key) result.fulltext_keys.push_back(to_sql(element.tokens));
+  }
+  result.charset = "DEFAULT CHARSET=" + target_charset(table.charset, options);
+  if (const auto collation = target_collation_name(table.collation, options)) result.charset += " COLLATE=" + *collation;
   return result;
 }
 

@@ -38,6 +38,8 @@ Context::Context(const Request& wanted)
       source(wanted.source),
       target(wanted.target),
       catalog(catalog::read_catalog(source.connection, wanted.selection)) {
+  const auto is_elsewhere = [&](const catalog::Table& table) { return wanted.layout != nullptr && !shard::has_place(*wanted.layout, table, wanted.shard); };
+  std::erase_if(catalog.tables, is_elsewhere);
   ddl = {.source = source.connection.server(),
          .target = target.connection.server(),
          .names = wanted.names,

@@ -46,16 +46,21 @@ Finding ok(std::string cause);
 Finding warning(Code code, std::string object, std::string cause, std::string remedy);
 Finding blocker(Code code, std::string object, std::string cause, std::string remedy);
 
+enum class Scope { migration, target };  // with shards: looked at once, or for each of them
+
 struct Check {
   std::string_view name;
   std::string_view what;
   Findings (*run)(const Context&);
+  Scope scope = Scope::migration;
 };
 
 std::vector<Check> source_checks();
 std::vector<Check> target_checks();
 std::vector<Check> schema_checks();
 std::vector<Check> switch_checks();
+std::vector<Check> shard_checks();
+Findings shard_versions(const std::vector<std::pair<std::string, std::string>>& versions);  // range and version
 
 // Whether the account could still write to this server when it is read-only.
 bool passes_read_only(const ServerView& server);

@@ -107,6 +107,7 @@ Findings cascades(const Context& c) {
 
 Findings triggers_and_events(const Context& c) {
   Findings findings;
+  if (c.request.layout != nullptr && c.request.layout->shards.size() > 1) return findings;  // shard_objects has them
   for (const auto& object : c.catalog.objects) {
     const bool waits = object.kind == catalog::ObjectKind::trigger || object.kind == catalog::ObjectKind::event;
     if (waits) findings.push_back(ok(fmt::format("{} {} is created by the switch, not before", catalog::to_string(object.kind), sql::quote_table(object.schema, object.name))));
@@ -254,13 +255,13 @@ Findings online_schema_change(const Context& c) {
 std::vector<Check> schema_checks() {
   return {
       {"table_keys", "every table has a key to copy and match rows by", table_keys},
-      {"definitions", "types, collations, engines and features fit the target", definitions},
-      {"unique_values", "values stay different under the target's collations", unique_values},
+      {"definitions", "types, collations, engines and features fit the target", definitions, Scope::target},
+      {"unique_values", "values stay different under the target's collations", unique_values, Scope::target},
       {"foreign_keys", "foreign keys refer to tables that are copied", foreign_keys},
       {"cascades", "whether the binlog holds what cascades change", cascades},
       {"triggers_and_events", "what only the switch creates, and what is not carried", triggers_and_events},
-      {"definers", "the accounts that define views and routines exist", definers},
-      {"accounts", "the source's accounts exist on the target", accounts},
+      {"definers", "the accounts that define views and routines exist", definers, Scope::target},
+      {"accounts", "the source's accounts exist on the target", accounts, Scope::target},
       {"online_schema_change", "no online schema change is at work", online_schema_change},
   };
 }

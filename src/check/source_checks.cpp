@@ -183,7 +183,7 @@ Findings source_privileges(const Context& c) {
 
 std::vector<Check> source_checks() {
   return {
-      {"server_versions", "both servers are of a supported version", server_versions},
+      {"server_versions", "both servers are of a supported version", server_versions, Scope::target},
       {"source_binlog", "the source writes a binlog", source_binlog},
       {"source_binlog_format", "the binlog holds rows, not statements", source_binlog_format},
       {"source_row_image", "row images are whole", source_row_image},

@@ -197,10 +197,10 @@ bool passes_read_only(const ServerView& server) {
 
 std::vector<Check> switch_checks() {
   return {
-      {"fence_privileges", "the accounts may make either side read-only, for a switch", fence_privileges},
-      {"fence_bypass", "no account would write to a side that is read-only", fence_bypass},
-      {"reverse_stream", "the target's binlog can be followed, for the way back", reverse_stream},
-      {"reverse_privileges", "the account may write to the source, for the way back", reverse_privileges},
+      {"fence_privileges", "the accounts may make either side read-only, for a switch", fence_privileges, Scope::target},
+      {"fence_bypass", "no account would write to a side that is read-only", fence_bypass, Scope::target},
+      {"reverse_stream", "the target's binlog can be followed, for the way back", reverse_stream, Scope::target},
+      {"reverse_privileges", "the account may write to the source, for the way back", reverse_privileges, Scope::target},
   };
 }
 

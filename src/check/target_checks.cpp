@@ -215,19 +215,19 @@ Findings target_empty(const Context& c) {
 
 std::vector<Check> target_checks() {
   return {
-      {"not_the_same", "source and target are not the same tables", not_the_same},
-      {"target_writable", "the target takes writes", target_writable},
-      {"target_privileges", "the account may create and fill the tables", target_privileges},
-      {"target_empty", "nothing foreign stands where the tables go", target_empty},
-      {"target_binlog", "the target writes a binlog, for the way back", target_binlog},
-      {"target_skip_binlog", "--skip-target-binlog is allowed and harms no replica", target_skip_binlog},
-      {"target_local_infile", "rows may go by LOAD DATA LOCAL, or by bulk insert", target_local_infile},
-      {"target_autoinc_lock", "several chunks of one table are written side by side", target_autoinc_lock},
-      {"target_max_packet", "every value of the source fits a packet of the target", target_max_packet},
-      {"target_disk", "how much must fit", target_disk},
-      {"names_case", "both treat the case of names alike", names_case},
-      {"time_zones", "both have one time zone", time_zones},
-      {"sql_modes", "both have one sql_mode", sql_modes},
+      {"not_the_same", "source and target are not the same tables", not_the_same, Scope::target},
+      {"target_writable", "the target takes writes", target_writable, Scope::target},
+      {"target_privileges", "the account may create and fill the tables", target_privileges, Scope::target},
+      {"target_empty", "nothing foreign stands where the tables go", target_empty, Scope::target},
+      {"target_binlog", "the target writes a binlog, for the way back", target_binlog, Scope::target},
+      {"target_skip_binlog", "--skip-target-binlog is allowed and harms no replica", target_skip_binlog, Scope::target},
+      {"target_local_infile", "rows may go by LOAD DATA LOCAL, or by bulk insert", target_local_infile, Scope::target},
+      {"target_autoinc_lock", "several chunks of one table are written side by side", target_autoinc_lock, Scope::target},
+      {"target_max_packet", "every value of the source fits a packet of the target", target_max_packet, Scope::target},
+      {"target_disk", "how much must fit", target_disk, Scope::target},
+      {"names_case", "both treat the case of names alike", names_case, Scope::target},
+      {"time_zones", "both have one time zone", time_zones, Scope::target},
+      {"sql_modes", "both have one sql_mode", sql_modes, Scope::target},
   };
 }
 

@@ -18,6 +18,7 @@
 #include "proxy_options.h"
 #include "redact.h"
 #include "report.h"
+#include "shard_options.h"
 #include "switch_options.h"
 #include "version.h"
 
@@ -34,6 +35,8 @@ struct Invocation {
   SwitchArguments cutover;
   CompleteArguments complete;
   CancelArguments cancel;
+  ShardArguments shard;
+  InspectShardArguments key;
   bool does_follow = false;
   bool with_history = false;
   std::string shell;                // of `completion`
@@ -57,7 +60,6 @@ void print_error(const Invocation& it, const Error& met) {
 int run_check(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "check");
   const auto findings = workflow::check_workflow(definition, tuning_of(it.copy));
   print_findings(findings, it.common.is_json);
   return check::has_blocker(findings) ? exit_status(Reaction::precondition) : 0;
@@ -77,7 +79,6 @@ void recording_failure(state::StateFile& state, const std::string& name, const c
 }
 
 int replicate(Invocation& it, const workflow::Definition& definition, state::StateFile& state) {
-  workflow::refuse_shards(definition, "replicate");
   // A server that does not answer must not keep the process: at any instant, what is not committed is simply applied by the next run.
   const StopGrace grace(stop_on_signals(), kStopGrace, [&] {
     print_error(it, Error(Code::interrupted, {.object = "godwit replicate", .cause = "a stop was requested, and a server does not answer", .remedy = "run the same command again"}));
@@ -108,7 +109,6 @@ int status_of(workflow::Verdict verdict) {
 int run_vdiff(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "vdiff");
   workflow::VdiffReport report;
   recording_failure(state, definition.name, "vdiff_stopped", [&] { report = workflow::run_vdiff(definition, tuning_of(it.vdiff), state, stop_on_signals()); });
   const int status = status_of(report.verdict);
@@ -148,7 +148,6 @@ void remember_serving(state::StateFile& state, const proxy::ProxyOptions& option
 int run_proxy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "proxy");
   auto options = proxy_options_of(definition, it.proxy);
   take_recorded_side(options, state);
   state.set_relaxed(true);
@@ -161,7 +160,6 @@ int run_proxy(Invocation& it) {
 int run_copy(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "copy");
   if (it.copy.dry_run) {
     const auto plan = workflow::plan_copy(definition, tuning_of(it.copy));
     print_plan(plan, it.common.is_json);
@@ -171,14 +169,43 @@ int run_copy(Invocation& it) {
   tuning.apply = tuning_of(it.replicate).apply;
   recording_failure(state, definition.name, "copy_stopped", [&] {
     print_copy(definition.name, workflow::run_copy(definition, tuning, state, stop_on_signals()), it.common.is_json);
+    if (it.shard.creates_head) log::info("the head has {} things more", workflow::create_head(definition, head_account_of(it.shard)).created.size());
   });
   return it.does_follow ? replicate(it, definition, state) : 0;
+}
+
+// Of a recorded workflow, or of one that is named by its flags.
+int run_shard_ddl(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  const auto account = head_account_of(it.shard);
+  if (it.shard.is_applied) {
+    print_head(definition.name, workflow::create_head(definition, account), it.common.is_json);
+  } else {
+    print_head_plan(definition.name, workflow::plan_head(definition, account), it.common.is_json);
+  }
+  return 0;
+}
+
+int run_shard_vschema(Invocation& it) {
+  state::StateFile state = open_state(it.common);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  print_vschema(definition, it.common.is_json);
+  return 0;
+}
+
+int run_inspect_shard(Invocation& it) {
+  it.command = "inspect shard";
+  state::StateFile state = open_state(it.common);
+  it.common.name = sharded_workflow(it.key, state);
+  const auto definition = followed_definition(it.common, it.copy, state);
+  print_whereabouts(workflow::find_key(definition, it.key.table, key_of(it.key)), it.common.is_json);
+  return 0;
 }
 
 int run_cutover(Invocation& it, db::Side to) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, it.command);
   const auto options = switch_options_of(it.cutover, to);
   if (!options.is_dry_run) confirm(fmt::format("{} {}: the {} is to serve. Go on?", it.command, definition.name, db::to_string(to)), it.cutover.yes);
   cutover::SwitchReport report;
@@ -192,7 +219,6 @@ int run_cutover(Invocation& it, db::Side to) {
 int run_complete(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "complete");
   const auto options = complete_options_of(it.complete);
   confirm(fmt::format("complete {}: there is no way back to the source after this. Go on?", definition.name), it.complete.yes);
   print_complete(definition.name, cutover::complete(definition, options, state, stop_on_signals()), it.common.is_json);
@@ -202,7 +228,6 @@ int run_complete(Invocation& it) {
 int run_cancel(Invocation& it) {
   state::StateFile state = open_state(it.common);
   auto definition = definition_of(it.common, it.copy, state);
-  workflow::refuse_shards(definition, "cancel");
   const auto recorded = state.find_workflow(it.common.name);
   if (recorded) definition.is_schema_created = workflow::definition_from(*recorded).is_schema_created;
   if (!it.cancel.schema.empty()) definition.is_schema_created = it.cancel.schema == "create";
@@ -237,6 +262,12 @@ CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const 
   return command;
 }
 
+// The last option of a command.
+void add_config(CLI::App& command, Invocation& it) {
+  command.option_defaults()->group(kGeneral);
+  command.add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins")->type_name(kFile);
+}
+
 void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
   auto* command = add_command(inspect, it, "binlog", "The events of binlog files, or of a server, with their rows",
                               "godwit inspect binlog binlog.000042 --table shop.orders\n  godwit inspect binlog mysql://app@old --from 0-1-4711 --limit 20", [&] {
@@ -254,6 +285,13 @@ void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
   command->add_option("--source-defaults-file", a.defaults_file, "A my.cnf-style file with the user and password")->type_name(kFile);
 }
 
+void add_inspect_shard(CLI::App& inspect, Invocation& it) {
+  auto* command = add_command(inspect, it, "shard", "On which shard a key's row lives", "godwit inspect shard orders 4711\n  godwit inspect shard shop.visits eu 4711 --workflow shop --json", [&] { return run_inspect_shard(it); });
+  add_shard_key(*command, it.key);
+  add_endpoints(*command, it.copy);
+  add_shards(*command, it.copy);
+}
+
 // The page of the command that is named by its words: {"inspect", "binlog"}; of godwit itself by none.
 void print_manual(const CLI::App& root, const std::vector<std::string>& words) {
   const CLI::App* command = &root;
@@ -265,10 +303,11 @@ void print_manual(const CLI::App& root, const std::vector<std::string>& words) {
 }
 
 void add_inspect(CLI::App& app, Invocation& it) {
-  auto* inspect = app.add_subcommand("inspect", "Look inside: the binlog, failpoints, error codes, steps of a switch, checks, manual pages");
+  auto* inspect = app.add_subcommand("inspect", "Look inside: the binlog, a key's shard, failpoints, error codes, steps of a switch, checks, manual pages");
   inspect->require_subcommand(1);
   inspect->footer("Examples:\n  godwit inspect binlog binlog.000042\n  godwit inspect codes");
   add_inspect_binlog(*inspect, it);
+  add_inspect_shard(*inspect, it);
   const auto add_list = [&](const char* name, const char* what, const char* example, void (*print)(bool is_json)) {
     add_command(*inspect, it, name, what, example, [&it, print] { print(it.common.is_json); return 0; });
   };
@@ -295,6 +334,22 @@ void add_completion(CLI::App& app, Invocation& it) {
     it.command = "completion";
     it.deed = [&] { fmt::print("{}", completion_script(it.shell)); return 0; };
   });
+}
+
+void add_shard_commands(CLI::App& app, Invocation& it) {
+  auto* shard = app.add_subcommand("shard", "What serves the shards: definitions of a Spider head, a Vitess vschema");
+  shard->require_subcommand(1);
+  shard->footer("Examples:\n  godwit shard ddl shop --engine spider\n  godwit shard vschema shop");
+  auto* ddl = add_command(*shard, it, "ddl", "The definitions of a head over the shards; --apply creates them", "godwit shard ddl shop --engine spider\n  godwit shard ddl shop --engine spider --apply --head-user app", [&] { return run_shard_ddl(it); });
+  auto* vschema = add_command(*shard, it, "vschema", "The layout as a Vitess vschema, with its key ranges", "godwit shard vschema shop", [&] { return run_shard_vschema(it); });
+  for (auto* command : {ddl, vschema}) {
+    command->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
+    add_endpoints(*command, it.copy);
+    add_shards(*command, it.copy);
+    add_selection(*command, it.copy);
+  }
+  add_shard_ddl(*ddl, it.shard);
+  for (auto* command : {ddl, vschema}) add_config(*command, it);
 }
 
 void add_commands(CLI::App& app, Invocation& it) {
@@ -324,6 +379,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   }
   for (auto* command : {check, copy}) add_selection(*command, it.copy);
   add_tuning(*copy, it.copy);
+  add_create_head(*copy, it.shard);
   copy->add_flag("--follow", it.does_follow, "Go on replicating when the copy is done");
   for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
   add_replicate(*replicate, it.replicate);
@@ -336,11 +392,11 @@ void add_commands(CLI::App& app, Invocation& it) {
   status->add_flag("--history", it.with_history, "With the event log");
   status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves")->type_name(kFile);
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
-    command->option_defaults()->group(kGeneral);
-    command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins")->type_name(kFile)->type_name(kFile);
+    add_config(*command, it);
   }
 
   add_inspect(app, it);
+  add_shard_commands(app, it);
   add_completion(app, it);
 }
 

@@ -203,6 +203,7 @@ void complete(workflow::Definition& definition, const CopyArguments& a) {
 workflow::Definition definition_of(const CommonOptions& common, const CopyArguments& a, state::StateFile& state) {
   const bool is_new = !a.source.empty() || !a.target.empty() || !a.shards.empty();
   workflow::Definition definition = is_new ? given_definition(common, a) : recorded_definition(common, state);
+  if (!is_new && !a.serve.empty()) definition.serve = db::parse_dsn(a.serve, "--serve");
   complete(definition, a);
   return definition;
 }

@@ -4,6 +4,7 @@
 
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 #include "page.h"
 
 namespace godwit::cli {
@@ -35,11 +36,27 @@ void add_proxy(CLI::App& app, ProxyArguments& a) {
   app.add_flag("--move-always", a.move_always, "Move each session to the other side at each safe point: for tests, with both sides the same server");
 }
 
+namespace {
+
+// Its clients go to what serves over them.
+void take_shards(proxy::ProxyOptions& options, const workflow::Definition& definition) {
+  if (!workflow::is_sharded(definition)) return;
+  if (!definition.serve) throw Error(Code::bad_usage, {.object = "godwit proxy " + definition.name, .cause = "the target is shards, and no client can be served by them", .remedy = "--serve DSN of what serves over them: docs/sharding.md"});
+  options.target = *definition.serve;
+  const auto shards = workflow::shard_definitions(definition);
+  for (const auto& shard : shards) options.shards.servers.push_back(shard.target);
+  options.shards.first = shards.front().shard;
+  options.shards.has_fenced_head = workflow::head_definition(definition).has_value();
+}
+
+}  // namespace
+
 proxy::ProxyOptions proxy_options_of(const workflow::Definition& definition, const ProxyArguments& a) {
   proxy::ProxyOptions options;
   options.name = definition.name;
   options.source = definition.source;
   options.target = definition.target;
+  take_shards(options, definition);
   options.names = workflow::names_of(definition);
   options.collation_map = workflow::collation_map_of(definition);
   options.listen = a.listen;

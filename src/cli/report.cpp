@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "godwit/util/failpoint.h"
 #include "godwit/util/text.h"
@@ -15,6 +16,10 @@ namespace godwit::cli {
 namespace {
 
 using nlohmann::json;
+
+void add_shard(json& document, const std::string& shard) {
+  if (!shard.empty()) document["shard"] = shard;
+}
 
 json to_json(const catalog::Issue& issue) {
   const char* severity = issue.severity == catalog::Severity::blocker   ? "blocker"
@@ -29,6 +34,7 @@ json to_json(const catalog::Issue& issue) {
 
 json to_json(const check::Finding& finding) {
   json result{{"check", finding.check}, {"verdict", check::to_string(finding.verdict)}, {"object", finding.object}, {"cause", finding.cause}};
+  add_shard(result, finding.shard);
   const bool has_code = finding.verdict == check::Verdict::warning || finding.verdict == check::Verdict::blocker;
   if (has_code) {
     result["code"] = info(finding.code).id;
@@ -38,21 +44,38 @@ json to_json(const check::Finding& finding) {
 }
 
 json to_json(const workflow::CopiedTable& table) {
-  return {{"source", table.source},
-          {"target", table.target},
-          {"rows", table.rows},
-          {"bytes", table.bytes},
-          {"copy_ms", table.copy.count()},
-          {"keys_ms", table.keys.count()}};
+  json result{{"source", table.source},
+              {"target", table.target},
+              {"rows", table.rows},
+              {"bytes", table.bytes},
+              {"copy_ms", table.copy.count()},
+              {"keys_ms", table.keys.count()}};
+  add_shard(result, table.shard);
+  return result;
+}
+
+json to_json(const workflow::CopiedShard& shard) { return {{"shard", shard.shard}, {"position", shard.position}}; }
+
+json to_json(const workflow::PlannedStatements& planned) { return {{"shard", planned.shard}, {"statements", planned.statements}}; }
+
+json to_json(const workflow::PendingStatement& statement) {
+  json result{{"kind", statement.kind}, {"object", statement.object}, {"error", statement.error}};
+  add_shard(result, statement.shard);
+  return result;
 }
 
 json to_json(const workflow::CarriedAccount& account) {
-  return {{"account", account.account},
-          {"state", account.state},
-          {"why", account.why},
-          {"statements", account.statements},
-          {"left_out", account.left_out}};
+  json result{{"account", account.account},
+              {"state", account.state},
+              {"why", account.why},
+              {"statements", account.statements},
+              {"left_out", account.left_out}};
+  add_shard(result, account.shard);
+  return result;
 }
+
+// In lines: what is of one shard only names it.
+std::string on_shard(const std::string& shard) { return shard.empty() ? "" : fmt::format("shard {}: ", shard); }
 
 template <typename Item>
 json list(const std::vector<Item>& items) {
@@ -77,7 +100,7 @@ void print_accounts(const std::vector<workflow::CarriedAccount>& accounts) {
   for (const auto& account : accounts) {
     std::string state = account.state;
     std::replace(state.begin(), state.end(), '_', ' ');
-    print_line(fmt::format("account {}: {}{}", account.account, state, account.why.empty() ? "" : ": " + account.why));
+    print_line(fmt::format("{}account {}: {}{}", on_shard(account.shard), account.account, state, account.why.empty() ? "" : ": " + account.why));
     for (const auto& statement : account.statements) fmt::print("  {};\n", statement);
     for (const auto& what : account.left_out) print_line("  left out: " + what, 4);
   }
@@ -124,7 +147,7 @@ void print_finding(const check::Finding& finding) {
   const std::string verdict(check::to_string(finding.verdict));
   const bool has_code = finding.verdict == check::Verdict::warning || finding.verdict == check::Verdict::blocker;
   const std::string padding(kVerdictColumns - std::min(kVerdictColumns, verdict.size()), ' ');
-  const std::string what = fmt::format("{:<25} {}{}{}", finding.check, has_code ? std::string(info(finding.code).id) + " " : "", finding.object.empty() ? "" : finding.object + ": ", finding.cause);
+  const std::string what = fmt::format("{:<25} {}{}{}{}", finding.check, on_shard(finding.shard), has_code ? std::string(info(finding.code).id) + " " : "", finding.object.empty() ? "" : finding.object + ": ", finding.cause);
   print_line(coloured(colour_of(finding.verdict), verdict) + padding + " " + what, kVerdictColumns + 1);
   if (!finding.remedy.empty() && has_code) print_line(fmt::format("{:<8} {:<25} => {}", "", "", finding.remedy), kVerdictColumns + 1);
 }
@@ -148,6 +171,25 @@ void print_findings(const std::vector<check::Finding>& findings, bool is_json) {
              counts[check::Verdict::skipped]);
 }
 
+namespace {
+
+// Of shards all of a table's rows are meant: how they divide is not known before they are read.
+void print_planned_tables(const workflow::CopyPlan& plan) {
+  Grid grid({"table", "target", "~rows", "~size"}, 2);
+  for (const auto& table : plan.tables) {
+    grid.add({table.source, on_shard(table.shard) + table.target, format_count(table.rows), format_bytes(table.bytes)});
+  }
+  grid.print();
+}
+
+void print_statements(const std::string& where, const std::vector<std::string>& statements) {
+  fmt::print("\n");
+  print_line(fmt::format("on {}, in this order:", where));
+  for (const auto& statement : statements) fmt::print("{};\n", statement);
+}
+
+}  // namespace
+
 void print_plan(const workflow::CopyPlan& plan, bool is_json) {
   if (is_json) {
     print_json("copy",
@@ -156,32 +198,26 @@ void print_plan(const workflow::CopyPlan& plan, bool is_json) {
                 {"findings", list(plan.findings)},
                 {"tables", list(plan.tables)},
                 {"statements", plan.statements},
+                {"shards", list(plan.shards)},
                 {"accounts", list(plan.accounts)},
                 {"issues", list(plan.issues)}});
     return;
   }
   print_findings(plan.findings, false);
   fmt::print("\n");
-  Grid grid({"table", "target", "~rows", "~size"}, 2);
-  for (const auto& table : plan.tables) {
-    grid.add({table.source, table.target, format_count(table.rows), format_bytes(table.bytes)});
-  }
-  grid.print();
-  fmt::print("\non the target, in this order:\n");
-  for (const auto& statement : plan.statements) fmt::print("{};\n", statement);
+  print_planned_tables(plan);
+  if (plan.shards.empty()) print_statements("the target", plan.statements);
+  for (const auto& shard : plan.shards) print_statements("shard " + shard.shard, shard.statements);
   print_accounts(plan.accounts);
   fmt::print("\nnothing was changed (--dry-run)\n");
 }
 
 void print_copy(const std::string& name, const workflow::CopyReport& report, bool is_json) {
-  json pending = json::array();
-  for (const auto& statement : report.pending) {
-    pending.push_back({{"kind", statement.kind}, {"object", statement.object}, {"error", statement.error}});
-  }
   if (is_json) {
     print_json("copy",
                {{"workflow", name},
                 {"tables", list(report.tables)},
+                {"shards", list(report.shards)},
                 {"low", report.low},
                 {"high", report.high},
                 {"position", report.position},
@@ -190,7 +226,7 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
                 {"writes_held_us", report.writes_held.count()},
                 {"duration_ms", report.duration.count()},
                 {"was_done_before", report.was_done_before},
-                {"pending", pending},
+                {"pending", list(report.pending)},
                 {"created_objects", report.created_objects},
                 {"accounts", list(report.accounts)},
                 {"issues", list(report.issues)}});
@@ -200,8 +236,10 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
   Grid grid({"table", "rows", "size", "copy", "MiB/s", "keys"});
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
+  std::vector<std::string> names;  // a table may be on several shards
   for (const auto& table : report.tables) {
-    grid.add({table.source == table.target ? table.source : table.source + " -> " + table.target,
+    names.push_back(table.source);
+    grid.add({on_shard(table.shard) + (table.source == table.target ? table.source : table.source + " -> " + table.target),
               format_count(table.rows),
               format_bytes(table.bytes),
               format_duration(table.copy),
@@ -214,15 +252,27 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
   for (const auto& object : report.created_objects) print_line("created " + object);
   print_accounts(report.accounts);
   for (const auto& statement : report.pending) {
-    print_line(fmt::format("waiting: {} of {}: {}", statement.kind, statement.object, statement.error));
+    print_line(fmt::format("waiting: {}{} of {}: {}", on_shard(statement.shard), statement.kind, statement.object, statement.error));
   }
   if (report.writes_held.count() > 0) {
     fmt::print("writes to tables without a key were held for {:.1f} ms\n", static_cast<double>(report.writes_held.count()) / 1000.0);
   }
+  const std::string who = report.shards.empty() ? "the target is" : "the shards are";
   const std::string position = report.position.empty() ? "(the beginning)" : report.position;
-  print_line(fmt::format("the target is the source at {} ({} transactions applied since the snapshot)", position, format_count(report.transactions)));
-  print_line(fmt::format("{}: {} tables, {} rows, {} copied in {}", name, report.tables.size(), format_count(rows), format_bytes(bytes), format_duration(report.duration)));
+  const std::size_t tables = std::set<std::string>(names.begin(), names.end()).size();
+  print_line(fmt::format("{} the source at {} ({} transactions applied since the snapshot)", who, position, format_count(report.transactions)));
+  print_line(fmt::format("{}: {} tables, {} rows, {} copied in {}", name, tables, format_count(rows), format_bytes(bytes), format_duration(report.duration)));
 }
+
+namespace {
+
+json shards_json(const workflow::ReplicateReport& report) {
+  json shards = json::array();
+  for (const auto& shard : report.shards) shards.push_back({{"shard", shard.shard}, {"position", shard.position}, {"rows", shard.rows}});
+  return shards;
+}
+
+}  // namespace
 
 void print_replicate(const std::string& name, const workflow::ReplicateReport& report, bool is_json) {
   if (is_json) {
@@ -232,9 +282,11 @@ void print_replicate(const std::string& name, const workflow::ReplicateReport& r
                 {"transactions", report.transactions},
                 {"rows", report.rows},
                 {"duration_ms", report.duration.count()},
-                {"was_stopped", report.was_stopped}});
+                {"was_stopped", report.was_stopped},
+                {"shards", shards_json(report)}});
     return;
   }
+  for (const auto& shard : report.shards) print_line(fmt::format("  shard {} at {}, {} rows", shard.shard, shard.position, format_count(shard.rows)), 4);
   print_line(fmt::format("{}: {} at {}, {} transactions, {} rows applied in {}", name, report.was_stopped ? "stopped" : "caught up", report.position, format_count(report.transactions),
                          format_count(report.rows), format_duration(report.duration)));
 }

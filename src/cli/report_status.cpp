@@ -83,6 +83,10 @@ void print_copying(const json& copy) {
              copy.value("tables_done", std::uint64_t{0}),
              copy.value("tables", std::uint64_t{0}),
              throttled(copy)), kHang);
+  for (const auto& shard : copy.value("shards", json::array())) {
+    print_line(fmt::format("    shard {}: {}, {} rows, {} of {} tables", shard.value("shard", ""), format_bytes(shard.value("bytes", std::uint64_t{0})), format_count(shard.value("rows", std::uint64_t{0})),
+                           shard.value("tables_done", std::uint64_t{0}), shard.value("tables", std::uint64_t{0})), kHang);
+  }
 }
 
 // What was last said of a stream that does not run any more says nothing of the one that is to run now.
@@ -101,6 +105,14 @@ void print_stream(const json& document) {
              stream.value("rows_per_s", 0.0),
              stream.value("is_caught_up", false) ? ", caught up" : "",
              throttled(stream)), kHang);
+  for (const auto& shard : stream.value("shards", json::array())) {
+    print_line(fmt::format("          shard {}: lag {}, {:.0f} rows/s{}{}",
+               shard.value("shard", ""),
+               shard.contains("lag_ms") ? format_duration(std::chrono::milliseconds(shard["lag_ms"].get<std::int64_t>())) : "unknown",
+               shard.value("rows_per_s", 0.0),
+               shard.value("is_caught_up", false) ? ", caught up" : "",
+               shard.contains("parked") ? fmt::format(", {} rows wait for another shard's", shard["parked"].get<std::uint64_t>()) : ""), kHang + 2);
+  }
 }
 
 void print_comparison(const json& vdiff) {

@@ -28,7 +28,7 @@ const char* to_string(Verdict verdict) {
 json to_json(const workflow::VdiffDifference& difference) {
   json values = json::array();
   for (const auto& value : difference.values) values.push_back({{"column", value.column}, {"source", value.source}, {"target", value.target}});
-  return {{"kind", difference.kind}, {"key", difference.key}, {"count", difference.count}, {"values", values}, {"is_repaired", difference.is_repaired}};
+  return {{"kind", difference.kind}, {"key", difference.key}, {"shard", difference.shard}, {"belongs_on", difference.belongs}, {"count", difference.count}, {"values", values}, {"is_repaired", difference.is_repaired}};
 }
 
 json to_json(const workflow::VdiffTable& table) {
@@ -39,12 +39,14 @@ json to_json(const workflow::VdiffTable& table) {
           {"state", table.state},
           {"why", table.why},
           {"manner", table.manner},
+          {"is_everywhere", table.is_everywhere},
           {"source_rows", table.source_rows},
           {"target_rows", table.target_rows},
           {"equal", table.equal()},
           {"missing", table.missing},
           {"extra", table.extra},
           {"different", table.different},
+          {"misplaced", table.misplaced},
           {"repaired", table.repaired},
           {"unsettled", table.unsettled},
           {"duration_ms", table.duration.count()},
@@ -52,15 +54,37 @@ json to_json(const workflow::VdiffTable& table) {
           {"samples", samples}};
 }
 
+std::string words_of(const workflow::VdiffDifference& sample) {
+  const std::string on = sample.shard.empty() ? "" : " on shard " + sample.shard;
+  if (sample.kind == "missing") return "missing" + (on.empty() ? " on the target" : on);
+  if (sample.kind == "extra") return (on.empty() ? "on the target" : "on shard " + sample.shard) + " only";
+  if (sample.kind == "different") return "different" + on;
+  return fmt::format("{}, where it does not belong: its shard is {}", on.empty() ? "on a shard" : on.substr(1), sample.belongs.empty() ? "none" : sample.belongs);
+}
+
 void print_sample(const workflow::VdiffTable& table, const workflow::VdiffDifference& sample) {
-  const char* what = sample.kind == "missing" ? "missing on the target" : sample.kind == "extra" ? "on the target only" : "different";
+  const std::string what = words_of(sample);
   const std::string where = sample.key.empty() ? "a row" : sample.key;
   print_line(fmt::format("{}: {}{}: {}{}", table.source, where, sample.count > 1 ? fmt::format(" ({} times)", format_count(sample.count)) : "", what, sample.is_repaired ? ", repaired" : ""));
-  if (sample.kind != "different" && !sample.key.empty()) return;
+  if (sample.kind != "different" && sample.kind != "misplaced" && !sample.key.empty()) return;
   for (const auto& value : sample.values) {
     if (!value.source.empty()) fmt::print("    {:<24} source {}\n", value.column, value.source);
     if (!value.target.empty()) fmt::print("    {:<24} target {}\n", value.source.empty() ? value.column : "", value.target);
   }
+}
+
+void print_tables(const workflow::VdiffReport& report) {
+  std::vector<std::string> heads{"table", "compared by", "source", "target", "equal", "missing", "extra", "different", "time"};
+  if (!report.shards.empty()) heads.insert(heads.end() - 1, "misplaced");
+  Grid grid(heads, 2);
+  for (const auto& table : report.tables) {
+    const std::string manner = (table.state == "unchanged" ? "unchanged since" : table.manner) + (table.is_everywhere ? ", each shard" : "");
+    std::vector<std::string> cells{table.source, manner, format_count(table.source_rows), format_count(table.target_rows), format_count(table.equal()), format_count(table.missing), format_count(table.extra), format_count(table.different)};
+    if (!report.shards.empty()) cells.push_back(format_count(table.misplaced));
+    cells.push_back(format_duration(table.duration));
+    grid.add(cells);
+  }
+  grid.print();
 }
 
 // The last line is the one that people go by.
@@ -72,7 +96,7 @@ std::string verdict_line(const workflow::VdiffReport& report) {
   std::size_t unfinished = 0;
   for (const auto& table : report.tables) {
     rows += table.source_rows;
-    differences += table.missing + table.extra + table.different;
+    differences += table.missing + table.extra + table.different + table.misplaced;
     unsettled += table.unsettled;
     repaired += table.repaired;
     unfinished += table.state == "compared" || table.state == "unchanged" ? 0U : 1U;
@@ -101,6 +125,7 @@ void print_vdiff(const std::string& name, const workflow::VdiffReport& report, i
                 {"code", status},
                 {"verdict", to_string(report.verdict)},
                 {"position", report.position},
+                {"shards", report.shards},
                 {"only_keys", report.only_keys},
                 {"pairs", report.pairs},
                 {"held_us_max", report.held_max.count()},
@@ -110,12 +135,7 @@ void print_vdiff(const std::string& name, const workflow::VdiffReport& report, i
                 {"tables", tables}});
     return;
   }
-  Grid grid({"table", "compared by", "source", "target", "equal", "missing", "extra", "different", "time"}, 2);
-  for (const auto& table : report.tables) {
-    grid.add({table.source, table.state == "unchanged" ? "unchanged since" : table.manner, format_count(table.source_rows), format_count(table.target_rows), format_count(table.equal()), format_count(table.missing), format_count(table.extra),
-              format_count(table.different), format_duration(table.duration)});
-  }
-  grid.print();
+  print_tables(report);
   for (const auto& table : report.tables) {
     for (const auto& sample : table.samples) print_sample(table, sample);
     if (!table.why.empty()) print_line(fmt::format("{}: not compared to its end: {}", table.source, table.why));

@@ -11,16 +11,18 @@ std::size_t bytes_of(db::Row row) {
   return bytes;
 }
 
+bool can_load(const TableTask& task, const Means& means) { return means.can_load && (means.can_load_counting || !task.is_counting); }
+
 }  // namespace
 
 RowForm row_form(const TableTask& task, const Means& means) {
   const bool has_values = !task.transfers.empty();
   if (means.can_bulk && has_values && !task.overwrites) return RowForm::bulk;
-  return means.can_load ? RowForm::load : RowForm::values;
+  return can_load(task, means) ? RowForm::load : RowForm::values;
 }
 
 Blocks::Blocks(const TableTask& task, const Means& means, std::function<void(Block)> take)
-    : means_(means), form_(row_form(task, means)), values_(task.transfers), take_(std::move(take)) {
+    : means_(means), can_load_(can_load(task, means)), form_(row_form(task, means)), values_(task.transfers), take_(std::move(take)) {
   for (std::size_t i = 0; i < task.transfers.size(); ++i) {
     if (task.transfers[i].does_zero_warn) zero_columns_.push_back(i);
   }
@@ -28,7 +30,7 @@ Blocks::Blocks(const TableTask& task, const Means& means, std::function<void(Blo
 
 // A row that is sent whole is held several times over, here and in the library, and must fit a packet.
 RowForm Blocks::form_of(db::Row row) const {
-  const bool is_long = means_.can_load && form_ == RowForm::bulk && bytes_of(row) > means_.row_bytes_max;
+  const bool is_long = can_load_ && form_ == RowForm::bulk && bytes_of(row) > means_.row_bytes_max;
   return is_long ? RowForm::load : form_;
 }
 

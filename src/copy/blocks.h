@@ -22,6 +22,7 @@ enum class RowForm {
 struct Means {
   bool can_bulk = false;
   bool can_load = false;
+  bool can_load_counting = true;  // false: LOAD DATA would hold the AUTO-INC lock of a table that counts (ChunkWriter::means_of says why that matters)
   std::size_t block_bytes = 0;
   std::size_t row_bytes_max = 0;  // of a row that is sent whole where it could go by LOAD DATA, which takes it in slices
 };
@@ -47,6 +48,7 @@ class Blocks {
   void give();
 
   const Means means_;
+  const bool can_load_;
   const RowForm form_;
   const ValuesRenderer values_;
   const std::function<void(Block)> take_;

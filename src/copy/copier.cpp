@@ -12,30 +12,22 @@
 
 namespace godwit::copy {
 
-Copier::Copier(db::Endpoint target, WriterOptions writer, CopyLimits limits, Ledger& ledger, Throttle& throttle,
-               const Stop& stop)
-    : target_(std::move(target)),
-      writer_(writer),
-      limits_(limits),
-      ledger_(ledger),
-      throttle_(throttle),
-      stop_(stop) {}
+Copier::Copier(std::vector<Target>& targets, WriterOptions writer, CopyLimits limits, Throttle& throttle, const Stop& stop)
+    : targets_(targets), writer_(writer), limits_(limits), throttle_(throttle), stop_(stop) {
+  GODWIT_CHECK(!targets.empty());
+  for (const auto& target : targets) GODWIT_CHECK(target.tasks.size() == targets[0].tasks.size() && target.progress.size() == target.tasks.size());
+}
 
-CycleEnd Copier::copy_from(db::Snapshot& snapshot, db::Connection& planner, const std::vector<TableTask>& tasks,
-                           std::vector<TableProgress>& progress,
-                           const std::function<void(const TableTask&)>& on_table_copied) {
-  GODWIT_CHECK(progress.size() == tasks.size());
-  Scheduler scheduler(planner, tasks, limits_, ledger_, progress);
+CycleEnd Copier::copy_from(db::Snapshot& snapshot, db::Connection& planner, const OnTableCopied& on_table_copied) {
+  Scheduler scheduler(planner, targets_, limits_);
   const auto is_too_old = [&] {
     return std::chrono::steady_clock::now() - snapshot.opened >= limits_.snapshot_age_max ||
            throttle_.is_history_too_long();
   };
   const LaneContext context{.scheduler = scheduler,
-                            .tasks = tasks,
-                            .target = target_,
+                            .targets = targets_,
                             .writer = writer_,
                             .limits = limits_,
-                            .ledger = ledger_,
                             .throttle = throttle_,
                             .stop = stop_,
                             .is_cycle_over = is_too_old,

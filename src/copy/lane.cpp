@@ -3,26 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
 #include <thread>
+#include <utility>
 
 #include "godwit/sql/quote.h"
-#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
-#include "godwit/util/text.h"
 
 namespace godwit::copy {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
-
-constexpr std::uint64_t kWarningsCountMax = 65535;  // two bytes in the protocol's OK packet
-
-// The other half of the lane has failed; its own error says why.
-struct PipeBroken {};
 
 milliseconds backoff(unsigned failures) {
   return std::min(milliseconds(100) * (1U << std::min(failures, 10U)), milliseconds(10'000));
@@ -42,54 +35,22 @@ std::optional<std::size_t> position_of_key(const TableTask& task) {
   return std::nullopt;  // generated: read by nobody, so the chunk cannot be cut
 }
 
-// Of "Records: 3  Deleted: 1  …", where replaced rows count twice among the affected ones; a single row's statement has no message.
-std::uint64_t stored_rows(const TableTask& task, const db::Executed& done) {
-  if (!task.overwrites) return done.affected_rows;
-  constexpr std::string_view kRecords = "Records: ";
-  const auto at = done.message.find(kRecords);
-  if (at == std::string::npos) return std::min<std::uint64_t>(done.affected_rows, 1);
-  const auto from = at + kRecords.size();
-  return parse_u64(done.message.substr(from, done.message.find(' ', from) - from)).value_or(0);
-}
-
-[[noreturn]] void mismatch(const TableTask& task, std::string cause) {
-  throw Error(Code::chunk_mismatch,
-              {.object = sql::quote_table(task.target_schema, task.target_table),
-               .cause = std::move(cause),
-               .remedy = "does the target's definition hold the source's values? godwit check lists what does not fit"});
-}
-
-// LOCAL makes warnings of errors, and so does the sql_mode, so each warning is one (duplicates and cut values too).
-void refuse_warnings(db::Connection& writer, const TableTask& task, const db::Executed& done, std::uint64_t zero_members) {
-  if (done.warnings == std::min(zero_members, kWarningsCountMax)) return;
-  mismatch(task, fmt::format("{} warnings: {}", done.warnings, writer.warnings_text()));
+[[noreturn]] void refuse_changed(const TableTask& task, const Error& error) {
+  throw Error(Code::table_changed,
+              {.object = sql::quote_table(task.source.schema, task.source.name),
+               .cause = error.cause(),
+               .remedy = "a DDL statement met the copy: undo it, or godwit cancel and copy again"});
 }
 
 }  // namespace
 
-class Lane::Pieces {
- public:
-  explicit Pieces(Queue& queue) : queue_(queue) {}
-
-  Piece& at_hand() { return at_hand_; }
-  bool is_rows(RowForm form) const { return at_hand_.kind == Piece::Kind::block && at_hand_.block.form == form; }
-  // Between two chunks the queue may end; within one it must not.
-  bool find_chunk() {
-    auto next = queue_.pop();
-    if (!next) return false;
-    at_hand_ = std::move(*next);
-    GODWIT_CHECK(at_hand_.kind == Piece::Kind::begin);
-    return true;
-  }
-  void advance() {
-    auto next = queue_.pop();
-    if (!next) throw PipeBroken{};
-    at_hand_ = std::move(*next);
-  }
-
- private:
-  Queue& queue_;
-  Piece at_hand_;
+struct Lane::Reading {
+  std::vector<std::optional<Blocks>> blocks;  // by target; none where the chunk is not wanted
+  std::vector<Piece> ends;                    // by target
+  std::uint64_t rows = 0;                     // of the source
+  std::uint64_t rows_max = 0;
+  std::size_t key_position = 0;
+  std::string last_key;  // where rows_max was reached
 };
 
 bool Lane::is_passing(const Error& error) const {
@@ -125,45 +86,42 @@ void Lane::run() {
 }
 
 void Lane::run_once() {
-  db::Connection connection = open_writer();
-  const Means means = means_of(connection);
-  Queue queue(context_.limits.queue_bytes_max);
   failure_ = nullptr;
-  std::thread writer([&] {
-    try {
-      write_all(std::move(connection), queue);  // whose end frees the chunk's record, before the chunk is given back
-    } catch (...) {
-      remember_failure();
-      queue.abort();
-      // At once: the reader may be waiting in the scheduler for just these chunks to be settled.
-      give_back_unsettled();
-    }
-  });
+  connect();
+  std::vector<std::thread> threads;
+  for (const auto& writer : writers_) {
+    if (writer) threads.emplace_back([this, &writer] { write(*writer); });
+  }
   try {
-    read_all(queue, means);
-    queue.close();
+    read_all();
+    for (const auto& writer : writers_) {
+      if (writer) writer->close();
+    }
   } catch (...) {
     remember_failure();
-    queue.abort();
+    abort_writers();
   }
-  writer.join();
+  for (auto& thread : threads) thread.join();
   if (failure_) std::rethrow_exception(failure_);
 }
 
-db::Connection Lane::open_writer() const {
-  db::Connection writer = db::Connection::open(context_.target, db::Encoding::bytes);
-  if (context_.writer.skip_binlog) writer.execute("SET SESSION sql_log_bin = 0");
-  return writer;
+void Lane::connect() {
+  writers_.clear();
+  for (std::size_t target = 0; target < context_.targets.size(); ++target) {
+    const bool is_wanted = context_.scheduler.is_wanted(target);
+    writers_.push_back(is_wanted ? std::make_unique<ChunkWriter>(context_, target) : nullptr);
+  }
 }
 
-Means Lane::means_of(db::Connection& writer) const {
-  const bool is_free = context_.writer.use_load_data;
-  // Half of a packet holds a block together with the row that fills it; what is escaped may double.
-  const std::size_t packet_bytes = writer.server().max_allowed_packet / 4;
-  return {.can_bulk = is_free && writer.takes_bulk_insert(),
-          .can_load = is_free && writer.scalar("SELECT @@local_infile") == "1",
-          .block_bytes = std::min(context_.limits.block_bytes, packet_bytes),
-          .row_bytes_max = std::min(context_.limits.queue_bytes_max, packet_bytes)};
+void Lane::write(ChunkWriter& writer) {
+  try {
+    writer.run([&](const Assignment& assignment) { note_committed(writer.target(), assignment); });
+  } catch (...) {
+    remember_failure();
+    abort_writers();
+  }
+  // At once, and only what this writer can commit no more: the reader, or another lane, may be waiting in the scheduler for just these chunks.
+  give_back(writer.target());
 }
 
 void Lane::remember_failure() {
@@ -172,12 +130,39 @@ void Lane::remember_failure() {
   try {
     throw;
   } catch (const PipeBroken&) {
-    // Only the echo of the failure that the other thread is about to report, or has reported.
+    // Only the echo of the failure that another thread is about to report, or has reported.
   } catch (...) {
     failure_ = std::current_exception();
   }
 }
 
+void Lane::abort_writers() {
+  for (const auto& writer : writers_) {
+    if (writer) writer->abort();
+  }
+}
+
+void Lane::note_committed(std::size_t target, const Assignment& assignment) {
+  std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(unsettled_, assignment.id, &Assignment::id);
+  GODWIT_CHECK(found != unsettled_.end());
+  std::erase(found->targets, target);
+  if (found->targets.empty()) unsettled_.erase(found);
+  ++committed_;
+}
+
+void Lane::give_back(std::size_t target) {
+  std::lock_guard lock(mutex_);
+  for (auto it = unsettled_.rbegin(); it != unsettled_.rend(); ++it) {
+    if (std::erase(it->targets, target) == 0) continue;
+    Assignment part = *it;
+    part.targets = {target};
+    context_.scheduler.give_back(part);
+  }
+  std::erase_if(unsettled_, [](const Assignment& assignment) { return assignment.targets.empty(); });
+}
+
+// What the reader had begun, and no writer has seen.
 void Lane::give_back_unsettled() {
   std::lock_guard lock(mutex_);
   for (auto it = unsettled_.rbegin(); it != unsettled_.rend(); ++it) context_.scheduler.give_back(*it);
@@ -186,7 +171,7 @@ void Lane::give_back_unsettled() {
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
-void Lane::read_all(Queue& queue, const Means& means) {
+void Lane::read_all() {
   while (true) {
     context_.throttle.wait(context_.stop);
     // Each lane reads one chunk at least: cycles that end before they begin would go on for ever.
@@ -198,7 +183,7 @@ void Lane::read_all(Queue& queue, const Means& means) {
       std::lock_guard lock(mutex_);
       unsettled_.push_back(*assignment);
     }
-    read_chunk(queue, means, *assignment);
+    read_chunk(*assignment);
   }
 }
 
@@ -206,158 +191,87 @@ std::optional<Assignment> Lane::next_chunk() {
   try {
     return context_.scheduler.next();
   } catch (const Error& error) {
-    // Planning asks the source too; the target's part of it is tried again.
+    // Planning asks the source too; the targets' part of it is tried again.
     const bool is_source = error.object().starts_with(db::to_string(db::Side::source));
     if (is_source && is_session_gone(error)) throw SnapshotLost{error.what()};
     throw;
   }
 }
 
-void Lane::send(Queue& queue, Piece piece) {
-  const std::size_t bytes = piece.block.data.size();
-  if (!queue.push(std::move(piece), bytes)) throw PipeBroken{};
+void Lane::send(std::size_t target, Piece piece) {
+  GODWIT_CHECK(writers_[target] != nullptr);  // what is wanted when the lane begins only ever becomes less
+  if (!writers_[target]->send(std::move(piece))) throw PipeBroken{};
 }
 
-void Lane::read_chunk(Queue& queue, const Means& means, const Assignment& assignment) {
-  const TableTask& task = context_.tasks[assignment.table];
+void Lane::read_chunk(const Assignment& assignment) {
+  const TableTask& task = context_.task(assignment.targets.front(), assignment);
   const auto key_position = position_of_key(task);
-  const std::uint64_t rows_max = key_position ? assignment.rows_max : 0;
-
-  Piece end{.kind = Piece::Kind::end};
-  std::string last_key;
-  Blocks blocks(task, means, [&](Block block) {
-    failpoint(Fp::copy_chunk_read);
-    const std::size_t size = block.data.size();
-    end.bytes += size;
-    send(queue, {.kind = Piece::Kind::block, .block = std::move(block)});
-    context_.throttle.pace(size, context_.stop);
-    context_.stop.throw_if_requested();
-  });
-
-  send(queue, {.kind = Piece::Kind::begin, .assignment = assignment});
+  Reading reading{.blocks = std::vector<std::optional<Blocks>>(context_.targets.size()), .ends = std::vector<Piece>(context_.targets.size())};
+  reading.rows_max = key_position ? assignment.rows_max : 0;
+  reading.key_position = key_position.value_or(0);
+  for (const std::size_t target : assignment.targets) {
+    reading.ends[target].kind = Piece::Kind::end;
+    send(target, {.kind = Piece::Kind::begin, .assignment = assignment});
+    reading.blocks[target].emplace(context_.task(target, assignment), writers_[target]->means(), [&, target](Block block) {
+      failpoint(Fp::copy_chunk_read);
+      const std::size_t size = block.data.size();
+      reading.ends[target].bytes += size;
+      send(target, {.kind = Piece::Kind::block, .block = std::move(block)});
+      // What goes to every target was read once.
+      const bool was_read = task.route || target == assignment.targets.front();
+      if (was_read) context_.throttle.pace(size, context_.stop);
+      context_.stop.throw_if_requested();
+    });
+  }
   try {
-    db::RowStream rows = reader_.stream(select_statement(task, assignment.chunk.range, rows_max));
-    while (const auto row = rows.next()) {
-      ++end.rows;
-      if (rows_max != 0 && end.rows == rows_max) last_key = (*row)[*key_position].text();
-      blocks.add(*row);
-    }
-    blocks.finish();
+    read_rows(reading, assignment);
   } catch (const Error& error) {
     if (is_session_gone(error)) throw SnapshotLost{error.what()};
-    if (error.code() == Code::snapshot_lost || error.code() == Code::table_changed ||
-        error.code() == Code::no_such_table) {
-      throw Error(Code::table_changed,
-                  {.object = sql::quote_table(task.source.schema, task.source.name),
-                   .cause = error.cause(),
-                   .remedy = "a DDL statement met the copy: undo it, or godwit cancel and copy again"});
-    }
+    const bool is_changed = error.code() == Code::snapshot_lost || error.code() == Code::table_changed || error.code() == Code::no_such_table;
+    if (is_changed) refuse_changed(task, error);
     throw;
   }
-  // Read to its own bound, nothing is left of it.
-  const bool is_cut = !last_key.empty() && Bound{last_key} != assignment.chunk.range.upper;
-  if (is_cut) end.cut_at = Bound{last_key};
-  send(queue, std::move(end));
-}
-
-// --- writing ------------------------------------------------------------------------------------------------------
-
-void Lane::write_all(db::Connection writer, Queue& queue) {
-  Pieces pieces(queue);
-  while (pieces.find_chunk()) {
-    const Assignment assignment = pieces.at_hand().assignment;
-    write_chunk(writer, pieces, assignment);
-  }
-}
-
-void Lane::write_chunk(db::Connection& writer, Pieces& pieces, const Assignment& assignment) {
-  const TableTask& task = context_.tasks[assignment.table];
-  writer.execute("START TRANSACTION");
-  if (!context_.ledger.begin_chunk(writer, task.source, assignment.chunk)) {
-    // What else that commit recorded is in the ledger: begin anew from there.
-    throw SnapshotLost{fmt::format("chunk {} was committed by an attempt that was thought lost", assignment.chunk.number)};
-  }
-  const std::uint64_t stored = write_rows(writer, pieces, task);
-  const Piece& end = pieces.at_hand();
-  if (stored != end.rows) mismatch(task, fmt::format("{} rows were sent, {} stored", end.rows, stored));
-  failpoint(Fp::copy_chunk_loaded);
-
-  Chunk done = assignment.chunk;
-  done.is_done = true;
-  done.rows = end.rows;
-  done.bytes = end.bytes;
+  // Read to its own bound, nothing is left of it. Cut, it is so for all targets alike: they go on with the same ranges.
+  const bool is_cut = !reading.last_key.empty() && Bound{reading.last_key} != assignment.chunk.range.upper;
   std::vector<Chunk> rest;
-  if (end.cut_at) {
-    rest = context_.scheduler.cut_rest(assignment, *end.cut_at, end.rows);
-    done.range.upper = *end.cut_at;
+  if (is_cut) rest = context_.scheduler.cut_rest(assignment, {reading.last_key}, reading.rows);
+  for (const std::size_t target : assignment.targets) {
+    Piece& end = reading.ends[target];
+    if (is_cut) end.cut_at = Bound{reading.last_key};
+    end.rest = rest;
+    send(target, std::move(end));
   }
-  // The rows and the record of the chunk in one transaction (I1), the epoch last: a process that was fenced out while it
-  // loaded finds out here, and its rows go with it (I3).
-  context_.ledger.commit_chunk(writer, task.source, done, rest);
-  failpoint(Fp::copy_chunk_recorded);
-  const auto began = Clock::now();
-  writer.execute("COMMIT");
-  context_.throttle.note_commit(since(began));
-  failpoint(Fp::copy_chunk_committed);
-  {
-    std::lock_guard lock(mutex_);
-    unsettled_.pop_front();
-  }
-  ++committed_;
-  if (context_.scheduler.settle(assignment, done, rest)) context_.on_table_copied(task);
 }
 
-// Up to the chunk's end, which is then at hand. How many rows were stored.
-std::uint64_t Lane::write_rows(db::Connection& writer, Pieces& pieces, const TableTask& task) {
-  const std::string insert_head = insert_statement_head(task);
-  std::optional<db::BulkInsert> bulk;
-  std::uint64_t stored = 0;
-  const auto note = [&](const db::Executed& done) {
-    refuse_warnings(writer, task, done, pieces.at_hand().block.zero_members);
-    stored += stored_rows(task, done);
-    pieces.advance();
-  };
-  pieces.advance();
-  while (pieces.at_hand().kind != Piece::Kind::end) {
-    const Block& block = pieces.at_hand().block;
-    switch (block.form) {
-      case RowForm::bulk:
-        if (!bulk) bulk.emplace(writer, bulk_statement(task));
-        note(bulk->execute(block.data));
-        break;
-      case RowForm::load:
-        stored += load_rows(writer, pieces, task);
-        break;
-      case RowForm::values:
-        note(writer.execute(insert_head + block.data));
-        break;
-    }
+void Lane::read_rows(Reading& reading, const Assignment& assignment) {
+  const TableTask& task = context_.task(assignment.targets.front(), assignment);
+  db::RowStream rows = reader_.stream(select_statement(task, assignment.chunk.range, reading.rows_max));
+  while (const auto row = rows.next()) {
+    ++reading.rows;
+    if (reading.rows == reading.rows_max) reading.last_key = (*row)[reading.key_position].text();
+    place(reading, assignment, *row);
   }
-  return stored;
+  for (const std::size_t target : assignment.targets) reading.blocks[target]->finish();
 }
 
-// Feeds one LOAD DATA with the blocks that are for it.
-std::uint64_t Lane::load_rows(db::Connection& writer, Pieces& pieces, const TableTask& task) {
-  std::size_t offset = 0;
-  std::uint64_t zero_members = 0;
-  const auto feed = [&](char* buffer, std::size_t size) -> std::size_t {
-    std::size_t filled = 0;
-    while (filled < size && pieces.is_rows(RowForm::load)) {
-      const Block& block = pieces.at_hand().block;
-      const std::size_t part = std::min(size - filled, block.data.size() - offset);
-      std::memcpy(buffer + filled, block.data.data() + offset, part);
-      offset += part;
-      filled += part;
-      if (offset < block.data.size()) continue;
-      zero_members += block.zero_members;
-      pieces.advance();
-      offset = 0;
-    }
-    return filled;
+// A row whose target has the chunk already is passed over: its range was read for the others.
+void Lane::place(Reading& reading, const Assignment& assignment, db::Row row) {
+  const auto add_to = [&](std::size_t target) {
+    ++reading.ends[target].rows;
+    reading.blocks[target]->add(row);
   };
-  const db::Executed loaded = writer.load_data(load_statement(task), feed);
-  refuse_warnings(writer, task, loaded, zero_members);
-  return stored_rows(task, loaded);
+  const auto& route = context_.task(assignment.targets.front(), assignment).route;
+  if (!route) {
+    for (const std::size_t target : assignment.targets) add_to(target);
+    return;
+  }
+  key_.clear();
+  for (const std::size_t position : route->positions) {
+    const db::Value& value = row[position];
+    key_.push_back(value.is_null() ? std::nullopt : std::optional(value.view()));
+  }
+  const std::size_t target = route->route->shard_of(key_);
+  if (reading.blocks[target]) add_to(target);
 }
 
 }  // namespace godwit::copy

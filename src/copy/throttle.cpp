@@ -83,7 +83,9 @@ std::optional<std::string> throttle_reason(const Load& load, const ThrottleLimit
 
 void Throttle::sample(const SampledServers& servers, const Stop& ended) {
   Probe source_probe(servers.source);
-  Probe target_probe(servers.target);
+  std::vector<Probe> target_probes;
+  target_probes.emplace_back(servers.target);
+  for (const auto& target : servers.more_targets) target_probes.emplace_back(target);
   std::optional<Probe> replica_probe;
   if (servers.replica) replica_probe.emplace(*servers.replica);
   do {
@@ -92,7 +94,9 @@ void Throttle::sample(const SampledServers& servers, const Stop& ended) {
       seen.source_threads_running = threads_running(c);
       seen.history_list = history_list(c);
     });
-    target_probe.sample([&](db::Connection& c) { seen.target_threads_running = threads_running(c); });
+    std::optional<std::uint64_t> running;  // where none answers, what was seen before holds
+    for (auto& probe : target_probes) probe.sample([&](db::Connection& c) { running = std::max(running.value_or(0), threads_running(c)); });
+    seen.target_threads_running = running.value_or(seen.target_threads_running);
     if (replica_probe) replica_probe->sample([&](db::Connection& c) { seen.replica_lag = replica_lag(c); });
     std::lock_guard lock(mutex_);
     // A commit latency that nobody confirms any more fades, or a pause would never end.

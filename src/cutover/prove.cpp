@@ -5,7 +5,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/vdiff/compare.h"
-#include "godwit/workflow/comparing.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::cutover {
 namespace {
@@ -26,16 +26,18 @@ std::optional<vdiff::Bound> bound_before_newest(db::Connection& connection, cons
 }  // namespace
 
 NewestRows::NewestRows(const workflow::Definition& definition)
-    : plans_(workflow::comparison_plans(definition)),
-      source_(db::Connection::open(endpoint_of(db::Side::source, definition.source), db::Encoding::bytes)),
-      target_(db::Connection::open(endpoint_of(db::Side::target, definition.target), db::Encoding::bytes)) {}
+    : plans_(workflow::comparison_plans(definition)), source_(db::Connection::open(endpoint_of(db::Side::source, definition.source), db::Encoding::bytes)) {
+  for (const auto& shard : workflow::shard_definitions(definition)) targets_.push_back(db::Connection::open(endpoint_of(db::Side::target, shard.target), db::Encoding::bytes));
+}
 
 std::string NewestRows::prove(std::chrono::milliseconds time_max) {
   const auto deadline = Clock::now() + time_max;
   std::uint64_t compared = 0;
   std::size_t tables = 0;
-  vdiff::Comparer comparer(source_, target_, {});
-  for (const auto& plan : plans_) {
+  vdiff::Sessions sessions{.source = {&source_}, .target = {}};
+  for (auto& target : targets_) sessions.target.push_back(&target);
+  vdiff::Comparer comparer(sessions, {});
+  for (const auto& plan : plans_.tables) {
     if (plan.key.empty() || !plan.are_ranges_exact) continue;
     if (tables > 0 && Clock::now() >= deadline) break;
     const auto result = comparer.compare(plan, {.lower = bound_before_newest(source_, plan, db::Side::source), .upper = std::nullopt});
@@ -47,7 +49,7 @@ std::string NewestRows::prove(std::chrono::milliseconds time_max) {
                                      .cause = fmt::format("a row among its newest is {} on the target: {}", vdiff::to_string(suspect.kind), vdiff::to_text(suspect.key)),
                                      .remedy = "godwit vdiff says what differs, and --repair mends it"});
   }
-  return fmt::format("{} rows of {} of {} tables", compared, tables, plans_.size());
+  return fmt::format("{} rows of {} of {} tables", compared, tables, plans_.tables.size());
 }
 
 }  // namespace godwit::cutover

@@ -1,4 +1,4 @@
-// A last look before the commit: both sides stand still, so that their newest rows must be the same, as vdiff compares them. One thread. Private to cutover.
+// A last look before the commit: both sides stand still, so that the newest rows of the source must be on the target, on the shard where they belong, as vdiff compares them. One thread. Private to cutover.
 #pragma once
 
 #include <chrono>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "godwit/db/connection.h"
-#include "godwit/vdiff/plan.h"
+#include "godwit/workflow/comparing.h"
 #include "godwit/workflow/copy.h"
 
 namespace godwit::cutover {
@@ -19,9 +19,9 @@ class NewestRows {
   std::string prove(std::chrono::milliseconds time_max);
 
  private:
-  std::vector<vdiff::TablePlan> plans_;
+  workflow::ComparisonPlans plans_;
   db::Connection source_;
-  db::Connection target_;
+  std::vector<db::Connection> targets_;  // one for each shard
 };
 
 }  // namespace godwit::cutover

@@ -1,6 +1,8 @@
 // The step that can refuse: everything is looked at before anything is changed, and before anybody is held.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "godwit/fence/plan.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/proxy_registry.h"
@@ -10,6 +12,7 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/shards.h"
 #include "godwit/workflow/switching.h"
 #include "godwit/workflow/vdiff.h"
 #include "prepared_xa.h"
@@ -42,6 +45,7 @@ std::string SwitchRun::check() {
   check_fence();
   check_prepared_xa();
   check_return_stream();
+  check_objects();
   check_definers();
   newest_rows_ = std::make_unique<NewestRows>(definition_);
   check_proxies();
@@ -50,29 +54,39 @@ std::string SwitchRun::check() {
 
 // It must run, and be near: else clients would wait for it.
 void SwitchRun::check_stream() {
-  const std::string object = "workflow " + definition_.name;
-  const auto row = stream_->row();
-  if (!row || !row->position) refuse(object, fmt::format("there is no stream to the {}", db::to_string(to_)), fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name));
-  const bool is_to_be_let_go = options_.is_dry_run && row->state == "frozen";  // of what is undone first
-  if (is_to_be_let_go) return;
-  if (row->state != "running" && row->state != "copied") refuse(object, fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
-  if (!await_stream(false, kStreamPatience)) refuse(object, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
-  if (stream_->reaches(stream_->end_of_serving(), Clock::now() + options_.lag_max, stop_)) return;
-  refuse(object, fmt::format("the {} is more than {} behind (--lag-max)", db::to_string(to_), format_duration(options_.lag_max)), "wait until godwit status says that it is caught up");
+  for (auto& stream : streams()) check_stream(stream);
+  if (!await_stream(false, kStreamPatience)) refuse("workflow " + definition_.name, "no `godwit replicate` is at work on its stream", fmt::format("godwit replicate {}", definition_.name));
+  for_each_stream([&](ShardStream& stream) {
+    const bool is_to_be_let_go = options_.is_dry_run && stream.get().row()->state == "frozen";  // of what is undone first
+    if (is_to_be_let_go || stream.get().reaches(stream.get().end_of_serving(), Clock::now() + options_.lag_max, stop_)) return;
+    refuse(stream.object(), fmt::format("the {} is more than {} behind (--lag-max)", db::to_string(to_), format_duration(options_.lag_max)), "wait until godwit status says that it is caught up");
+  });
 }
 
-// The one that runs until the commit, or the one that leads back.
+void SwitchRun::check_stream(ShardStream& stream) {
+  const auto row = stream.get().row();
+  if (!row || !row->position) refuse(stream.object(), fmt::format("there is no stream to the {}", db::to_string(to_)), fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name));
+  const bool is_to_be_let_go = options_.is_dry_run && row->state == "frozen";
+  if (!is_to_be_let_go && row->state != "running" && row->state != "copied") refuse(stream.object(), fmt::format("its stream is {}", row->state), fmt::format("godwit replicate {}", definition_.name));
+}
+
+// The one that runs until the commit, or the one that leads back; of shards, all of them.
 bool SwitchRun::await_stream(bool is_back, std::chrono::milliseconds time_max) {
   const auto deadline = Clock::now() + time_max;
+  const auto is_there = [&](ShardStream& stream) {
+    const auto row = is_back ? std::nullopt : stream.get().row();
+    if (row && options_.is_dry_run && row->state == "frozen") return true;
+    return is_back ? stream.get().is_return_followed() : stream.get().is_followed();
+  };
   while (true) {
-    if (is_back ? stream_->is_return_followed() : stream_->is_followed()) return true;
+    if (std::all_of(streams().begin(), streams().end(), is_there)) return true;
     if (Clock::now() >= deadline || !stop_.sleep_for(kStreamLook)) return false;
   }
 }
 
 // One that is at work stops the stream for seconds now and then, and clients would wait for that.
 void SwitchRun::check_no_vdiff_runs() {
-  const auto row = stream_->row();
+  const auto row = streams().front().get().row();
   if (!row) return;
   db::Connection& target = server(to_);
   const std::string lock = sql::quote_string(workflow::vdiff_lock(row->id));
@@ -93,13 +107,24 @@ void SwitchRun::check_vdiff() {
     return;
   }
   if (!newest || newest->state != "equal") refuse(object, newest ? fmt::format("the one of {} is {}", newest->started, newest->state) : "there is none", fmt::format("godwit vdiff {}", definition_.name));
-  const auto age = target_->scalar(fmt::format("SELECT TIMESTAMPDIFF(SECOND, '{}', UTC_TIMESTAMP())", newest->ended));
+  const auto age = server(db::Side::target).scalar(fmt::format("SELECT TIMESTAMPDIFF(SECOND, '{}', UTC_TIMESTAMP())", newest->ended));
   const auto seconds = parse_u64(age).value_or(0);
   if (std::chrono::seconds(seconds) > *options_.vdiff_age_max) refuse(object, fmt::format("it ended {} s ago, {} are accepted", seconds, format_duration(*options_.vdiff_age_max)), fmt::format("godwit vdiff {} --resume", definition_.name));
 }
 
+// The whole server where the migration has each of them to itself.
+std::string SwitchRun::fitting_fence() {
+  for (const auto side : {db::Side::source, db::Side::target}) {
+    const auto ours = fence::read_plan(server(db::Side::target), workflow::stream_key(streams().front().definition), side, "triggers").tables;
+    for (auto* one : sides_.all(side)) {
+      if (fence::has_others(one->session(), ours)) return "triggers";
+    }
+  }
+  return "read_only";
+}
+
 void SwitchRun::check_fence() {
-  const std::string wish = options_.fence == "auto" ? (route_.fence.empty() ? fence::fitting_kind(*source_, *target_, definition_.name) : route_.fence) : options_.fence;
+  const std::string wish = options_.fence == "auto" ? (route_.fence.empty() ? fitting_fence() : route_.fence) : options_.fence;
   if (!route_.fence.empty() && wish != route_.fence) {
     refuse("--fence " + options_.fence, fmt::format("this migration is fenced by {} already", route_.fence), "leave --fence out");
   }
@@ -113,20 +138,28 @@ void SwitchRun::check_fence() {
 // One that was prepared ends where it began: its session the gate waits for, but one that has none, or whose client never comes back, nobody would end. Fences wait for
 // it in vain, and with none its rows, once committed, are on the old side only.
 void SwitchRun::check_prepared_xa() {
+  const auto servers = sides_.all(from_);
+  for_each(servers.size(), [&](std::size_t i) { check_prepared_xa(servers[i]->session()); });
+}
+
+void SwitchRun::check_prepared_xa(db::Connection& serving) {
   std::vector<std::string> forgotten;
   try {
-    forgotten = forgotten_xa(server(from_), kXaPatience, stop_);
+    forgotten = forgotten_xa(serving, kXaPatience, stop_);
   } catch (const Error& error) {
     if (error.code() != Code::privilege_missing || fence_wish_ != "triggers") throw;
     log::debug("{}", error.what());  // guards see those that wrote to the migrated tables: the fence is not closed while there is one
   }
   if (forgotten.empty()) return;
-  refuse(db::describe(server(from_).endpoint()), fmt::format("XA transactions are prepared, and nobody ends them: {}", join(forgotten, "; ")), "XA COMMIT or XA ROLLBACK each of them, as its transaction manager has decided");
+  refuse(db::describe(serving.endpoint()), fmt::format("XA transactions are prepared, and nobody ends them: {}", join(forgotten, "; ")), "XA COMMIT or XA ROLLBACK each of them, as its transaction manager has decided");
 }
 
 // What serves next must be followed on the way back, by the rules that the first stream had.
 void SwitchRun::check_return_stream() {
-  db::Connection& next = server(to_);
+  for (auto* one : sides_.databases(to_)) check_return_stream(one->session());
+}
+
+void SwitchRun::check_return_stream(db::Connection& next) {
   const std::string object = db::describe(next.endpoint());
   if (!is_on(variable(next, "log_bin"))) throw Error(Code::binlog_disabled, {.object = object, .cause = "log_bin is OFF: there would be no way back", .remedy = "start it with log_bin"});
   if (variable(next, "binlog_format") != "row") throw Error(Code::binlog_format_wrong, {.object = object, .cause = "binlog_format is " + variable(next, "binlog_format"), .remedy = "SET GLOBAL binlog_format = 'ROW', and let its sessions begin anew"});
@@ -134,11 +167,30 @@ void SwitchRun::check_return_stream() {
   if (!next.server().is_mariadb() && variable(next, "gtid_mode") != "on") throw Error(Code::gtid_off, {.object = object, .cause = "gtid_mode is " + variable(next, "gtid_mode"), .remedy = "enforce_gtid_consistency = ON, and gtid_mode = ON step by step"});
 }
 
+// A fence, and what is compared, is by one name for all of them.
+void SwitchRun::check_schema_names() {
+  const std::string& name = definition_.target.schema;
+  std::vector<db::Dsn> others = definition_.shard_targets;
+  if (sides_.head() != nullptr && !definition_.serve->schema.empty()) others.push_back(*definition_.serve);
+  for (const auto& other : others) {
+    if (other.schema != name) refuse(db::to_string(other), fmt::format("its schema has another name than that of the first shard, {}", name), "one name on all shards and on what is over them");
+  }
+}
+
+// On a shard a trigger would see the rows of that shard alone, and an event run as often as there are shards.
+void SwitchRun::check_objects() {
+  check_schema_names();
+  if (!sides_.are_shards() || sides_.head() != nullptr || from_ == db::Side::target) return;
+  const auto homeless = workflow::to_set_aside(definition_, from_);
+  if (homeless.empty()) return;
+  refuse(join(homeless, ", "), "the target is shards, and nothing over them that could have triggers and events", "--serve with a Spider head; or do without them");
+}
+
 void SwitchRun::check_definers() {
   std::vector<std::string> missing;
   for (const auto& one : workflow::missing_definers(definition_, to_)) missing.push_back(fmt::format("{} of {}", one.account, one.object));
   if (missing.empty()) return;
-  refuse(db::describe(server(to_).endpoint()), fmt::format("definers of triggers and events do not exist there: {}", join(missing, ", ")), "godwit copy --accounts carries accounts; or create them");
+  refuse(sides_.all(to_).back()->describe(), fmt::format("definers of triggers and events do not exist there: {}", join(missing, ", ")), "godwit copy --accounts carries accounts; or create them");
 }
 
 void SwitchRun::check_proxies() {
@@ -184,7 +236,7 @@ void SwitchRun::check_unnamed_proxies() {
   std::vector<std::string> alive;
   while (true) {
     std::vector<std::string> doubtful;
-    for (const auto& proxy : state::ProxyRegistry(*target_, definition_.name).live(kProxyAgeMax)) {
+    for (const auto& proxy : state::ProxyRegistry(server(db::Side::target), definition_.name).live(kProxyAgeMax)) {
       if (proxies_.has(proxy.instance)) continue;
       const auto [known, is_new] = seen_ago.try_emplace(proxy.instance, proxy.seen_ago);
       (!is_new && proxy.seen_ago < known->second ? alive : doubtful).push_back(proxy.endpoint);
@@ -219,10 +271,13 @@ SwitchReport SwitchRun::plan() {
 
 std::vector<std::string> SwitchRun::objects_to_change() {
   std::vector<std::string> objects;
-  if (!state::Sidecar(*target_).is_current()) objects.emplace_back("schema `_godwit` on the target, of an earlier version, is brought up to date");
-  const auto counters = workflow::Counters(definition_, to_).lacking(kCounterMargin);
-  require_counters(counters);
-  for (const auto& counter : counters.names) objects.push_back(fmt::format("{} is raised on the {}", counter, db::to_string(to_)));
+  if (!state::Sidecar(server(db::Side::target)).is_current()) objects.emplace_back("schema `_godwit` on the target, of an earlier version, is brought up to date");
+  for (const auto& stream : streams()) {
+    const auto counters = workflow::Counters(stream.definition, to_).lacking(kCounterMargin);
+    require_counters(counters);
+    const std::string where = to_ == db::Side::target && sides_.are_shards() ? workflow::shard_name(stream.definition) : fmt::format("the {}", db::to_string(to_));
+    for (const auto& counter : counters.names) objects.push_back(fmt::format("{} is raised on {}", counter, where));
+  }
   for (const auto& object : workflow::to_bring_back(definition_, to_)) objects.push_back(fmt::format("{} is created on the {}", object, db::to_string(to_)));
   for (const auto& object : workflow::to_set_aside(definition_, from_)) objects.push_back(fmt::format("{} is set aside on the {}", object, db::to_string(from_)));
   return objects;
@@ -234,11 +289,11 @@ std::chrono::milliseconds SwitchRun::expected_pause() {
   constexpr int kRoundTrips = 30;
   const auto began = Clock::now();
   for (int i = 0; i < kSamples; ++i) {
-    source_->scalar("SELECT 1");
-    target_->scalar("SELECT 1");
+    server(db::Side::source).scalar("SELECT 1");
+    server(db::Side::target).scalar("SELECT 1");
   }
   const auto trip = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began) / (2 * kSamples);
-  const auto tables = fence_wish_ == "triggers" ? fence::read_plan(*target_, definition_.name, from_, "triggers").tables.size() : 0;
+  const auto tables = fence_wish_ == "triggers" ? fence::read_plan(server(db::Side::target), workflow::stream_key(streams().front().definition), from_, "triggers").tables.size() : 0;
   const auto total = trip * kRoundTrips + std::chrono::microseconds(500) * static_cast<std::int64_t>(proxies_.sessions()) + std::chrono::milliseconds(10) * static_cast<std::int64_t>(tables) + std::chrono::milliseconds(15);
   return std::chrono::duration_cast<std::chrono::milliseconds>(total);
 }

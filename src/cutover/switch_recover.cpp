@@ -4,6 +4,8 @@
 //   the other side serves    nothing, or a hold that a proxy ended: what such a hold may have left is undone
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
@@ -35,8 +37,8 @@ void SwitchRun::recover() {
   report_.epoch = route_.epoch;
   report_.was_done = true;
   if (!route_.fence.empty()) {
-    fence::follow(server(to_), authority, fence_plan(to_), kPatience);
-    fence::follow(server(from_), authority, fence_plan(from_), kPatience);
+    follow_fences(to_, kPatience);
+    follow_fences(from_, kPatience);
   }
   workflow::enable_events(definition_, to_);
   settle_proxies();
@@ -59,29 +61,35 @@ void SwitchRun::settle_proxies() {
 void SwitchRun::note_unfinished() {
   if (route_.is_switching) report_.finished.push_back(fmt::format("hold {} of {} would be undone first: it was begun, and not ended", route_.epoch, route_.coordinator));
   if (route_.serving == to_) return;
-  const auto stream = stream_->row();
-  if (stream && stream->state == "frozen" && !route_.is_switching) report_.finished.emplace_back("what a hold that is over has left would be undone first: its stream is frozen");
+  const auto is_frozen = [](ShardStream& stream) {
+    const auto row = stream.get().row();
+    return row && row->state == "frozen";
+  };
+  if (!route_.is_switching && std::any_of(streams().begin(), streams().end(), is_frozen)) report_.finished.emplace_back("what a hold that is over has left would be undone first: its stream is frozen");
 }
 
 // The side that is asked for serves, and the run that made it so may have been killed behind its commit.
 void SwitchRun::note_uncompleted() {
   std::vector<std::string> missing;
   const bool has_fence = !route_.fence.empty() && route_.fence != "none";
-  if (has_fence && fence::is_fenced(server(to_), fence_plan(to_))) missing.push_back(fmt::format("the {} is fenced still", db::to_string(to_)));
+  const auto plan = has_fence ? fence_plan(to_) : fence::Plan();
+  const auto is_fenced = [&](SideServer* one) { return fence::is_fenced(one->session(), plan); };
+  const auto servers = sides_.all(to_);
+  if (has_fence && std::any_of(servers.begin(), servers.end(), is_fenced)) missing.push_back(fmt::format("the {} is fenced still", db::to_string(to_)));
   if (!proxies_.empty()) {
     proxies_.connect();
     for (const auto& address : proxies_.holding()) missing.push_back(fmt::format("proxy {} holds its clients still", address));
   }
   if (!missing.empty()) report_.finished.push_back(fmt::format("hold {} is committed, and would be completed: {}", route_.epoch - 1, join(missing, "; ")));
-  if (!stream_->is_return_followed()) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
+  const auto is_followed = [](ShardStream& stream) { return stream.get().is_return_followed(); };
+  if (!std::all_of(streams().begin(), streams().end(), is_followed)) report_.warnings.push_back(fmt::format("the stream back does not run: godwit replicate {}", definition_.name));
 }
 
 // The side that served serves still, in a later epoch. In the order of an undo.
 void SwitchRun::settle_unfinished(std::uint64_t hold) {
-  auto authority = this->authority();
   workflow::set_aside(definition_, to_);
-  stream_->let_go();
-  if (!route_.fence.empty()) fence::follow(server(from_), authority, fence_plan(from_), kPatience);
+  for_each_stream([](ShardStream& stream) { stream.get().let_go(); });
+  if (!route_.fence.empty()) follow_fences(from_, kPatience);
   if (hold == 0 || proxies_.empty()) return;
   proxies_.connect();
   let_go(hold);

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::chrono::seconds kAnswerTimeout{20};  // of a server, in a step
 constexpr std::chrono::milliseconds kHookMax{60'000};
-constexpr std::chrono::milliseconds kUndoPatience{5'000};
 constexpr std::chrono::milliseconds kRetryPause{200};
 constexpr int kAttemptsMax = 50;
 
@@ -34,15 +33,24 @@ SwitchRun::SwitchRun(const workflow::Definition& definition, const SwitchOptions
       from_(workflow::other(options.to)),
       direction_(options.to == db::Side::target ? workflow::Direction::forward : workflow::Direction::reverse),
       command_(options.to == db::Side::target ? "switch" : "reverse"),
+      sides_(definition, direction_),
       proxies_(options.proxies) {}
 
-db::Endpoint SwitchRun::endpoint(db::Side side) const {
-  db::Endpoint endpoint{.side = side, .dsn = side == db::Side::source ? definition_.source : definition_.target};
-  endpoint.read_timeout = kAnswerTimeout;
-  return endpoint;
+// The first shard lists every table of the migration; what is not on a server is left out there.
+fence::Plan SwitchRun::fence_plan(db::Side side) { return fence::read_plan(server(db::Side::target), workflow::stream_key(streams().front().definition), side, route_.fence); }
+
+void SwitchRun::follow_fences(db::Side side, std::chrono::milliseconds patience) {
+  const auto plan = fence_plan(side);
+  const auto servers = sides_.all(side);
+  for_each(servers.size(), [&](std::size_t i) {
+    auto authority = servers[i]->authority();
+    fence::follow(servers[i]->session(), authority, plan, patience);
+  });
 }
 
-fence::Plan SwitchRun::fence_plan(db::Side side) { return fence::read_plan(*target_, definition_.name, side, route_.fence); }
+void SwitchRun::for_each_stream(const std::function<void(ShardStream&)>& deed) {
+  for_each(streams().size(), [&](std::size_t i) { deed(streams()[i]); });
+}
 
 std::string SwitchRun::coordinator_name() const {
   char host[256] = "";
@@ -50,24 +58,9 @@ std::string SwitchRun::coordinator_name() const {
   return fmt::format("{} {}", host, ::getpid());
 }
 
-void SwitchRun::reconnect() {
-  stream_ = std::make_unique<workflow::StreamSwitch>(definition_, direction_);
-  source_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::source)));
-  target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
-}
-
-// For a step that is tried again: whichever session it was may be gone.
-void SwitchRun::reconnect_quietly() {
-  try {
-    reconnect();
-  } catch (const Error& error) {
-    log::debug("{}: {}", command_, error.what());  // the step says so, too
-  }
-}
-
 void SwitchRun::connect() {
-  reconnect();
-  lock_ = std::make_unique<state::CoordinatorLock>(endpoint(db::Side::target), definition_.name);
+  sides_.open();
+  lock_ = std::make_unique<state::CoordinatorLock>(db::Endpoint{.side = db::Side::target, .dsn = definition_.target, .read_timeout = kAnswerTimeout}, definition_.name);
 }
 
 std::chrono::milliseconds SwitchRun::time_left() const {
@@ -161,95 +154,17 @@ void SwitchRun::walk() {
       } catch (const Error& error) {
         if (error.code() == Code::switch_fenced || attempt == kAttemptsMax || !stop_.sleep_for(kRetryPause)) throw;
         log::warning("{}: {} failed, and is tried again: {}", command_, step.name, error.what());
-        reconnect_quietly();
+        sides_.forget();
       }
     }
   }
-}
-
-// Backwards. First a commit is made impossible; then the stream goes on; then the fence is lifted, under the server's lock, if the authority still says so; then the proxies go on.
-void SwitchRun::undo_step(StepId id) {
-  auto authority = this->authority();
-  if (id == StepId::begin) find_lost_hold();
-  if (id == StepId::begin && hold_ != 0) is_ended_by_others_ = !authority.abort(hold_);  // what was committed never comes here
-  if (id == StepId::objects) workflow::set_aside(definition_, to_);
-  if (id == StepId::freeze) unfreeze();
-  if (id == StepId::fence) fence::follow(server(from_), authority, fence_plan(from_), kUndoPatience);
-}
-
-// It may have begun, and the answer been lost.
-void SwitchRun::find_lost_hold() {
-  if (hold_ != 0) return;
-  const auto route = authority().read();
-  if (route && route->is_switching && route->epoch == route_.epoch + 1 && route->coordinator == coordinator_name()) hold_ = route->epoch;
-}
-
-// Of a hold that is aborted. Who cannot be told finds out by the authority when its lease ends, and then nobody waits for this command.
-void SwitchRun::let_go(std::uint64_t hold) {
-  try {
-    for (const auto& proxy : proxies_.release(hold, route_.serving, kUndoPatience)) {
-      if (!proxy.failure.empty()) log::warning("{}: proxy {} lets its clients go on when its lease ends, since it cannot be told: {}", command_, proxy.endpoint, proxy.failure);
-    }
-  } catch (const Error& error) {
-    log::warning("{}: a proxy lets its clients go on when its lease ends, since it cannot be told: {}", command_, error.what());
-  }
-}
-
-// What it changes, or reads, it does before anything is undone.
-void SwitchRun::await_what_runs_beside() {
-  if (raised_.valid()) raised_.wait();
-  if (proved_.valid()) proved_.wait();
-  bring_back_.reset();
-}
-
-void SwitchRun::undo(std::exception_ptr reason) {
-  is_undoing_ = true;
-  std::int64_t entry = 0;
-  journal([&] { entry = state_.start_step(definition_.name, command_, "undo"); });
-  await_what_runs_beside();
-  std::string detail;
-  try {
-    std::rethrow_exception(reason);
-  } catch (const std::exception& error) {
-    detail = error.what();
-  }
-  const auto has_begun = [&](StepId id) { return std::find(begun_.begin(), begun_.end(), id) != begun_.end(); };
-  // In the order that is safe, not simply backwards: see undo_step().
-  std::vector<StepId> order{StepId::begin, StepId::objects, StepId::freeze, StepId::fence};
-  std::erase_if(order, [&](StepId id) { return !has_begun(id == StepId::fence ? StepId::begin : id); });  // `begin` announces the fence
-  bool is_abort_heard = true;  // if not, it may have been this run's own
-  for (int attempt = 1; !order.empty(); ++attempt) {
-    try {
-      if (attempt > 1) reconnect();
-      while (!order.empty()) {
-        undo_step(order.front());
-        order.erase(order.begin());
-      }
-    } catch (const Error& error) {
-      is_abort_heard = is_abort_heard && order.front() != StepId::begin;
-      log::warning("{}: the undo failed, and is tried again: {}", command_, error.what());
-      if (attempt < kAttemptsMax && stop_.sleep_for(kRetryPause)) continue;
-      journal([&] { state_.end_step(entry, "failed", error.what()); });
-      if (order.front() != StepId::begin && has_begun(StepId::gate) && hold_ != 0) let_go(hold_);  // the abort is heard: a proxy looks for itself whether it may
-      throw Error(Code::authority_lost, {.object = "workflow " + definition_.name, .cause = fmt::format("the switch is to be undone ({}), and that does not succeed: {}", detail, error.cause()), .remedy = fmt::format("run godwit {} {} again when both servers can be reached; the proxies hold on, and come back by themselves as soon as they can read the authority", command_, definition_.name)});
-    }
-  }
-  if (has_begun(StepId::gate) && hold_ != 0) let_go(hold_);
-  is_ended_by_others_ = is_ended_by_others_ && is_abort_heard;
-  for (auto& step : report_.steps) {
-    if (step.state == "done" && step.name != "check" && step.name != "prepare") step.state = "undone";
-  }
-  journal([&] {
-    state_.end_step(entry, "undone", detail);
-    state_.add_event(definition_.name, "warning", command_ + "_undone", detail);
-  });
 }
 
 SwitchReport SwitchRun::run() {
   connect();
-  if (!state::Sidecar::exists(*target_)) throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = "the target knows nothing of it", .remedy = fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name)});
+  if (!state::Sidecar::exists(server(db::Side::target))) throw Error(Code::switch_refused, {.object = "workflow " + definition_.name, .cause = "the target knows nothing of it", .remedy = fmt::format("godwit copy {0}, then godwit replicate {0}", definition_.name)});
   if (options_.is_dry_run) return plan();
-  state::Sidecar(*target_).create();  // one of an earlier version is brought up to date
+  state::Sidecar(server(db::Side::target)).create();  // one of an earlier version is brought up to date
   route_ = authority().create();
   recover();
   if (report_.was_done) return report_;
@@ -263,8 +178,7 @@ SwitchReport SwitchRun::run() {
       if (outcome_is_unknown_ || error.reaction() == Reaction::cancelled) throw;
       throw Error(Code::switch_unfinished, {.object = "workflow " + definition_.name, .cause = fmt::format("the {} serves, epoch {}; what follows the commit is not done: {}: {}", db::to_string(to_), report_.epoch, error.object(), error.cause()), .remedy = fmt::format("run godwit {} {} again: it does what is left. {}", command_, definition_.name, error.remedy())});
     }
-    const bool is_untouched = std::find(begun_.begin(), begun_.end(), StepId::begin) == begun_.end();
-    if (is_untouched) throw;
+    if (!has_begun(StepId::begin)) throw;
     undo(std::current_exception());
     if (is_ended_by_others_ && error.code() != Code::switch_fenced) {
       throw Error(Code::switch_fenced, {.object = "workflow " + definition_.name, .cause = fmt::format("hold {} was ended by another, or by a proxy whose lease was over ({})", hold_, error.cause()), .remedy = "nothing is lost: godwit status says which side serves; run it again, if nobody else does"});

@@ -25,6 +25,7 @@
 #include "hooks.h"
 #include "prove.h"
 #include "proxy_set.h"
+#include "sides.h"
 
 namespace godwit::cutover {
 
@@ -44,24 +45,33 @@ class SwitchRun {
   void attempt(const StepInfo& step);
   void journal(const std::function<void()>& deed);
   void note_done();
-  void find_lost_hold();
-  void await_what_runs_beside();
-  void undo(std::exception_ptr reason);
-  void undo_step(StepId id);
-  void let_go(std::uint64_t hold);
   void hook(const char* when, const StepInfo& step);
   void require_time() const;
   std::chrono::milliseconds time_left() const;
   SwitchReport plan();
-  void reconnect();
-  void reconnect_quietly();
   std::uint64_t raise_counters(std::uint64_t margin);
   void require_counters(const workflow::RaisedCounters& counters) const;
   std::string coordinator_name() const;
-  db::Connection& server(db::Side side) { return side == db::Side::source ? *source_ : *target_; }
-  state::Authority authority() { return state::Authority(*target_, definition_.name); }
-  fence::Plan fence_plan(db::Side side);
-  db::Endpoint endpoint(db::Side side) const;
+  db::Connection& server(db::Side side) { return sides_.first(side).session(); }
+  state::Authority authority() { return state::Authority(server(db::Side::target), definition_.name); }
+  fence::Plan fence_plan(db::Side side);  // of each of its servers
+  void follow_fences(db::Side side, std::chrono::milliseconds patience);
+  std::vector<ShardStream>& streams() { return sides_.streams(); }
+  void for_each_stream(const std::function<void(ShardStream&)>& deed);
+
+  // switch_undo.cpp
+  struct Undoing;  // one step, on one of the servers
+  void undo(const std::exception_ptr& reason);
+  void take_back(const std::string& detail);
+  std::vector<Undoing> what_to_undo();
+  void undo_one(const Undoing& what, const fence::Plan& plan);
+  std::exception_ptr undo_round(std::vector<Undoing>& left);
+  std::exception_ptr try_undo(std::vector<Undoing>& left);
+  bool has_begun(StepId id) const;
+  void find_lost_hold();
+  void await_what_runs_beside();
+  void let_go(std::uint64_t hold);
+  void let_go_once();
 
   // switch_recover.cpp: what an earlier run has left
   void recover();
@@ -77,12 +87,18 @@ class SwitchRun {
   void check_no_vdiff_runs();
   void check_vdiff();
   void check_fence();
+  std::string fitting_fence();
   void check_prepared_xa();
+  void check_prepared_xa(db::Connection& serving);
   void check_proxies();
   void check_unnamed_proxies();
   void check_refused_sessions();  // `abort` refuses because of them
   void end_refused_sessions();    // `kill` ends them
   void check_return_stream();
+  void check_return_stream(db::Connection& next);
+  void check_stream(ShardStream& stream);
+  void check_objects();
+  void check_schema_names();
   void check_definers();
   std::chrono::milliseconds expected_pause();
   std::vector<std::string> objects_to_change();
@@ -92,6 +108,8 @@ class SwitchRun {
   std::string run_step(StepId id);
   std::string prepare();
   void prepare_fences();
+  void prepare_sidecars();
+  bool are_fences_prepared(const fence::Plan& plan);
   bool prepare_while_held(const fence::Plan& plan);
   void warm_proxies();
   std::string begin();
@@ -100,10 +118,12 @@ class SwitchRun {
   std::string final_position();
   std::string catch_up();
   std::string freeze();
-  void unfreeze();
+  static void unfreeze(ShardStream& stream);
   std::string prove();
   std::string objects();
+  void renew_head();
   std::string return_position();
+  void require_all_there();
   std::string commit();
   bool learn_outcome();
   [[noreturn]] void throw_overtaken(const std::optional<state::Route>& route);
@@ -129,24 +149,20 @@ class SwitchRun {
   const std::string command_;            // "switch", "reverse"
 
   std::unique_ptr<state::CoordinatorLock> lock_;
-  std::unique_ptr<db::Connection> source_;
-  std::unique_ptr<db::Connection> target_;
-  std::unique_ptr<workflow::StreamSwitch> stream_;
-  std::unique_ptr<workflow::Counters> counters_;
+  Sides sides_;
   ProxySet proxies_;
   state::Route route_;
   std::uint64_t hold_ = 0;
-  gtid::Position final_;
-  std::optional<gtid::Position> return_;  // where the stream back begins
+  std::vector<gtid::Position> returns_;  // where the streams back begin
   std::string fence_wish_;  // what the migration is fenced by, once it is
   std::unique_ptr<NewestRows> newest_rows_;
-  std::optional<std::uint64_t> frozen_epoch_;  // of this run's freezing
   std::unique_ptr<workflow::BringBack> bring_back_;
   // Beside the steps, by sessions of their own: from the fence, and from `prove`, until `objects`.
   std::future<std::uint64_t> raised_;
   std::future<std::string> proved_;
   bool is_committed_ = false;
   bool is_undoing_ = false;
+  bool has_let_go_ = false;  // the proxies know of the undo
   bool is_ended_by_others_ = false;  // the hold was over when it was to be undone
   bool outcome_is_unknown_ = false;  // of the commit: then nothing is undone
   std::optional<Clock::time_point> closed_at_;  // the gate

@@ -36,16 +36,22 @@ std::string SwitchRun::prepare() {
     authority.set_fence(fence_wish_);
     route_ = *authority.read();
   }
-  state::Sidecar(server(from_)).create();  // the stream back will keep its position there
+  prepare_sidecars();
   prepare_fences();
-  const auto seen = fence::follow(server(to_), authority, fence_plan(to_), kFollowPatience);
-  stream_->announce_return();
+  follow_fences(to_, kFollowPatience);
+  for (auto& stream : streams()) stream.get().announce_return();
   const auto raised = raise_counters(kCounterMargin);
   bring_back_ = std::make_unique<workflow::BringBack>(definition_, to_);
   warm_proxies();
   check_refused_sessions();
   end_refused_sessions();
-  return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), seen.is_fenced ? route_.fence : "not at all", raised, proxies_.size());
+  return fmt::format("the {} is fenced ({}), {} counters raised, {} proxies warm", db::to_string(to_), route_.fence == "none" ? "not at all" : route_.fence, raised, proxies_.size());
+}
+
+// The stream back will keep its position there; the head over shards, its fence, triggers and events.
+void SwitchRun::prepare_sidecars() {
+  for (auto* one : sides_.databases(from_)) state::Sidecar(one->session()).create();
+  if (sides_.head() != nullptr) workflow::announce_head(definition_);
 }
 
 // To create a trigger on a table that is in use makes everybody wait behind it, and ends a transaction that has read from it with a deadlock: on the side that serves
@@ -53,13 +59,19 @@ std::string SwitchRun::prepare() {
 void SwitchRun::prepare_fences() {
   const auto plan = fence_plan(from_);
   const auto deadline = Clock::now() + options_.drain_timeout;
-  while (!proxies_.empty() && !fence::is_prepared(server(from_), plan) && Clock::now() < deadline) {
+  while (!proxies_.empty() && !are_fences_prepared(plan) && Clock::now() < deadline) {
     if (prepare_while_held(plan)) break;
     stop_.sleep_for(kGatePause);
     stop_.throw_if_requested();
   }
-  fence::prepare(server(from_), plan, kArmPatience);
-  fence::prepare(server(to_), fence_plan(to_), kArmPatience);
+  for (auto* one : sides_.all(from_)) fence::prepare(one->session(), plan, kArmPatience);
+  const auto passive = fence_plan(to_);
+  for (auto* one : sides_.all(to_)) fence::prepare(one->session(), passive, kArmPatience);
+}
+
+bool SwitchRun::are_fences_prepared(const fence::Plan& plan) {
+  const auto servers = sides_.all(from_);
+  return std::all_of(servers.begin(), servers.end(), [&](SideServer* one) { return fence::is_prepared(one->session(), plan); });
 }
 
 bool SwitchRun::prepare_while_held(const fence::Plan& plan) {
@@ -67,7 +79,8 @@ bool SwitchRun::prepare_while_held(const fence::Plan& plan) {
   std::exception_ptr failure;
   if (proxies_.pause_briefly({.lease = kLeaseMore, .drain = kGateDrain})) {
     try {
-      fence::prepare(server(from_), plan, kArmMoment);
+      const auto servers = sides_.all(from_);
+      for_each(servers.size(), [&](std::size_t i) { fence::prepare(servers[i]->session(), plan, kArmMoment); });
       is_done = true;
     } catch (const Error& error) {
       if (error.code() != Code::lock_contention) failure = std::current_exception();
@@ -90,11 +103,22 @@ void SwitchRun::warm_proxies() {
   }
 }
 
+// Of shards that are to serve, each its own; on a source that is to, one after the other, beyond all of them. The head over shards counts on from theirs.
 std::uint64_t SwitchRun::raise_counters(std::uint64_t margin) {
-  if (!counters_) counters_ = std::make_unique<workflow::Counters>(definition_, to_);
-  const auto raised = counters_->raise(margin);
-  require_counters(raised);
-  return raised.tables + raised.sequences;
+  std::vector<workflow::RaisedCounters> raised(streams().size());
+  const auto raise = [&](std::size_t i) {
+    ShardStream& stream = streams()[i];
+    if (!stream.counters) stream.counters = std::make_unique<workflow::Counters>(stream.definition, to_);
+    raised[i] = stream.counters->raise(margin);
+  };
+  if (to_ == db::Side::target) for_each(streams().size(), raise);
+  for (std::size_t i = 0; i < streams().size() && to_ == db::Side::source; ++i) raise(i);
+  std::uint64_t total = 0;
+  for (const auto& one : raised) {
+    require_counters(one);
+    total += one.tables + one.sequences;
+  }
+  return total;
 }
 
 void SwitchRun::require_counters(const workflow::RaisedCounters& counters) const {
@@ -108,7 +132,12 @@ std::string SwitchRun::begin() {
   if (!begun) throw Error(Code::switch_fenced, {.object = "the authority", .cause = "another switch has begun", .remedy = "godwit status; then run this again"});
   route_ = *begun;
   hold_ = begun->epoch;
-  fence::announce(server(from_), authority, fence_plan(from_), hold_, kFollowPatience);
+  const auto plan = fence_plan(from_);
+  const auto servers = sides_.all(from_);
+  for_each(servers.size(), [&](std::size_t i) {
+    auto own = servers[i]->authority();
+    fence::announce(servers[i]->session(), own, plan, hold_, kFollowPatience);
+  });
   return fmt::format("epoch {}", hold_);
 }
 
@@ -138,37 +167,52 @@ std::string SwitchRun::gate() {
   }
 }
 
+// The head over shards first: a transaction over several of them that comes through it ends whole, as far as it depends on the fence.
 std::string SwitchRun::close_fence() {
   if (!closed_at_) closed_at_ = Clock::now();
-  auto authority = this->authority();
-  fence::close(server(from_), authority, fence_plan(from_), hold_, std::max(time_left(), std::chrono::milliseconds(1)));
+  const auto plan = fence_plan(from_);
+  const auto close = [&](SideServer& one) {
+    auto authority = one.authority();
+    fence::close(one.session(), authority, plan, hold_, std::max(time_left(), std::chrono::milliseconds(1)));
+  };
+  if (from_ == db::Side::target && sides_.head() != nullptr) close(*sides_.head());
+  const auto servers = sides_.databases(from_);
+  for_each(servers.size(), [&](std::size_t i) { close(*servers[i]); });
   // Nobody is given a number there any more.
   raised_ = std::async(std::launch::async, [this] { return raise_counters(0); });
   return route_.fence;
 }
 
 std::string SwitchRun::final_position() {
-  final_ = stream_->end_of_serving();
-  return final_.text;
+  for_each_stream([](ShardStream& stream) { stream.final = stream.get().end_of_serving(); });
+  std::vector<std::string> texts;
+  for (const auto& stream : streams()) {
+    if (texts.empty() || from_ == db::Side::target) texts.push_back(stream.final.text);
+  }
+  return join(texts, "; ");
 }
 
 std::string SwitchRun::catch_up() {
-  if (!stream_->reaches(final_, Clock::now() + time_left(), stop_)) {
-    throw Error(Code::switch_undone, {.object = "workflow " + definition_.name, .cause = fmt::format("the {} does not reach {} in time", db::to_string(to_), final_.text), .remedy = "is `godwit replicate` running, and caught up? godwit status says so"});
-  }
+  const auto deadline = Clock::now() + time_left();
+  for_each_stream([&](ShardStream& stream) {
+    if (stream.get().reaches(stream.final, deadline, stop_)) return;
+    throw Error(Code::switch_undone, {.object = stream.object(), .cause = fmt::format("the {} does not reach {} in time", db::to_string(to_), stream.final.text), .remedy = "is `godwit replicate` running, and caught up? godwit status says so"});
+  });
   return "";
 }
 
 std::string SwitchRun::freeze() {
   lock_->require();
-  frozen_epoch_ = stream_->freeze(hold_);
-  return fmt::format("its epoch is {}", *frozen_epoch_);
+  for_each_stream([&](ShardStream& stream) { stream.frozen_epoch = stream.get().freeze(hold_); });
+  std::vector<std::string> epochs;
+  for (const auto& stream : streams()) epochs.push_back(fmt::format("{}", *stream.frozen_epoch));
+  return fmt::format("its epoch is {}", join(epochs, ", "));
 }
 
 // Its own freezing and no other. Where the answer to it was lost, it is one that is over: the abort has gone before.
-void SwitchRun::unfreeze() {
-  frozen_epoch_ ? stream_->unfreeze(*frozen_epoch_) : stream_->let_go();
-  frozen_epoch_.reset();
+void SwitchRun::unfreeze(ShardStream& stream) {
+  stream.frozen_epoch ? stream.get().unfreeze(*stream.frozen_epoch) : stream.get().let_go();
+  stream.frozen_epoch.reset();
 }
 
 // Nothing is written on either side from here on, except what `objects` makes: no rows.
@@ -182,24 +226,46 @@ std::string SwitchRun::objects() {
   const auto created = bring_back->run(hold_);
   const auto raised = raised_.get();
   const auto proved = proved_.get();
+  renew_head();
   report_.objects.insert(report_.objects.end(), created.begin(), created.end());
   return fmt::format("{} counters raised, {} triggers and events created; {} are the same", raised, created.size(), proved);
 }
 
+// The head over shards counts by itself, and has not noticed what came to them by the streams, nor that their counters were raised: it reads them when it opens a table anew.
+// Nobody can write by way of it before the commit.
+void SwitchRun::renew_head() {
+  if (to_ == db::Side::target && sides_.head() != nullptr) sides_.head()->session().execute("FLUSH LOCAL TABLES");
+}
+
 std::string SwitchRun::return_position() {
   lock_->require();
-  return_ = stream_->prepare_return(hold_);
-  return return_->text;
+  returns_.assign(streams().size(), {});
+  for_each(streams().size(), [&](std::size_t i) { returns_[i] = streams()[i].get().prepare_return(hold_); });
+  std::vector<std::string> texts;
+  for (const auto& position : returns_) texts.push_back(position.text);
+  if (to_ == db::Side::source) texts.resize(1);
+  return join(texts, "; ");
+}
+
+// A MariaDB that was restarted since has forgotten its fence, and the sessions of ours with it: what it accepted then is not on the other side. And a shard that is gone by
+// now could not serve.
+void SwitchRun::require_all_there() {
+  const auto plan = fence_plan(from_);
+  const auto servers = sides_.all(from_);
+  for_each(servers.size(), [&](std::size_t i) {
+    if (route_.fence == "none" || fence::is_fenced(servers[i]->session(), plan)) return;
+    throw Error(Code::switch_undone, {.object = servers[i]->describe(), .cause = "it is not fenced any more: was it restarted?", .remedy = "run it again"});
+  });
+  if (!sides_.are_shards()) return;
+  const auto next = sides_.all(to_);
+  for_each(next.size(), [&](std::size_t i) { next[i]->session().scalar("SELECT 1"); });
 }
 
 std::string SwitchRun::commit() {
   proxies_.moved();
   require_time();
   lock_->require();
-  // A MariaDB that was restarted since has forgotten its fence, and the sessions of ours with it: what it accepted then is not on the other side.
-  if (route_.fence != "none" && !fence::is_fenced(server(from_), fence_plan(from_))) {
-    throw Error(Code::switch_undone, {.object = db::describe(server(from_).endpoint()), .cause = "it is not fenced any more: was it restarted?", .remedy = "run it again"});
-  }
+  require_all_there();
   bool is_committed = false;
   try {
     is_committed = authority().commit(hold_);
@@ -221,7 +287,7 @@ bool SwitchRun::learn_outcome() {
   const auto deadline = Clock::now() + kCommitUnknownMax;
   while (true) {
     try {
-      target_ = std::make_unique<db::Connection>(db::Connection::open(endpoint(db::Side::target)));
+      sides_.first(db::Side::target).forget();
       auto authority = this->authority();
       if (authority.abort(hold_)) return false;
       const auto route = authority.read();
@@ -245,11 +311,18 @@ void SwitchRun::throw_overtaken(const std::optional<state::Route>& route) {
   throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("whether hold {} was committed cannot be told any more; {}", hold_, now), .remedy = fmt::format("nothing is undone here; godwit status says which side serves; run godwit {} {} if it is not the {}", command_, definition_.name, db::to_string(to_))});
 }
 
+// R4 for each of them; the head over shards when all are open.
 std::string SwitchRun::unfence() {
-  auto authority = this->authority();
-  const auto seen = fence::open(server(to_), authority, fence_plan(to_), kFollowPatience);
-  const bool is_ours = seen.route.epoch == hold_ + 1 && !seen.route.is_switching;
-  if (!is_ours) throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("epoch {} is not the one of this switch any more: another has begun", seen.route.epoch), .remedy = "this one is committed; the other goes on from there"});
+  const auto plan = fence_plan(to_);
+  const auto open = [&](SideServer& one) {
+    auto authority = one.authority();
+    const auto seen = fence::open(one.session(), authority, plan, kFollowPatience);
+    const bool is_ours = seen.route.epoch == hold_ + 1 && !seen.route.is_switching;
+    if (!is_ours) throw Error(Code::switch_fenced, {.object = "the authority", .cause = fmt::format("epoch {} is not the one of this switch any more: another has begun", seen.route.epoch), .remedy = "this one is committed; the other goes on from there"});
+  };
+  const auto servers = sides_.databases(to_);
+  for_each(servers.size(), [&](std::size_t i) { open(*servers[i]); });
+  if (to_ == db::Side::target && sides_.head() != nullptr) open(*sides_.head());
   return "";
 }
 
@@ -266,8 +339,7 @@ std::string SwitchRun::release() {
 }
 
 std::string SwitchRun::settle_old_side() {
-  auto authority = this->authority();
-  for (const auto side : {to_, from_}) fence::follow(server(side), authority, fence_plan(side), kFollowPatience);
+  for (const auto side : {to_, from_}) follow_fences(side, kFollowPatience);
   workflow::enable_events(definition_, to_);
   // `replicate` sets triggers and events aside there before it writes the first row.
   if (!await_stream(true, options_.return_wait)) {

@@ -35,28 +35,41 @@ void SwitchRun::verify_step(StepId id) {
 }
 
 void SwitchRun::require_fenced(db::Side side) {
-  if (route_.fence == "none" || fence::is_fenced(server(side), fence_plan(side))) return;
-  throw Error(Code::switch_undone, {.object = db::describe(server(side).endpoint()), .cause = "it was fenced a moment ago, and is not any more: was it restarted, or opened by hand?", .remedy = "run it again"});
+  if (route_.fence == "none") return;
+  const auto plan = fence_plan(side);
+  const auto servers = sides_.all(side);
+  for_each(servers.size(), [&](std::size_t i) {
+    if (fence::is_fenced(servers[i]->session(), plan)) return;
+    throw Error(Code::switch_undone, {.object = servers[i]->describe(), .cause = "it was fenced a moment ago, and is not any more: was it restarted, or opened by hand?", .remedy = "run it again"});
+  });
 }
 
 void SwitchRun::require_frozen() {
-  const auto row = stream_->row();
-  if (row && row->state == "frozen" && row->epoch == frozen_epoch_) return;
-  const std::string now = row ? fmt::format("it is {}, epoch {}", row->state, row->epoch) : std::string("it is gone");
-  throw Error(Code::switch_undone, {.object = "the stream of " + definition_.name, .cause = fmt::format("it was frozen a moment ago with epoch {}; now {}", frozen_epoch_.value_or(0), now), .remedy = "run it again, and let nobody else change _godwit.stream"});
+  for_each_stream([&](ShardStream& stream) {
+    const auto row = stream.get().row();
+    if (row && row->state == "frozen" && row->epoch == stream.frozen_epoch) return;
+    const std::string now = row ? fmt::format("it is {}, epoch {}", row->state, row->epoch) : std::string("it is gone");
+    throw Error(Code::switch_undone, {.object = "the stream of " + stream.object(), .cause = fmt::format("it was frozen a moment ago with epoch {}; now {}", stream.frozen_epoch.value_or(0), now), .remedy = "run it again, and let nobody else change _godwit.stream"});
+  });
 }
 
 void SwitchRun::require_return() {
-  const auto at = stream_->return_begins_at();
-  if (at && return_ && at->text == return_->text) return;
-  throw Error(Code::switch_undone, {.object = "the stream back of " + definition_.name, .cause = fmt::format("where it begins was recorded a moment ago as {}; now it is {}", return_ ? return_->text : "nowhere", at ? at->text : "nowhere"), .remedy = "run it again, and let nobody else change _godwit.stream"});
+  for_each(streams().size(), [&](std::size_t i) {
+    const auto at = streams()[i].get().return_begins_at();
+    if (at && at->text == returns_[i].text) return;
+    throw Error(Code::switch_undone, {.object = "the stream back of " + streams()[i].object(), .cause = fmt::format("where it begins was recorded a moment ago as {}; now it is {}", returns_[i].text, at ? at->text : "nowhere"), .remedy = "run it again, and let nobody else change _godwit.stream"});
+  });
 }
 
 // The proxies look for themselves, and a fence that is not godwit's keeps nobody from reading.
 void SwitchRun::note_fence(db::Side side, bool must_be_fenced) {
-  if (route_.fence == "none" || fence::is_fenced(server(side), fence_plan(side)) == must_be_fenced) return;
-  report_.warnings.push_back(fmt::format("{} {}", db::describe(server(side).endpoint()), must_be_fenced ? "is not fenced: writers that go around the proxies are not stopped there until a proxy or replicate fences it again" : "serves, and takes no writes: somebody else has made it read-only"));
-  log::warning("{}: {}", command_, report_.warnings.back());
+  if (route_.fence == "none") return;
+  const auto plan = fence_plan(side);
+  for (auto* server : sides_.all(side)) {
+    if (fence::is_fenced(server->session(), plan) == must_be_fenced) continue;
+    report_.warnings.push_back(fmt::format("{} {}", server->describe(), must_be_fenced ? "is not fenced: writers that go around the proxies are not stopped there until a proxy or replicate fences it again" : "serves, and takes no writes: somebody else has made it read-only"));
+    log::warning("{}: {}", command_, report_.warnings.back());
+  }
 }
 
 }  // namespace godwit::cutover

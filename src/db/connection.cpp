@@ -279,12 +279,14 @@ struct Connection::Impl {
   const InfileReader* infile_reader = nullptr;
   std::exception_ptr infile_failure;
 
-  void run(std::string_view sql) {
+  void run(std::string_view sql) { run(sql, sql); }
+
+  void run(std::string_view sql, std::string_view quoted) {
     last_errno = 0;
     if (mysql_real_query(handle.get(), sql.data(), sql.size()) == 0) return;
     last_errno = mysql_errno(handle.get());
     if (infile_failure) std::rethrow_exception(std::exchange(infile_failure, nullptr));
-    fail(endpoint, handle.get(), sql);
+    fail(endpoint, handle.get(), quoted);
   }
 
   Executed executed() {
@@ -376,6 +378,13 @@ Executed Connection::execute(std::string_view sql) {
   impl_->run(sql);
   const Executed result = impl_->executed();
   impl_->drain(sql);
+  return result;
+}
+
+Executed Connection::execute_unquoted(std::string_view sql) {
+  impl_->run(sql, {});
+  const Executed result = impl_->executed();
+  impl_->drain({});
   return result;
 }
 

@@ -205,6 +205,11 @@ void await_others(db::Connection& server, std::chrono::milliseconds patience) {
   const ServerLock lock(server, limit);
 }
 
+std::optional<Kind> recorded_kind(db::Connection& server, const std::string& workflow, db::Side side) {
+  const auto record = read_record(server, {.workflow = workflow, .side = side});
+  return record ? kind_of(record->kind) : std::nullopt;
+}
+
 bool is_prepared(db::Connection& server, const Plan& plan) { return plan.kind != Kind::triggers || is_armed(server, plan); }
 
 // The record goes last: without it nobody would know what is left to take away.

@@ -30,8 +30,8 @@ db::Endpoint impatient(db::Endpoint endpoint) {
 
 class Reconciler::Follower {
  public:
-  Follower(const ReconcilerOptions& options, db::Side side)
-      : options_(options), side_(side), plan_{.workflow = options.workflow, .side = side, .tables = side == db::Side::source ? options.source_tables : options.target_tables}, thread_([this] { run(); }) {}
+  Follower(const ReconcilerOptions& options, Place place)
+      : options_(options), endpoint_(std::move(place.server)), side_(endpoint_.side), plan_{.workflow = options.workflow, .side = side_, .tables = std::move(place.tables)}, thread_([this] { run(); }) {}
 
   ~Follower() {
     {
@@ -79,7 +79,7 @@ class Reconciler::Follower {
     const auto kind = route ? kind_of(route->fence) : std::nullopt;
     if (!kind) return "";
     plan_.kind = *kind;
-    if (!server_) server_.emplace(db::Connection::open(impatient(side_ == db::Side::source ? options_.source : options_.target)));
+    if (!server_) server_.emplace(db::Connection::open(impatient(endpoint_)));
     const View view = look(*server_, plan_);
     const Wanted goal = wanted(route, side_);
     const bool is_lost = goal == Wanted::fenced && view.is_recorded && !view.is_fenced;
@@ -99,20 +99,20 @@ class Reconciler::Follower {
     }
     if (!seen.was_changed) return;
     if (is_lost && seen.is_fenced) return report(true);
-    log::info("{}: {} (epoch {}, the {} serves)", db::describe(endpoint()), seen.is_fenced ? "fenced: it does not serve" : "open: it serves", seen.route.epoch, db::to_string(seen.route.serving));
+    log::info("{}: {} (epoch {}, the {} serves)", db::describe(endpoint_), seen.is_fenced ? "fenced: it does not serve" : "open: it serves", seen.route.epoch, db::to_string(seen.route.serving));
     if (seen.is_fenced) seen_fenced_ = Clock::now();
   }
 
   // Once for each window, and once more when it is closed later.
   void report(bool is_closed) {
-    Window window{.side = side_, .is_closed = is_closed};
+    Window window{.side = side_, .server = db::describe(endpoint_), .is_closed = is_closed};
     if (seen_fenced_) window.at_most = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - *seen_fenced_);
     if (is_closed) seen_fenced_ = Clock::now();
     if (!is_closed && is_window_said_) return;
     is_window_said_ = !is_closed;
     log::warning("{} does not serve and took writes{}, since it had lost its fence (a restart?); {}. What was written there meanwhile, other than by godwit, is not carried: "
                  "godwit vdiff {} finds it",
-                 db::describe(endpoint()),
+                 db::describe(endpoint_),
                  window.at_most ? fmt::format(" for at most {}", format_duration(*window.at_most)) : "",
                  is_closed ? "it is fenced again" : "it cannot be fenced now",
                  options_.workflow);
@@ -121,14 +121,16 @@ class Reconciler::Follower {
 
   void say(const std::string& trouble) {
     if (trouble == said_) return;
-    if (trouble.empty()) log::info("the fence of the {} follows the authority again", db::to_string(side_));
-    if (!trouble.empty()) log::warning("the fence of the {} does not follow the authority: {}", db::to_string(side_), trouble);
+    if (trouble.empty()) log::info("the fence of the {} follows the authority again", name());
+    if (!trouble.empty()) log::warning("the fence of the {} does not follow the authority: {}", name(), trouble);
     said_ = trouble;
   }
 
-  const db::Endpoint& endpoint() const { return side_ == db::Side::source ? options_.source : options_.target; }
+  // As there may be several servers of a side, they are told apart then.
+  std::string name() const { return side_ == db::Side::source || options_.others.empty() ? std::string(db::to_string(side_)) : db::describe(endpoint_); }
 
   const ReconcilerOptions& options_;
+  const db::Endpoint endpoint_;
   const db::Side side_;
   Plan plan_;
   std::optional<db::Connection> server_;
@@ -145,7 +147,10 @@ class Reconciler::Follower {
 };
 
 Reconciler::Reconciler(ReconcilerOptions options) : options_(std::move(options)) {
-  for (const auto side : {db::Side::source, db::Side::target}) followers_.push_back(std::make_unique<Follower>(options_, side));
+  const auto follow = [this](Place place) { followers_.push_back(std::make_unique<Follower>(options_, std::move(place))); };
+  follow({.server = options_.source, .tables = options_.source_tables});
+  follow({.server = options_.target, .tables = options_.target_tables});
+  for (const auto& place : options_.others) follow(place);
 }
 
 Reconciler::~Reconciler() = default;

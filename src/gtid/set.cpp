@@ -246,6 +246,21 @@ void Set::subtract(const Set& other) {
   }
 }
 
+void Set::intersect(const Set& other) {
+  GODWIT_CHECK(other.flavour() == flavour());
+  if (flavour() == Flavour::mysql) {
+    Set rest = *this;
+    rest.subtract(other);
+    return subtract(rest);
+  }
+  auto& mine = std::get<MariadbSet>(set_);
+  std::erase_if(mine, [&](const auto& item) { return other.mariadb().count(item.first) == 0; });
+  for (auto& [domain, gtid] : mine) {
+    const MariadbGtid& theirs = other.mariadb().at(domain);
+    if (theirs.sequence < gtid.sequence) gtid = theirs;
+  }
+}
+
 // --- Binary form --------------------------------------------------------------------------------------------------
 // count: u64; its top byte is the format: 0 untagged, 1 tagged, where the count is shifted left by 8 and the lowest byte is 1 too.
 // Per origin: UUID, [tag: one byte, twice its length, then the tag], intervals: u64, each first: u64, last + 1: u64.

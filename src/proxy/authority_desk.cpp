@@ -22,24 +22,45 @@ constexpr std::chrono::milliseconds kLock{1000};
 constexpr unsigned kNoSuchDatabase = 1049;
 constexpr unsigned kNoSuchTable = 1146;
 
+constexpr std::size_t kThreads = 4;
+
+db::Endpoint endpoint(db::Side side, db::Dsn dsn) {
+  dsn.schema.clear();
+  return {.side = side, .dsn = std::move(dsn)};
+}
+
+db::Endpoint authority_of(const ProxyOptions& options) { return endpoint(db::Side::target, options.shards.servers.empty() ? options.target : options.shards.servers.front()); }
+
+// The shards before what is over them.
+std::vector<db::Endpoint> servers_of(const ProxyOptions& options, db::Side side) {
+  if (side == db::Side::source) return {endpoint(side, options.source)};
+  std::vector<db::Endpoint> servers;
+  for (const auto& shard : options.shards.servers) servers.push_back(endpoint(side, shard));
+  if (servers.empty() || options.shards.has_fenced_head) servers.push_back(endpoint(side, options.target));
+  return servers;
+}
+
 }  // namespace
 
-AuthorityDesk::AuthorityDesk(const Context& context) : context_(context) {
-  fences_[0].side = db::Side::source;
-  for (auto& lane : fences_) lane.patience = kFenced;
+// Each look asks every server of a side at once.
+AuthorityDesk::AuthorityDesk(const Context& context) : context_(context), threads_(kThreads + context.options.shards.servers.size()) {
+  for (Lane* lane : {&authority_, &fences_authority_, &registry_}) lane->at = authority_of(context_.options);
+  for (const auto side : {db::Side::source, db::Side::target}) {
+    for (const auto& at : servers_of(context_.options, side)) {
+      auto& lane = fence_lanes(side).emplace_back(std::make_unique<Lane>());
+      lane->at = at;
+      lane->patience = kFenced;
+    }
+  }
 }
 
 AuthorityDesk::~AuthorityDesk() { threads_.join(); }
 
-db::Endpoint AuthorityDesk::endpoint(db::Side side) const {
-  db::Endpoint endpoint{.side = side, .dsn = side == db::Side::source ? context_.options.source : context_.options.target};
-  endpoint.dsn.schema.clear();
-  return endpoint;
-}
+std::string AuthorityDesk::authority_name() const { return db::describe(authority_.at); }
 
 void AuthorityDesk::open(Lane& lane) {
   if (lane.connection) return;
-  auto at = endpoint(lane.side);
+  auto at = lane.at;
   at.connect_timeout = kConnect;
   at.read_timeout = lane.patience;
   lane.connection = db::Connection::open(at);
@@ -80,7 +101,7 @@ std::optional<state::Route> AuthorityDesk::read_now() { return read_by(authority
 
 // Before the first switch begins, the sidecar is on the source, with its fence and the stream that will lead back there.
 bool AuthorityDesk::knows_source_of_switches() {
-  return with(fence_lane(db::Side::source), [this](db::Connection& source) {
+  return with(*fence_lanes(db::Side::source).front(), [this](db::Connection& source) {
     for (const char* table : {"fence", "stream"}) {
       try {
         const auto rows = source.query(fmt::format("SELECT 1 FROM {}.{} WHERE workflow = {} LIMIT 1", state::kSidecarSchema, table, sql::quote_string(context_.options.name)));
@@ -95,7 +116,11 @@ bool AuthorityDesk::knows_source_of_switches() {
 
 asio::awaitable<void> AuthorityDesk::warm() {
   const auto open_all = [this] {
-    for (Lane* lane : {&authority_, &fences_[0], &fences_[1]}) {
+    std::vector<Lane*> lanes{&authority_};
+    for (const auto& side : fences_) {
+      for (const auto& lane : side) lanes.push_back(lane.get());
+    }
+    for (Lane* lane : lanes) {
       try {
         with(*lane, [](db::Connection& connection) { return connection.ping(); });
       } catch (const Error&) {  // who needs it will say so
@@ -123,7 +148,7 @@ std::vector<fence::Table> AuthorityDesk::tables_of(db::Side side) {
   return with(fences_authority_, [&](db::Connection& target) {
     std::vector<fence::Table> tables;
     state::Sidecar sidecar(target);
-    const auto stream = sidecar.find({.workflow = context_.options.name});
+    const auto stream = sidecar.find({.workflow = context_.options.name, .shard = context_.options.shards.first});
     if (!stream) return tables;
     for (const auto& table : sidecar.tables(stream->id)) {
       if (side == db::Side::source) tables.push_back({table.source_schema, table.source_table});
@@ -146,27 +171,42 @@ fence::Plan AuthorityDesk::plan_of(db::Side side, const std::string& fence) {
 
 asio::awaitable<fence::ReconcilerOptions> AuthorityDesk::reconciler_options() {
   const auto deed = [this] {
-    return fence::ReconcilerOptions{.workflow = context_.options.name,
-                                    .source = endpoint(db::Side::source),
-                                    .target = endpoint(db::Side::target),
-                                    .source_tables = tables_of(db::Side::source),
-                                    .target_tables = tables_of(db::Side::target),
-                                    .on_window = {}};
+    fence::ReconcilerOptions options;
+    options.workflow = context_.options.name;
+    options.source = endpoint(db::Side::source, context_.options.source);
+    options.target = authority_of(context_.options);
+    options.source_tables = tables_of(db::Side::source);
+    options.target_tables = tables_of(db::Side::target);
+    const auto servers = servers_of(context_.options, db::Side::target);
+    for (std::size_t i = 1; i < servers.size(); ++i) options.others.push_back({.server = servers[i], .tables = options.target_tables});
+    return options;
   };
   co_return co_await ask(deed);
 }
 
+fence::Seen AuthorityDesk::follow_one(Lane& lane, const fence::Plan& plan) {
+  return with(lane, [&](db::Connection& server) {
+    return with(fences_authority_, [&](db::Connection& target) {
+      state::Authority authority(target, context_.options.name);
+      return fence::follow(server, authority, plan, kLock);
+    });
+  });
+}
+
+// What it says of the authority is what was read first: where a switch has begun while the others were looked at, whoever asked finds another epoch when he reads it once more.
 asio::awaitable<fence::Seen> AuthorityDesk::follow(db::Side side) {
   const auto deed = [this, side] {
     const auto route = read_by(fences_authority_);
     if (!route) throw Error(Code::authority_lost, {.object = "workflow " + context_.options.name, .cause = "its row in _godwit.route is gone", .remedy = "RESUME FORCE source|target, where you know that it serves"});
     const auto plan = plan_of(side, route->fence);
-    return with(fence_lane(side), [&](db::Connection& server) {
-      return with(fences_authority_, [&](db::Connection& target) {
-        state::Authority authority(target, context_.options.name);
-        return fence::follow(server, authority, plan, kLock);
-      });
-    });
+    std::optional<fence::Seen> seen;
+    for (const auto& lane : fence_lanes(side)) {
+      const auto one = follow_one(*lane, plan);
+      if (!seen) seen = one;
+      seen->is_fenced = seen->is_fenced || one.is_fenced;
+      seen->was_changed = seen->was_changed || one.was_changed;
+    }
+    return *seen;
   };
   co_return co_await ask(deed);
 }
@@ -179,8 +219,7 @@ asio::awaitable<AuthorityDesk::Look> AuthorityDesk::look(db::Side side, std::str
     Look look;
     std::exception_ptr failure;
     try {
-      const auto plan = plan_of(side, fence);
-      look.is_fenced = with(fence_lane(side), [&](db::Connection& server) { return fence::is_fenced(server, plan); });
+      look.is_fenced = is_any_fenced(side, plan_of(side, fence));
     } catch (const Error&) {
       failure = std::current_exception();
     }
@@ -189,6 +228,30 @@ asio::awaitable<AuthorityDesk::Look> AuthorityDesk::look(db::Side side, std::str
     return look;
   };
   co_return co_await ask(deed);
+}
+
+bool AuthorityDesk::is_any_fenced(db::Side side, const fence::Plan& plan) {
+  const auto is_fenced = [&](Lane& lane) { return with(lane, [&](db::Connection& server) { return fence::is_fenced(server, plan); }); };
+  auto& lanes = fence_lanes(side);
+  std::vector<std::packaged_task<bool()>> tasks;
+  for (std::size_t i = 1; i < lanes.size(); ++i) tasks.emplace_back([&, i] { return is_fenced(*lanes[i]); });
+  for (auto& task : tasks) asio::post(threads_, [&task] { task(); });
+  std::exception_ptr failure;
+  bool result = false;
+  try {
+    result = is_fenced(*lanes.front());
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  for (auto& task : tasks) {  // all of them: they are on this stack
+    try {
+      result = task.get_future().get() || result;
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  return result;
 }
 
 asio::awaitable<bool> AuthorityDesk::note(state::ProxyRow proxy) {

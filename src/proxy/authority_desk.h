@@ -6,6 +6,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/thread_pool.hpp>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -35,7 +36,7 @@ class AuthorityDesk {
   asio::awaitable<void> warm();
   asio::awaitable<std::optional<state::Route>> read();
   asio::awaitable<bool> abort(std::uint64_t hold);
-  // The fence of that side made to follow the authority, inside the server's named lock (R1).
+  // The fence of that side made to follow the authority, inside the server's named lock (R1); of several servers of a side each, and it is open when all are (R2).
   asio::awaitable<fence::Seen> follow(db::Side side);
   // Both at once: the authority, and whether the side has a fence of that kind.
   struct Look {
@@ -47,6 +48,7 @@ class AuthorityDesk {
   // For the fences of a workflow whose kind of fence is decided.
   asio::awaitable<fence::ReconcilerOptions> reconciler_options();
 
+  std::string authority_name() const;
   // False where there is no sidecar.
   asio::awaitable<bool> note(state::ProxyRow proxy);
   void forget(const std::string& instance);  // in the caller's thread, when the loops have ended
@@ -54,7 +56,7 @@ class AuthorityDesk {
  private:
   // One connection, made again where it was lost.
   struct Lane {
-    db::Side side = db::Side::target;
+    db::Endpoint at;
     std::chrono::seconds patience{2};
     std::mutex mutex{};
     std::optional<db::Connection> connection{};
@@ -64,9 +66,11 @@ class AuthorityDesk {
   auto with(Lane& lane, Deed deed);
   template <typename Deed>
   auto ask(Deed deed) -> asio::awaitable<decltype(deed())>;
-  Lane& fence_lane(db::Side side) { return fences_[side == db::Side::source ? 0 : 1]; }
+  using Lanes = std::vector<std::unique_ptr<Lane>>;
+  Lanes& fence_lanes(db::Side side) { return fences_[side == db::Side::source ? 0 : 1]; }
+  bool is_any_fenced(db::Side side, const fence::Plan& plan);
+  fence::Seen follow_one(Lane& server, const fence::Plan& plan);
   std::optional<state::Route> read_by(Lane& lane);
-  db::Endpoint endpoint(db::Side side) const;
   std::vector<fence::Table> tables_of(db::Side side);
   fence::Plan plan_of(db::Side side, const std::string& fence);
 
@@ -74,10 +78,10 @@ class AuthorityDesk {
   Lane authority_;
   Lane fences_authority_;  // what follow() reads the authority by
   Lane registry_;
-  std::array<Lane, 2> fences_;
+  std::array<Lanes, 2> fences_;  // of the servers of each side
   std::mutex plans_mutex_;
   std::array<std::optional<fence::Plan>, 2> plans_;
-  asio::thread_pool threads_{4};
+  asio::thread_pool threads_;
 };
 
 }  // namespace godwit::proxy

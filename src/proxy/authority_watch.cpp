@@ -128,7 +128,7 @@ void Proxy::note_unread(const Error& error) {
   const bool was_read = view_.knowledge == Knowledge::known || view_.knowledge == Knowledge::none;
   if (was_read) log::warning("the authority cannot be read any more: a switch is not heard of until it can ({})", error.cause());
   view_.knowledge = knowledge_after(error);
-  throw Error(Code::authority_lost, {.object = context_.upstream(db::Side::target).name(), .cause = error.cause(), .remedy = "the target has the authority: bring it back, or say RESUME FORCE source|target where it is gone for good"});
+  throw Error(Code::authority_lost, {.object = desk_.authority_name(), .cause = error.cause(), .remedy = "the target has the authority: bring it back, or say RESUME FORCE source|target where it is gone for good"});
 }
 
 asio::awaitable<std::optional<state::Route>> Proxy::read_authority() {
@@ -314,10 +314,13 @@ asio::awaitable<void> Proxy::begin_reconciling() {
 
 // For the time when there is no authority any more. A gate that is closed may open on the other side.
 void Proxy::remember_serving() {
-  const bool is_told = view_.knowledge == Knowledge::known && view_.route && !view_.route->is_switching;
-  if (!is_told || context_.gate.is_closed() || !context_.options.on_serving || remembered_ == view_.route->serving) return;
-  remembered_ = view_.route->serving;
-  context_.options.on_serving(*remembered_);
+  const auto serving = context_.gate.serving();
+  const bool is_told = view_.knowledge == Knowledge::known && view_.route && !view_.route->is_switching && view_.route->serving == serving;
+  has_known_authority_ = has_known_authority_ || view_.knowledge == Knowledge::known;
+  const bool is_completed = view_.knowledge == Knowledge::none && has_known_authority_ && serving == db::Side::target;  // so fast that nobody looked in between
+  if (!(is_told || is_completed) || context_.gate.is_closed() || !context_.options.on_serving || remembered_ == serving) return;
+  remembered_ = serving;
+  context_.options.on_serving(serving);
 }
 
 asio::awaitable<void> Proxy::watch_once() {

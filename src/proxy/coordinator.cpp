@@ -95,6 +95,7 @@ asio::awaitable<ResumeReport> Proxy::release(std::string_view ended_by) {
   if (is_of_switch) {
     if (view_.route) report.epoch = view_.route->epoch;
     last_release_ = report;
+    watch_timer_.cancel();  // where it serves now is to be remembered
   }
   co_return report;
 }

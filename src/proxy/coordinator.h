@@ -148,6 +148,7 @@ class Proxy {
   AuthorityView view_;
   std::unique_ptr<fence::Reconciler> reconciler_;
   std::optional<db::Side> remembered_;  // told to on_serving
+  bool has_known_authority_ = false;
   std::uint64_t readings_ = 0;        // begun
   std::uint64_t reading_noted_ = 0;  // the latest that has an answer
   std::optional<SwitchHold> switch_hold_;

@@ -55,13 +55,6 @@ void require_partition_column(const Table& table, const Column& column, const Pl
   if (column.is_unsigned && has_negative) refuse_key(table, column.name, fmt::format("it is unsigned, and {} names a negative number, which MariaDB refuses", placement.flag), "numbers from 0 on");
 }
 
-bool is_of(const Placement& placement, const Table& table) { return placement.table == table.name && (placement.schema.empty() || placement.schema == table.schema); }
-
-const Placement* find_placement(const Layout& layout, const Table& table) {
-  const auto found = std::ranges::find_if(layout.placements, [&](const Placement& placement) { return is_of(placement, table); });
-  return found == layout.placements.end() ? nullptr : &*found;
-}
-
 std::string shown(const std::optional<std::string_view>& value, ValueKind kind) {
   if (!value) return "NULL";
   if (kind != ValueKind::text) return std::string(*value);
@@ -70,7 +63,7 @@ std::string shown(const std::optional<std::string_view>& value, ValueKind kind) 
 
 }  // namespace
 
-Route::Route(const Layout& layout, const Table& table) : layout_(layout), placement_(find_placement(layout, table)), table_(quoted(table)) {
+Route::Route(const Layout& layout, const Table& table) : layout_(layout), placement_(find_placement(layout, table.schema, table.name)), table_(quoted(table)) {
   if (placement_ == nullptr) {
     if (layout.shards.size() == 1) return;
     throw Error(Code::table_unplaced, {.object = table_, .cause = fmt::format("no flag says on which of {} shards its rows live", layout.shards.size()),
@@ -106,10 +99,21 @@ std::size_t Route::shard_of(Values values) const {
   return 0;
 }
 
-std::size_t Route::shard_of_vindex(Values values) const {
+std::optional<KeyspaceId> Route::id_of(Values values) const {
   std::array<Value, kColumnsMax> key;
   for (std::size_t i = 0; i < values.size(); ++i) key.at(i) = values[i] ? Value{.kind = kinds_[i], .text = *values[i]} : Value{};
-  const auto id = keyspace_id(placement_->vindex, {key.data(), values.size()});
+  return keyspace_id(placement_->vindex, {key.data(), values.size()});
+}
+
+std::optional<KeyspaceId> Route::keyspace_id_of(Values values) const {
+  GODWIT_CHECK(values.size() == columns_.size());
+  if (placement_ == nullptr || kind_ != PlacementKind::vindex) return std::nullopt;
+  const auto id = id_of(values);
+  return id && !id->empty() ? id : std::nullopt;
+}
+
+std::size_t Route::shard_of_vindex(Values values) const {
+  const auto id = id_of(values);
   if (!id) refuse(values, fmt::format("the function {} has no keyspace id for it", to_string(placement_->vindex.function)));
   if (id->empty()) refuse(values, "its keyspace id is empty, which vtgate takes for no id");
   const auto behind = std::ranges::find_if(layout_.shards, [&](const Shard& shard) { return shard.range.begins_after(*id); });
@@ -138,7 +142,7 @@ std::vector<Route> make_routes(const Layout& layout, std::span<const Table> tabl
   std::vector<Route> routes;
   std::set<const Placement*> used;
   for (const Table& table : tables) {
-    used.insert(find_placement(layout, table));
+    used.insert(find_placement(layout, table.schema, table.name));
     routes.emplace_back(layout, table);
   }
   for (const Placement& placement : layout.placements) {

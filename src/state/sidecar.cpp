@@ -20,8 +20,8 @@ constexpr std::string_view kTableOptions = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb
 
 constexpr std::string_view kHeartbeatTable = "heartbeat (id TINYINT UNSIGNED NOT NULL PRIMARY KEY, sent_us BIGINT UNSIGNED NOT NULL)";
 
-// Version 3 of the schema; a later version appends statements, none is edited.
-constexpr std::array<std::string_view, 15> kTables{
+// Version 4 of the schema; a later version appends statements, none is edited.
+constexpr std::array<std::string_view, 16> kTables{
     "stream ("
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, workflow VARCHAR(64) NOT NULL, "
     "direction VARCHAR(16) NOT NULL, shard VARCHAR(64) NOT NULL, epoch BIGINT UNSIGNED NOT NULL, "
@@ -86,9 +86,13 @@ constexpr std::array<std::string_view, 15> kTables{
     "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, kind VARCHAR(16) NOT NULL, schema_name VARCHAR(64) NOT NULL, "
     "object_name VARCHAR(64) NOT NULL, table_name VARCHAR(64) NOT NULL, number BIGINT UNSIGNED NOT NULL, statement LONGTEXT NOT NULL, sql_mode TEXT NOT NULL, "
     "collation_name VARCHAR(64) NOT NULL, time_zone VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL, changed DATETIME(3) NOT NULL, "
-    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))"};
+    "UNIQUE KEY object_of_stream (stream, kind, schema_name, object_name))",
+    // From here on version 4.
+    "parked_row ("
+    "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, stream BIGINT UNSIGNED NOT NULL, place LONGBLOB NOT NULL, changes LONGBLOB NOT NULL, "
+    "created DATETIME(3) NOT NULL, KEY parked_of_stream (stream))"};
 
-constexpr std::uint64_t kVersion = 3;
+constexpr std::uint64_t kVersion = 4;
 
 std::string position_literal(const gtid::Position& position) { return quote_string(position.text); }
 
@@ -170,6 +174,10 @@ void end_sessions(db::Connection& target, std::uint64_t stream) {
       if (target.last_errno() != kNoSuchThread) throw;
     }
   }
+}
+
+bool has_parked_rows(db::Connection& target, std::uint64_t stream) {
+  return !target.query(fmt::format("SELECT 1 FROM {} WHERE stream = {} LIMIT 1", name("parked_row"), stream)).empty();
 }
 
 bool has_sessions(db::Connection& target, std::uint64_t stream) { return !sessions_of(target, stream).empty(); }
@@ -487,6 +495,7 @@ void Sidecar::forget(std::uint64_t stream) {
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("account"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("stream_hold"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("live_object"), stream));
+  db_.execute(fmt::format("DELETE FROM {} WHERE stream = {}", name("parked_row"), stream));
   forget_vdiffs(db_, fmt::format("workflow = (SELECT workflow FROM {} WHERE id = {})", name("stream"), stream));
   db_.execute(fmt::format("DELETE FROM {} WHERE id = {}", name("stream"), stream));
   db_.execute("COMMIT");

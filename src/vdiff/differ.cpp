@@ -17,8 +17,7 @@ bool Differ::is_done() const {
   return std::all_of(tables_.begin(), tables_.end(), [](const TableWork& table) { return table.is_done; });
 }
 
-void Differ::compare(std::vector<db::Connection>& sources, std::vector<db::Connection>& targets) {
-  GODWIT_CHECK(sources.size() == targets.size());
+void Differ::compare(const std::vector<Sessions>& lanes_of_sessions) {
   current_ = 0;
   is_begun_ = false;
   outstanding_.clear();
@@ -26,10 +25,10 @@ void Differ::compare(std::vector<db::Connection>& sources, std::vector<db::Conne
   has_failed_ = false;
   std::exception_ptr failure;
   std::vector<std::thread> lanes;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    lanes.emplace_back([&, i] {
+  for (const auto& sessions : lanes_of_sessions) {
+    lanes.emplace_back([&] {
       try {
-        run_lane(sources[i], targets[i]);
+        run_lane(sessions);
       } catch (...) {
         has_failed_ = true;
         std::lock_guard lock(mutex_);
@@ -41,12 +40,12 @@ void Differ::compare(std::vector<db::Connection>& sources, std::vector<db::Conne
   if (failure) std::rethrow_exception(failure);
 }
 
-void Differ::run_lane(db::Connection& source, db::Connection& target) {
-  Comparer comparer(source, target, limits_);
+void Differ::run_lane(const Sessions& sessions) {
+  Comparer comparer(sessions, limits_);
   while (!has_failed_) {
     stop_.throw_if_requested();
     hooks_.before_chunk();
-    const auto job = next(source);
+    const auto job = next(sessions);
     if (!job) return;
     RangeResult result = comparer.compare(tables_[job->table].plan, job->range);
     failpoint(Fp::vdiff_chunk_compared);
@@ -60,11 +59,17 @@ std::uint64_t Differ::rows_per_chunk(const TablePlan& plan) const {
   return std::min(std::max<std::uint64_t>(by_bytes, 100), limits_.rows_per_chunk);
 }
 
-void Differ::begin_table(db::Connection& source, const TableWork& table) {
+// The source's index, whatever is on the target beyond it. Where the source is shards, each has some of the rows: the other side's index then.
+Differ::Walked Differ::walked(const Sessions& sessions, const TablePlan& plan) {
+  const bool is_divided = plan.spread == Spread::by_key && sessions.source.size() > 1;
+  return is_divided ? Walked{*sessions.target[0], db::Side::target} : Walked{*sessions.source[0], db::Side::source};
+}
+
+void Differ::begin_table(const Walked& walked, const TableWork& table) {
   next_lower_ = table.done_upto;
   dense_.reset();
   if (!table.plan.is_key_integer) return;
-  const auto ends = source.query(select_ends(table.plan, db::Side::source)).rows.at(0);
+  const auto ends = walked.connection.query(select_ends(table.plan, walked.side)).rows.at(0);
   const auto first = parse_i64(ends[0].value_or(""));
   const auto last = parse_i64(ends[1].value_or(""));
   if (!first || !last) return;  // empty, or beyond 63 bits
@@ -73,9 +78,9 @@ void Differ::begin_table(db::Connection& source, const TableWork& table) {
 }
 
 // A range ends where so many of the source's rows end, and the last one is open, so that nothing on either side lies outside. Where the key is
-// integers with few gaps, a range of so many numbers will do: it holds no more rows. Else the source's index is walked.
-std::optional<Bound> Differ::next_bound(db::Connection& source, const TablePlan& plan) {
-  if (!dense_) return walk(source, plan);
+// integers with few gaps, a range of so many numbers will do: it holds no more rows. Else the index is walked.
+std::optional<Bound> Differ::next_bound(const Walked& walked, const TablePlan& plan) {
+  if (!dense_) return walk(walked, plan);
   const std::uint64_t width = rows_per_chunk(plan);
   const auto lower = next_lower_ ? parse_i64(next_lower_->at(0)) : std::nullopt;
   const bool is_beyond = lower && *lower >= static_cast<std::int64_t>(dense_->last);
@@ -84,8 +89,8 @@ std::optional<Bound> Differ::next_bound(db::Connection& source, const TablePlan&
   return Bound{fmt::format("{}", static_cast<std::int64_t>(from + width))};
 }
 
-std::optional<Bound> Differ::walk(db::Connection& source, const TablePlan& plan) {
-  const db::Rows bound = source.query(select_bound(plan, db::Side::source, next_lower_, rows_per_chunk(plan)));
+std::optional<Bound> Differ::walk(const Walked& walked, const TablePlan& plan) {
+  const db::Rows bound = walked.connection.query(select_bound(plan, walked.side, next_lower_, rows_per_chunk(plan)));
   if (bound.empty()) return std::nullopt;
   Bound upper;
   std::string room;
@@ -99,7 +104,7 @@ std::optional<Bound> Differ::walk(db::Connection& source, const TablePlan& plan)
                .remedy = "CHECK TABLE on the source; is an index damaged?"});
 }
 
-std::optional<Differ::Job> Differ::next(db::Connection& source) {
+std::optional<Differ::Job> Differ::next(const Sessions& sessions) {
   std::lock_guard lock(mutex_);
   if (numbers_ > 0 && hooks_.is_pair_over()) return std::nullopt;  // one range at least: however short the pairs live, they come to an end
   while (current_ < tables_.size() && (tables_[current_].is_done || tables_[current_].plan.key.empty())) {
@@ -108,9 +113,10 @@ std::optional<Differ::Job> Differ::next(db::Connection& source) {
   }
   if (current_ == tables_.size()) return std::nullopt;
   const TableWork& table = tables_[current_];
-  if (!is_begun_) begin_table(source, table);
+  const Walked walked = Differ::walked(sessions, table.plan);
+  if (!is_begun_) begin_table(walked, table);
   is_begun_ = true;
-  Job job{.table = current_, .number = ++numbers_, .range = {.lower = next_lower_, .upper = next_bound(source, table.plan)}};
+  Job job{.table = current_, .number = ++numbers_, .range = {.lower = next_lower_, .upper = next_bound(walked, table.plan)}};
   next_lower_ = job.range.upper;
   if (!job.range.upper) {
     ++current_;

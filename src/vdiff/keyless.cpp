@@ -19,75 +19,119 @@ constexpr std::uint64_t kRowsPerBlock = 10'000;
 
 class KeylessComparison {
  public:
-  KeylessComparison(db::Connection& source, db::Connection& target, const TablePlan& plan, const std::function<void()>& on_block)
-      : source_(source), target_(target), plan_(plan), on_block_(on_block) {}
+  KeylessComparison(const Sessions& sessions, const TablePlan& plan, const KeylessLimits& limits, const std::function<void()>& on_block)
+      : sessions_(sessions), plan_(plan), limits_(limits), on_block_(on_block) {}
 
-  KeylessResult run(std::uint64_t rows_per_pass, std::size_t samples_max) {
-    const std::uint64_t rows = std::max(count(source_, Side::source), count(target_, Side::target));
-    const std::uint64_t passes = rows / rows_per_pass + 1;
+  KeylessResult run() {
+    const std::uint64_t rows = std::max(count(Side::source), count(Side::target));
+    const std::uint64_t passes = rows / limits_.rows_per_pass + 1;
     for (std::uint64_t pass = 0; pass < passes; ++pass) {
+      const auto is_of_pass = [&](const Digest& digest) { return digest.high % passes == pass; };
       Surplus surplus;
-      read(source_, Side::source, [&](const Digest& digest, const RowReader&) { add(surplus, digest, 1, pass, passes, result_.source_rows); });
-      read(target_, Side::target, [&](const Digest& digest, const RowReader&) { add(surplus, digest, -1, pass, passes, result_.target_rows); });
+      for (const Side side : {Side::source, Side::target}) {
+        read(side, [&](const Digest& digest, const RowReader& reader, std::size_t shard) {
+          if (!is_of_pass(digest)) return;
+          add(surplus, digest, side);
+          if (plan_.route != nullptr && side == sessions_.sharded_side()) place(reader, shard);
+        });
+      }
       for (const auto& [digest, more] : surplus) (more > 0 ? result_.missing : result_.extra) += static_cast<std::uint64_t>(std::abs(more));
-      sample(surplus, samples_max);
+      sample(surplus);
     }
     return std::move(result_);
   }
 
  private:
-  std::uint64_t count(db::Connection& connection, Side side) {
+  std::uint64_t count(Side side) {
     std::uint64_t rows = 0;
-    read(connection, side, [&](const Digest&, const RowReader&) { ++rows; });
+    read(side, [&](const Digest&, const RowReader&, std::size_t) { ++rows; });
     return rows;
   }
 
   template <typename Take>
-  void read(db::Connection& connection, Side side, const Take& take) {
-    RowReader reader(connection.stream(select_rows(plan_, side, {}, 0)), plan_);
-    for (std::uint64_t rows = 1; reader.next(); ++rows) {
-      take(reader.digest(), reader);
-      if (rows % kRowsPerBlock == 0) on_block_();
+  void read(Side side, const Take& take) {
+    const auto& sessions = sessions_.of(side);
+    for (std::size_t shard = 0; shard < sessions.size(); ++shard) {
+      RowReader reader(sessions[shard]->stream(select_rows(plan_, side, {}, 0)), plan_);
+      for (std::uint64_t rows = 1; reader.next(); ++rows) {
+        take(reader.digest(), reader, shard);
+        if (rows % kRowsPerBlock == 0) on_block_();
+      }
     }
   }
 
-  static void add(Surplus& surplus, const Digest& digest, std::int64_t one, std::uint64_t pass, std::uint64_t passes, std::uint64_t& rows) {
-    if (digest.high % passes != pass) return;
-    ++rows;
+  void add(Surplus& surplus, const Digest& digest, Side side) {
+    ++(side == Side::source ? result_.source_rows : result_.target_rows);
     const auto at = surplus.emplace(digest, 0).first;
-    if ((at->second += one) == 0) surplus.erase(at);
+    if ((at->second += side == Side::source ? 1 : -1) == 0) surplus.erase(at);
+  }
+
+  void place(const RowReader& reader, std::size_t shard) {
+    const auto belongs = reader.shard();
+    if (belongs == shard) return;
+    ++result_.misplaced;
+    if (result_.samples.size() < limits_.samples_max) result_.samples.push_back({.kind = Kind::misplaced, .count = 1, .row = reader.values(), .shard = shard, .belongs = belongs});
   }
 
   // Read once more, for the few rows that a report shows.
-  void sample(const Surplus& surplus, std::size_t samples_max) {
+  void sample(const Surplus& surplus) {
     Surplus wanted;
     for (const auto& [digest, more] : surplus) {
-      if (result_.samples.size() + wanted.size() >= samples_max) break;
+      if (result_.samples.size() + wanted.size() >= limits_.samples_max) break;
       wanted.emplace(digest, more);
     }
     for (const Side side : {Side::source, Side::target}) {
       if (wanted.empty()) return;
-      read(side == Side::source ? source_ : target_, side, [&](const Digest& digest, const RowReader& reader) {
+      read(side, [&](const Digest& digest, const RowReader& reader, std::size_t shard) {
         const auto at = wanted.find(digest);
         if (at == wanted.end() || (at->second > 0) != (side == Side::source)) return;
-        result_.samples.push_back({.kind = at->second > 0 ? Kind::missing : Kind::extra, .count = static_cast<std::uint64_t>(std::abs(at->second)), .row = reader.values()});
+        KeylessDifference difference{.kind = at->second > 0 ? Kind::missing : Kind::extra, .count = static_cast<std::uint64_t>(std::abs(at->second)), .row = reader.values()};
+        if (plan_.route != nullptr) difference.belongs = reader.shard();
+        if (plan_.route != nullptr && side == sessions_.sharded_side()) difference.shard = shard;
+        result_.samples.push_back(std::move(difference));
         wanted.erase(at);
       });
     }
   }
 
-  db::Connection& source_;
-  db::Connection& target_;
+  const Sessions& sessions_;
   const TablePlan& plan_;
+  const KeylessLimits& limits_;
   const std::function<void()>& on_block_;
   KeylessResult result_;
 };
 
+// Each shard by itself.
+KeylessResult compare_each(const Sessions& sessions, const TablePlan& plan, const KeylessLimits& limits, const std::function<void()>& on_block) {
+  KeylessResult result;
+  for (std::size_t shard = 0; shard < sessions.shards(); ++shard) {
+    const Sessions own = sessions.with_shard(shard);
+    const KeylessLimits rest{.rows_per_pass = limits.rows_per_pass, .samples_max = limits.samples_max - result.samples.size()};
+    KeylessResult one = KeylessComparison(own, plan, rest, on_block).run();
+    result.source_rows += one.source_rows;
+    result.target_rows += one.target_rows;
+    result.missing += one.missing;
+    result.extra += one.extra;
+    for (auto& sample : one.samples) {
+      sample.shard = shard;
+      result.samples.push_back(std::move(sample));
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
-KeylessResult compare_keyless(db::Connection& source, db::Connection& target, const TablePlan& plan, std::uint64_t rows_per_pass, std::size_t samples_max,
-                              const std::function<void()>& on_block) {
-  return KeylessComparison(source, target, plan, on_block).run(rows_per_pass, samples_max);
+KeylessResult compare_keyless(const Sessions& sessions, const TablePlan& plan, const KeylessLimits& limits, const std::function<void()>& on_block) {
+  switch (plan.spread) {
+    case Spread::first_shard:
+      return KeylessComparison(sessions.with_shard(0), plan, limits, on_block).run();
+    case Spread::by_key:
+      return KeylessComparison(sessions, plan, limits, on_block).run();
+    case Spread::everywhere:
+      return compare_each(sessions, plan, limits, on_block);
+  }
+  return {};
 }
 
 }  // namespace godwit::vdiff

@@ -291,4 +291,15 @@ TablePlan plan_table(const Table& source, const Table& target, const db::Server&
   return Planner(source, target, source_server, target_server, options).plan();
 }
 
+void place(TablePlan& plan, const Placing& placing, const Table& source, const Table& target) {
+  if (placing.route.is_everywhere()) plan.spread = Spread::everywhere;
+  if (placing.route.columns().empty()) return;
+  plan.spread = Spread::by_key;
+  plan.route = &placing.route;
+  for (const std::size_t index : placing.route.columns()) {
+    const catalog::Column& column = placing.routed.columns[index];
+    plan.route_columns.push_back({.source_name = counterpart(source, column).name, .target_name = counterpart(target, column).name});
+  }
+}
+
 }  // namespace godwit::vdiff

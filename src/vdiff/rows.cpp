@@ -5,6 +5,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "godwit/util/error.h"
+
 namespace godwit::vdiff {
 namespace {
 
@@ -52,7 +54,20 @@ bool RowReader::next() {
       values_[i] = normalize(column, value.view(), rooms_[i]);
     }
   }
+  for (std::size_t i = 0; i < shard_key_.size(); ++i) {
+    const db::Value& value = (*row)[values_.size() + i];
+    shard_key_[i] = value.is_null() ? std::nullopt : std::optional(value.view());
+  }
   return true;
+}
+
+std::optional<std::size_t> shard_of(const TablePlan& plan, std::span<const std::optional<std::string_view>> shard_key) {
+  try {
+    return plan.route->shard_of(shard_key);
+  } catch (const Error& error) {
+    if (error.code() != Code::row_unplaced) throw;
+    return std::nullopt;
+  }
 }
 
 std::string RowReader::key() const { return key_text(plan_, values_); }
@@ -65,6 +80,12 @@ RowPair::Values RowReader::values() const {
 }
 
 std::string join_key(const TablePlan& plan, const RowPair::Values& row) { return key_text(plan, row); }
+
+std::string join_bound(const Bound& bound) {
+  std::string text;
+  for (const auto& value : bound) append_value(text, value);
+  return text;
+}
 
 Bound split_key(const std::string& text) {
   Bound bound;

@@ -78,9 +78,14 @@ std::string order(const TablePlan& plan, Side side) {
   return parts.empty() ? "" : " ORDER BY " + join(parts, ", ");
 }
 
+void add_route_columns(const TablePlan& plan, Side side, std::vector<std::string>& parts) {
+  for (const auto& column : plan.route_columns) parts.push_back(sql::quote_identifier(side == Side::source ? column.source_name : column.target_name));
+}
+
 std::string select_columns(const TablePlan& plan, Side side) {
   std::vector<std::string> parts;
   for (const auto& column : plan.columns) parts.push_back(form(column, side));
+  add_route_columns(plan, side, parts);
   return "SELECT " + join(parts, ", ");
 }
 
@@ -122,6 +127,13 @@ std::string select_rows(const TablePlan& plan, Side side, const Range& range, st
 
 std::string select_row(const TablePlan& plan, Side side, const Bound& key) {
   return select_columns(plan, side) + from(plan, side) + " WHERE " + key_equals(plan, side, key);
+}
+
+std::string select_places(const TablePlan& plan, Side side, const Range& range) {
+  std::vector<std::string> parts;
+  for (const auto& key : plan.key) parts.push_back(form(plan.columns[key.column], side));
+  add_route_columns(plan, side, parts);
+  return "SELECT " + join(parts, ", ") + from(plan, side) + where(plan, side, range);
 }
 
 // How many rows, how many of them have no hash, and each row's SHA-256 combined by XOR. A key makes rows distinct, so that no two of them cancel; and

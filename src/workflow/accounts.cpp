@@ -20,9 +20,6 @@ bool is_there(db::Connection& target, const AccountName& name) {
               .empty();
 }
 
-// A failed statement is quoted in its error, and may hold a hash.
-std::string words_of(const Error& error) { return error.cause().substr(0, error.cause().find(" in: ")); }
-
 std::vector<std::string> all_statements(const AccountPlan& plan) {
   std::vector<std::string> statements{plan.shown(plan.create_sql)};
   statements.insert(statements.end(), plan.statements.begin(), plan.statements.end());
@@ -36,12 +33,12 @@ CarriedAccount by_hand(const AccountPlan& plan) {
 // False: it failed, and the report says why.
 bool run(db::Connection& target, const std::string& sql, const std::string& shown, CarriedAccount& report) {
   try {
-    target.execute(sql);
+    target.execute_unquoted(sql);  // may hold a hash
     return true;
   } catch (const Error& error) {
     if (error.is_retryable() || error.code() == Code::interrupted) throw;
     report.state = "failed";
-    report.why += (report.why.empty() ? "" : "; ") + words_of(error);
+    report.why += (report.why.empty() ? "" : "; ") + error.cause();
     report.statements.push_back(shown);
     return false;
   }

@@ -6,6 +6,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::workflow {
 namespace {
@@ -37,8 +38,15 @@ bool logs_cascades(db::Connection& source) {
   return !flagged.empty() && lower(flagged.text(0, "Value")) == "on";
 }
 
-std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream,
-                                             Definitions definitions) {
+namespace {
+
+// Both definitions of each table as they were bound, in the bindings' order.
+struct BoundTables {
+  std::vector<catalog::Table> then;
+  std::vector<catalog::Table> there;
+};
+
+std::vector<apply::TableBinding> bind_each(const Preparation& prepared, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions, BoundTables& tables) {
   state::Sidecar sidecar(target);
   const auto rows = sidecar.tables(stream);
   const auto begun = sidecar.begun_tables(stream);
@@ -67,9 +75,42 @@ std::vector<apply::TableBinding> bind_tables(const Preparation& prepared, db::Co
     const bool is_begun = begun.count({row.source_schema, row.source_table}) != 0;
     bindings.back().is_ignored = !is_copied && !is_begun;
     bindings.back().is_partial = !is_copied && is_begun;
+    tables.then.push_back(then);
+    tables.there.push_back(there);
   }
   if (!logs_cascades(source)) apply::bind_cascades(bindings, prepared.source);
   return bindings;
+}
+
+std::vector<std::string> names_of_columns(const catalog::Table& table, const std::vector<std::size_t>& columns) {
+  std::vector<std::string> names;
+  for (const std::size_t i : columns) names.push_back(table.columns[i].name);
+  return names;
+}
+
+// The layout speaks of the source's tables, which the stream leads to.
+void meet_on_source(RoutedBindings& bound, const shard::Layout& layout, const BoundTables& tables) {
+  for (std::size_t i = bound.bindings.size(); i-- > 0;) {
+    const shard::Route route(layout, tables.there[i]);
+    const bool is_of_first = route.columns().empty();  // on every shard alike, or on the first alone
+    if (!is_of_first) apply::share(bound.bindings[i], names_of_columns(tables.there[i], route.columns()));
+    if (is_of_first && bound.shard != 0) bound.bindings.erase(bound.bindings.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+}  // namespace
+
+RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions) {
+  BoundTables tables;
+  RoutedBindings bound{.bindings = bind_each(prepare(definition, source, target), source, target, stream, definitions, tables)};
+  if (layout == nullptr) return bound;
+  bound.shard = shard_number(definition, *layout);
+  if (definition.direction == Direction::forward) {
+    for (const auto& table : tables.then) bound.routes.emplace_back(*layout, table);
+  } else {
+    meet_on_source(bound, *layout, tables);
+  }
+  return bound;
 }
 
 }  // namespace godwit::workflow

@@ -15,7 +15,9 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/copy.h"
+#include "godwit/workflow/head.h"
 #include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/shards.h"
 #include "post_copy.h"
 #include "preparation.h"
 
@@ -96,7 +98,7 @@ void require_source_serves(db::Connection& target, const Definition& definition)
 
 // Dropping what was there before the migration could not be taken back.
 void require_no_tables(state::Sidecar& sidecar, const Definition& definition) {
-  const auto found = sidecar.find({.workflow = definition.name});
+  const auto found = sidecar.find(stream_key(definition));
   if (!found || sidecar.tables(found->id).empty()) return;
   throw Error(Code::bad_usage, {.object = "--schema",
                                 .cause = fmt::format("the state file does not know {}, and so not whether its tables are to be dropped or emptied", definition.name),
@@ -107,7 +109,7 @@ void require_no_tables(state::Sidecar& sidecar, const Definition& definition) {
 std::optional<state::StreamRow> claim_stream(db::Connection& target, state::Sidecar& sidecar, const Definition& definition) {
   if (!state::Authority(target, definition.name).forget_unswitched()) require_source_serves(target, definition);
   fence::remove(target, {.workflow = definition.name, .side = db::Side::target});
-  const auto found = sidecar.find({.workflow = definition.name});
+  const auto found = sidecar.find(stream_key(definition));
   if (!found) return std::nullopt;
   return sidecar.claim(found->key, found->position ? gtid::to_string(found->position->flavour) : "", found->source_identity, found->source_version, true);
 }
@@ -155,10 +157,11 @@ bool may_have_served(db::Connection& source, const Definition& definition) {
 
 // Triggers before the fence: no write is let in that they do not see.
 CancelReport cancel_on_source(const Definition& definition, state::StateFile& state) {
-  require_target_gone(definition);
+  const auto targets = shard_definitions(definition);
+  for (const auto& one : targets) require_target_gone(one);
   CancelReport report;
   db::Connection source = db::Connection::open(source_endpoint(definition));
-  if (may_have_served(source, definition)) report.warnings.emplace_back("the target may have served: what was written there since the switch is not on the source");
+  if (std::ranges::any_of(targets, [&](const Definition& one) { return may_have_served(source, one); })) report.warnings.emplace_back("the target may have served: what was written there since the switch is not on the source");
   report.warnings.push_back(fmt::format("whatever is on the target stays there, the authority too: should it come back, neither replicate nor proxy of workflow {} may run with it; DROP DATABASE _godwit there first", definition.name));
   const auto names = bring_back_to_source_alone(definition);
   if (!names.empty()) log::info("on the source again: {}", join(names, ", "));
@@ -168,35 +171,81 @@ CancelReport cancel_on_source(const Definition& definition, state::StateFile& st
   return report;
 }
 
+void cancel_on_target(db::Connection& target, const Definition& definition, CancelReport& report) {
+  if (!state::Sidecar::exists(target)) return state::Sidecar(target).drop_begun();
+  state::Sidecar sidecar(target);
+  failpoint(Fp::cancel_claim_before);
+  const auto row = claim_stream(target, sidecar, definition);
+  failpoint(Fp::cancel_claim_after);
+  if (row) {
+    failpoint(Fp::cancel_objects_before);
+    drop_copy(target, sidecar, definition, row->id, report);
+    failpoint(Fp::cancel_objects_after);
+    sidecar.forget(row->id);
+  }
+  failpoint(Fp::cancel_sidecar_before);
+  if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit`");
+  failpoint(Fp::cancel_sidecar_after);
+}
+
+// Of each target before anything is dropped on one.
+void require_may_drop(db::Connection& target, const Definition& definition, const CancelOptions& options) {
+  if (!state::Sidecar::exists(target)) return;
+  state::Sidecar sidecar(target);
+  sidecar.create();  // one of an earlier version is brought up to date: what is forgotten has tables of every version
+  require_source_serves(target, definition);
+  if (!options.is_schema_known) require_no_tables(sidecar, definition);
+}
+
+// It may have no such schema yet.
+std::optional<Definition> head_of(const Definition& recorded) {
+  auto head = head_definition(recorded);
+  if (head) head->target.schema.clear();
+  return head;
+}
+
+// Its tables are definitions: no row of the shards goes with them.
+void cancel_on_head(db::Connection& head, const Definition& definition, CancelReport& report) {
+  for (const auto& dropped : drop_head(definition)) report.dropped.push_back(dropped);
+  if (!state::Sidecar::exists(head)) return state::Sidecar(head).drop_begun();
+  fence::remove(head, {.workflow = definition.name, .side = db::Side::target});
+  state::Sidecar sidecar(head);
+  if (const auto row = sidecar.find(stream_key(definition))) sidecar.forget(row->id);
+  if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit` on the head");
+}
+
+void add_of_shard(CancelReport& report, CancelReport of_shard, const Definition& definition) {
+  const std::string prefix = is_sharded(definition) ? shard_name(definition) + ": " : "";
+  for (const auto& what : of_shard.dropped) report.dropped.push_back(prefix + what);
+}
+
 }  // namespace
 
+// The first shard is the last: as long as another one is left to be cleared, its sidecar is there, and with it the lock of who does it.
 CancelReport cancel(const Definition& definition, const CancelOptions& options, state::StateFile& state) {
   if (options.is_target_gone) return cancel_on_source(definition, state);
   CancelReport report;
-  db::Connection target = open_target(definition);
-  if (state::Sidecar::exists(target)) {
-    state::Sidecar sidecar(target);
-    sidecar.create();  // one of an earlier version is brought up to date: what is forgotten below has tables of every version
-    const state::CoordinatorLock lock(target_endpoint(definition), definition.name);  // no switch begins meanwhile
-    require_source_serves(target, definition);
-    if (!options.is_schema_known) require_no_tables(sidecar, definition);
-    failpoint(Fp::cancel_claim_before);
-    const auto row = claim_stream(target, sidecar, definition);
-    failpoint(Fp::cancel_claim_after);
-    if (row) {
-      failpoint(Fp::cancel_objects_before);
-      drop_copy(target, sidecar, definition, row->id, report);
-      failpoint(Fp::cancel_objects_after);
-      sidecar.forget(row->id);
-    }
-    failpoint(Fp::cancel_sidecar_before);
-    if (sidecar.drop_unused()) report.dropped.emplace_back("schema `_godwit`");
-    failpoint(Fp::cancel_sidecar_after);
-  } else {
-    state::Sidecar(target).drop_begun();
+  const auto targets = shard_definitions(definition);
+  std::vector<db::Connection> sessions;
+  for (const auto& one : targets) sessions.push_back(open_target(one));
+  const auto head = head_of(definition);
+  std::optional<db::Connection> head_session;
+  if (head) head_session.emplace(open_target(*head));
+  std::optional<state::CoordinatorLock> lock;  // no switch begins meanwhile
+  if (state::Sidecar::exists(sessions.front())) lock.emplace(target_endpoint(targets.front()), definition.name);
+  for (std::size_t i = 0; i < targets.size(); ++i) require_may_drop(sessions[i], targets[i], options);
+  // Without the route no reconciler sets again, on any of them, what is taken away.
+  if (is_sharded(definition) && lock && !state::Authority(sessions.front(), definition.name).forget_unswitched()) require_source_serves(sessions.front(), definition);
+  if (head) cancel_on_head(*head_session, *head, report);
+  for (std::size_t i = targets.size(); i-- > 0;) {
+    CancelReport of_shard;
+    cancel_on_target(sessions[i], targets[i], of_shard);
+    add_of_shard(report, of_shard, targets[i]);
   }
+  lock.reset();
   failpoint(Fp::cancel_source_before);
-  take_back_credentials(target, report);
+  for (auto& session : sessions) take_back_credentials(session, report);
+  if (head_session) take_back_credentials(*head_session, report);
   leave_source(definition, report);
   failpoint(Fp::cancel_source_after);
   state.forget_workflow(definition.name);

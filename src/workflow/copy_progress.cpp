@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
@@ -17,16 +18,8 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-CopyProgress::CopyProgress(const std::string& workflow, const std::vector<copy::TableTask>& tasks,
-                           const std::vector<copy::TableProgress>& progress, const copy::Throttle& throttle,
-                           KeyBuilder& keys, state::StateFile& state)
-    : workflow_(workflow),
-      tasks_(tasks),
-      progress_(progress),
-      throttle_(throttle),
-      keys_(keys),
-      state_(state),
-      thread_([this] { run(); }) {}
+CopyProgress::CopyProgress(const std::string& workflow, CopyWatched watched, state::StateFile& state)
+    : workflow_(workflow), watched_(std::move(watched)), state_(state), thread_([this] { run(); }) {}
 
 CopyProgress::~CopyProgress() {
   ended_.request();
@@ -36,15 +29,32 @@ CopyProgress::~CopyProgress() {
 
 CopyProgress::Sample CopyProgress::sample() const {
   Sample now;
-  for (std::size_t i = 0; i < tasks_.size(); ++i) {
-    const std::uint64_t bytes = progress_[i].bytes;
-    now.rows += progress_[i].rows;
-    now.bytes += bytes;
-    now.tables_done += progress_[i].is_done ? 1U : 0U;
-    // An estimate that is exceeded was too low; a table that is done needs none.
-    now.bytes_estimate += progress_[i].is_done ? bytes : std::max(bytes, tasks_[i].bytes_estimate);
-  }
+  now.targets.resize(watched_.targets.size());
+  for (std::size_t table = 0; table < watched_.targets[0].tasks.size(); ++table) add_table(now, table);
   return now;
+}
+
+void CopyProgress::add_table(Sample& sample, std::size_t table) const {
+  std::uint64_t bytes = 0;
+  std::uint64_t copies = 0;  // of the table's rows: one, or one on each target
+  bool is_done = true;
+  for (std::size_t i = 0; i < watched_.targets.size(); ++i) {
+    const copy::Target& target = watched_.targets[i];
+    if (!target.tasks[table].is_wanted) continue;
+    const copy::TableProgress& progress = target.progress[table];
+    copies = target.tasks[table].route ? 1 : copies + 1;
+    bytes += progress.bytes;
+    is_done = is_done && progress.is_done;
+    sample.rows += progress.rows;
+    sample.targets[i].rows += progress.rows;
+    sample.targets[i].bytes += progress.bytes;
+    ++sample.targets[i].tables;
+    sample.targets[i].tables_done += progress.is_done ? 1U : 0U;
+  }
+  sample.bytes += bytes;
+  sample.tables_done += is_done ? 1U : 0U;
+  // An estimate that is exceeded was too low; a table that is done needs none.
+  sample.bytes_estimate += is_done ? bytes : std::max(bytes, copies * watched_.targets[0].tasks[table].bytes_estimate);
 }
 
 void CopyProgress::run() {
@@ -78,12 +88,12 @@ std::string CopyProgress::line(const Sample& now, double bytes_per_s) {
                                  format_bytes(static_cast<std::uint64_t>(bytes_per_s)),
                                  format_count(now.rows),
                                  now.tables_done,
-                                 tasks_.size());
+                                 watched_.targets[0].tasks.size());
   if (const auto left = time_left({.done = now.bytes, .total = now.bytes_estimate, .per_s = bytes_per_s})) {
     text += "  ETA " + format_duration(*left);
   }
-  if (const auto building = keys_.at_work(); !building.empty()) text += "  keys: " + join(building, ", ");
-  if (const auto reason = throttle_.reason()) text += "  throttled: " + *reason;
+  if (const auto building = watched_.keys_building(); !building.empty()) text += "  keys: " + join(building, ", ");
+  if (const auto reason = watched_.throttle.reason()) text += "  throttled: " + *reason;
   return text;
 }
 
@@ -92,12 +102,16 @@ std::string CopyProgress::json(const Sample& now, double bytes_per_s) {
                           {"bytes", now.bytes},
                           {"bytes_estimate", now.bytes_estimate},
                           {"bytes_per_s", static_cast<std::uint64_t>(bytes_per_s)},
-                          {"tables", tasks_.size()},
+                          {"tables", watched_.targets[0].tasks.size()},
                           {"tables_done", now.tables_done},
-                          {"keys_building", keys_.at_work()},
-                          {"throttle", throttle_.reason().value_or("")},
+                          {"keys_building", watched_.keys_building()},
+                          {"throttle", watched_.throttle.reason().value_or("")},
                           {"elapsed_s", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - began_).count()}};
   if (const auto left = time_left({.done = now.bytes, .total = now.bytes_estimate, .per_s = bytes_per_s})) document["eta_s"] = left->count();
+  for (std::size_t i = 0; i < now.targets.size() && !watched_.names[i].empty(); ++i) {
+    const OfTarget& target = now.targets[i];
+    document["shards"].push_back({{"shard", watched_.names[i]}, {"rows", target.rows}, {"bytes", target.bytes}, {"tables", target.tables}, {"tables_done", target.tables_done}});
+  }
   return document.dump();
 }
 

@@ -12,6 +12,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -151,6 +152,7 @@ Counters::Impl::Impl(const Definition& forward, db::Side side)
   if (!stream) return;
   const auto all = state::Sidecar(to).tables(stream->id);
   tables = counters(to, all, schemas(all, &state::TableRow::target_schema));
+  if (is_sharded(definition)) return;  // a sequence could be of the source, or of a head over the shards, and is not carried
   const catalog::NameMap names = names_of(definition);
   for (const auto& schema : schemas(all, &state::TableRow::source_schema)) {
     const std::string there = names.schema(schema);

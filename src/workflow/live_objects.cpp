@@ -11,6 +11,7 @@
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
+#include "godwit/workflow/shards.h"
 #include "live_reading.h"
 #include "preparation.h"
 #include "trigger_head.h"
@@ -24,6 +25,28 @@ using state::LiveObjectRow;
 constexpr int kIdleSecondsMax = 15;   // of a session that has the lock: its machine may be gone
 constexpr int kPatienceSeconds = 3;  // for the lock of another godwit, and for a table that somebody has open: clients may be held meanwhile
 
+// A head may have no such schema yet.
+db::Endpoint endpoint_here(const Definition& definition) {
+  db::Endpoint endpoint = target_endpoint(definition);
+  if (is_head(definition)) endpoint.dsn.schema.clear();
+  return endpoint;
+}
+
+struct FirstShard {
+  state::StreamRow stream;
+  std::vector<state::TableRow> tables;
+};
+
+std::optional<FirstShard> first_shard_stream(const Definition& definition) {
+  const Definition first = shard_definitions(definition).front();
+  db::Connection shard = db::Connection::open(target_endpoint(first));
+  if (!state::Sidecar::exists(shard)) return std::nullopt;
+  state::Sidecar sidecar(shard);
+  auto stream = sidecar.find(stream_key(first));
+  if (!stream || !stream->position) return std::nullopt;
+  return FirstShard{.stream = *stream, .tables = sidecar.tables(stream->id)};
+}
+
 bool is_enabled_event(const LiveObjectRow& row) { return row.kind == "event" && is_enabled(row.sql); }
 
 // One side: the stream that writes to it, its tables by their names there.
@@ -31,7 +54,7 @@ class LiveSide {
  public:
   enum class Purpose { read, change };
   LiveSide(const Definition& definition, db::Side side, Purpose purpose = Purpose::change)
-      : definition_(in_direction(definition, direction_serving(other(side)))), side_(side), db_(db::Connection::open(target_endpoint(definition_))) {
+      : definition_(in_direction(definition, direction_serving(other(side)))), side_(side), db_(db::Connection::open(endpoint_here(definition_))) {
     db_.execute(fmt::format("SET SESSION lock_wait_timeout = {}", kPatienceSeconds));
     if (!state::Sidecar::exists(db_)) return;
     state::Sidecar sidecar(db_);
@@ -42,9 +65,15 @@ class LiveSide {
       tables_ = sidecar.tables(found->id);
     }
   }
+  // A head before its first switch has what the first shard's stream has.
+  void take_tables_of_first_shard() {
+    const auto first = first_shard_stream(definition_);
+    if (is_head(definition_) && stream_ == 0 && first) tables_ = first->tables;
+  }
 
   // Nothing is recorded of a side that no stream has ever written to.
   bool is_known() const { return stream_ != 0; }
+  bool has_tables() const { return !tables_.empty(); }
   const std::string& workflow() const { return definition_.name; }
   state::LiveObjects store() { return {db_, stream_}; }
   void open_ahead();  // what locked_route() and carried() open otherwise, while clients may be held
@@ -74,6 +103,7 @@ class LiveSide {
   const db::Side side_;
   db::Connection db_;
   std::optional<db::Connection> other_;
+  std::optional<db::Connection> authority_;  // where that is on neither of the two
   std::uint64_t stream_ = 0;
   std::vector<state::TableRow> tables_;
   bool has_store_ = false;  // the sidecar of an earlier version, which is only read, has no table for them
@@ -84,9 +114,16 @@ db::Connection& LiveSide::other_side() {
   return *other_;
 }
 
-db::Connection& LiveSide::authority_session() { return side_ == db::Side::target ? db_ : other_side(); }
+db::Connection& LiveSide::authority_session() {
+  if (!is_sharded(definition_)) return side_ == db::Side::target ? db_ : other_side();
+  if (!authority_) authority_.emplace(db::Connection::open(authority_endpoint(definition_)));
+  return *authority_;
+}
 
-void LiveSide::open_ahead() { other_side(); }
+void LiveSide::open_ahead() {
+  other_side();
+  authority_session();
+}
 
 // It ends with the session.
 void LiveSide::lock() {
@@ -129,8 +166,10 @@ std::optional<std::vector<LiveObjectRow>> LiveSide::carried(const std::vector<Li
 }
 
 std::vector<LiveObjectRow> LiveSide::to_bring() {
-  auto known = has_store_ ? store().all() : std::vector<LiveObjectRow>{};
-  for (const auto& row : store().kept()) known.push_back(row);
+  auto known = has_store_ && is_known() ? store().all() : std::vector<LiveObjectRow>{};
+  if (is_known()) {
+    for (const auto& row : store().kept()) known.push_back(row);
+  }
   const auto anew = carried(known);
   std::erase_if(known, [&](const LiveObjectRow& row) { return row.state == "there" || (anew && row.state == state::kCopiedObject && is_of_tables(row)); });
   if (anew) known.insert(known.end(), anew->begin(), anew->end());
@@ -233,11 +272,23 @@ std::optional<Account> definer_of(std::string_view sql) {
 
 }  // namespace
 
+void announce_head(const Definition& recorded) {
+  const auto head = head_definition(recorded);
+  const auto first = head ? first_shard_stream(recorded) : std::nullopt;
+  if (!first) return;
+  db::Connection session = db::Connection::open(endpoint_here(*head));
+  state::Sidecar sidecar(session);
+  sidecar.create();
+  sidecar.announce_stream(stream_key(*head), {.position = *first->stream.position, .source_identity = first->stream.source_identity, .source_version = first->stream.source_version}, first->tables);
+}
+
+namespace {
+
 // Recorded before it is dropped, all of it: killed in between, what is there still is recorded again, as it is then. Dropped from the last to the first:
 // what is left keeps its place before what comes back later, and triggers of one table fire in their order.
-std::vector<std::string> set_aside(const Definition& definition, db::Side side) {
+std::vector<std::string> set_aside_there(const Definition& placed, db::Side side) {
   std::vector<std::string> names;
-  LiveSide here(definition, side);
+  LiveSide here(placed, side);
   if (!here.is_known()) return names;
   const auto route = here.locked_route();
   if (!route || route->serving == side || route->is_switching) return names;
@@ -260,12 +311,30 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side) 
   return names;
 }
 
+}  // namespace
+
+// No stream writes by way of the head over shards, so that nothing waits for one that is away: what it has there stays, behind its fence.
+std::vector<std::string> set_aside(const Definition& definition, db::Side side) {
+  const auto placed = objects_definition(definition, side);
+  if (!placed) return {};
+  try {
+    return set_aside_there(*placed, side);
+  } catch (const Error& error) {
+    if (!is_head(*placed) || !error.is_retryable()) throw;
+    log::warning("triggers and events of the head over the shards are not set aside: {}", error.what());
+  }
+  return {};
+}
+
 struct BringBack::Impl {
   LiveSide here;
   db::Side side;
 };
 
-BringBack::BringBack(const Definition& definition, db::Side side) : impl_(std::make_unique<Impl>(Impl{LiveSide(definition, side), side})) {
+BringBack::BringBack(const Definition& definition, db::Side side) {
+  const auto placed = objects_definition(definition, side);
+  if (!placed) return;
+  impl_ = std::make_unique<Impl>(Impl{LiveSide(*placed, side), side});
   if (impl_->here.is_known()) impl_->here.open_ahead();
 }
 
@@ -277,6 +346,7 @@ std::vector<std::string> bring_back(const Definition& definition, db::Side side,
 // as aside until this side serves (enable_events): the switch may still be undone.
 std::vector<std::string> BringBack::run(std::uint64_t hold) {
   std::vector<std::string> names;
+  if (!impl_) return names;
   LiveSide& here = impl_->here;
   const db::Side side = impl_->side;
   if (!here.is_known()) return names;
@@ -299,7 +369,9 @@ std::vector<std::string> BringBack::run(std::uint64_t hold) {
 
 std::vector<std::string> enable_events(const Definition& definition, db::Side side) {
   std::vector<std::string> names;
-  LiveSide here(definition, side);
+  const auto placed = objects_definition(definition, side);
+  if (!placed) return names;
+  LiveSide here(*placed, side);
   if (!here.is_known()) return names;
   const auto route = here.locked_route();
   if (!route || route->serving != side || route->is_switching) return names;
@@ -317,7 +389,7 @@ std::vector<std::string> enable_events(const Definition& definition, db::Side si
 
 std::vector<std::string> bring_back_to_source_alone(const Definition& definition) {
   std::vector<std::string> names;
-  LiveSide here(definition, db::Side::source);
+  LiveSide here(*objects_definition(definition, db::Side::source), db::Side::source);
   if (!here.is_known()) return names;
   here.lock();
   for (const auto& row : here.store().all()) {
@@ -334,15 +406,34 @@ std::vector<std::string> bring_back_to_source_alone(const Definition& definition
 
 std::vector<std::string> to_bring_back(const Definition& definition, db::Side side) {
   std::vector<std::string> names;
-  LiveSide here(definition, side, LiveSide::Purpose::read);
-  if (!here.is_known()) return names;
+  const auto placed = objects_definition(definition, side);
+  if (!placed) return names;
+  LiveSide here(*placed, side, LiveSide::Purpose::read);
+  if (is_head(*placed)) here.take_tables_of_first_shard();
+  if (!here.has_tables()) return names;
   for (const auto& row : here.to_bring()) names.push_back(state::to_string(row));
   return names;
 }
 
+namespace {
+
+// It has no stream back of its own: its row, with all tables, is on itself.
+std::vector<std::string> present_on_head(const Definition& head) {
+  std::vector<std::string> names;
+  LiveSide here(head, db::Side::target, LiveSide::Purpose::read);
+  if (!here.is_known()) return names;
+  for (const auto& row : here.present()) names.push_back(state::to_string(row));
+  return names;
+}
+
+}  // namespace
+
 // Before the first switch nothing is recorded there, nor any table: those of the stream that reads that side have its names.
 std::vector<std::string> to_set_aside(const Definition& definition, db::Side side) {
-  const Definition running = in_direction(definition, direction_serving(side));
+  const auto placed = objects_definition(definition, side);
+  if (!placed) return {};
+  if (is_head(*placed)) return present_on_head(*placed);
+  const Definition running = in_direction(*placed, direction_serving(side));
   auto passive = db::Connection::open(target_endpoint(running));
   state::Sidecar sidecar(passive);
   const auto stream = state::Sidecar::exists(passive) ? sidecar.find(stream_key(running)) : std::nullopt;
@@ -357,8 +448,11 @@ std::vector<std::string> to_set_aside(const Definition& definition, db::Side sid
 
 std::vector<MissingDefiner> missing_definers(const Definition& definition, db::Side side) {
   std::vector<MissingDefiner> missing;
-  LiveSide here(definition, side, LiveSide::Purpose::read);
-  if (!here.is_known()) return missing;
+  const auto placed = objects_definition(definition, side);
+  if (!placed) return missing;
+  LiveSide here(*placed, side, LiveSide::Purpose::read);
+  if (is_head(*placed)) here.take_tables_of_first_shard();
+  if (!here.has_tables()) return missing;
   std::map<std::string, bool> known;
   for (const auto& row : here.to_bring()) {
     const auto account = definer_of(row.sql);

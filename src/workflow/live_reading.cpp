@@ -15,6 +15,8 @@ namespace {
 using sql::quote_string;
 using state::LiveObjectRow;
 
+constexpr std::string_view kKeyGuard = "_godwit_key_";  // of a Spider head, which keeps shard keys as they are: docs/sharding.md
+
 LiveObjectRow with_definition(db::Connection& server, LiveObjectRow row) {
   const bool is_trigger = row.kind == "trigger";
   const db::Rows rows = server.query(fmt::format("SHOW CREATE {} {}", row.kind, sql::quote_table(row.schema_name, row.object_name)));
@@ -54,7 +56,7 @@ std::vector<LiveObjectRow> read_live_objects(db::Connection& server, const std::
       const std::string name = triggers.text(i, "name");
       const std::string table = triggers.text(i, "tbl");
       const bool is_migrated = std::any_of(tables.begin(), tables.end(), [&](const LiveTable& t) { return t.schema == schema && t.name == table; });
-      if (!is_migrated || fence::is_guard(name)) continue;
+      if (!is_migrated || fence::is_guard(name) || name.starts_with(kKeyGuard)) continue;
       result.push_back(with_definition(server, {.kind = "trigger", .schema_name = schema, .object_name = name, .table_name = table, .number = triggers.u64(i, "number")}));
     }
     const db::Rows events = server.query(fmt::format("SELECT EVENT_NAME AS name FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {} ORDER BY EVENT_NAME", quote_string(schema)));

@@ -5,10 +5,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::workflow {
 namespace {
@@ -39,6 +41,39 @@ catalog::Selection selection_in_reverse(const Definition& definition, db::Connec
     selection.tables.push_back(table.source_schema + "." + table.source_table);
   }
   return selection;
+}
+
+// The source has them still: what they change there without a word is made by the stream (apply::bind_cascades).
+void leave_out_keys_between(const shard::Layout& layout, Preparation& prepared) {
+  for (const auto& table : prepared.source.tables) {
+    for (const auto& key : table.foreign_keys) {
+      if (!shard::are_colocated(layout, table, key)) prepared.ddl.left_out_keys.insert(sql::quote_table(table.schema, table.name) + "." + sql::quote_identifier(key.name));
+    }
+  }
+}
+
+// In reverse the stream's tables are those that are on the shard.
+void keep_placed(const Definition& definition, Preparation& prepared) {
+  if (!is_sharded(definition) || definition.direction != Direction::forward) return;
+  const shard::Layout layout = layout_of(definition);
+  const std::size_t number = shard_number(definition, layout);
+  std::erase_if(prepared.source.tables, [&](const catalog::Table& table) { return !shard::has_place(layout, table, number); });
+  if (layout.shards.size() > 1) prepared.source.objects.clear();
+  leave_out_keys_between(layout, prepared);
+}
+
+check::Request check_request(const Definition& definition, const CopyTuning& tuning) {
+  return {.source = source_endpoint(definition),
+          .target = target_endpoint(definition),
+          .selection = selection_of(definition),
+          .names = names_of(definition),
+          .is_schema_created = definition.is_schema_created,
+          .allow_no_key = definition.allow_no_key,
+          .skip_target_binlog = tuning.writer.skip_binlog,
+          .collation_map = collation_map_of(definition),
+          .skipped = tuning.skipped_checks,
+          .accounts = tuning.accounts,
+          .workflow = definition.name};
 }
 
 }  // namespace
@@ -79,30 +114,37 @@ db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& ds
   return endpoint;
 }
 
-check::Request check_request(const Definition& definition, const CopyTuning& tuning) {
-  return {.source = source_endpoint(definition),
-          .target = target_endpoint(definition),
-          .selection = selection_of(definition),
-          .names = names_of(definition),
-          .is_schema_created = definition.is_schema_created,
-          .allow_no_key = definition.allow_no_key,
-          .skip_target_binlog = tuning.writer.skip_binlog,
-          .collation_map = collation_map_of(definition),
-          .skipped = tuning.skipped_checks,
-          .accounts = tuning.accounts,
-          .workflow = definition.name};
+std::vector<check::Finding> check_all(const Definition& definition, const CopyTuning& tuning) {
+  if (!is_sharded(definition)) return check::run_checks(check_request(definition, tuning));
+  const shard::Layout layout = layout_of(definition);
+  std::vector<check::Request> requests;
+  for (const auto& one : shard_definitions(definition)) {
+    check::Request& request = requests.emplace_back(check_request(one, tuning));
+    request.layout = &layout;
+    request.shard = requests.size() - 1;
+  }
+  return check::run_checks(requests);
 }
 
+catalog::Catalog read_source(const Definition& definition, db::Connection& source) { return catalog::read_catalog(source, selection_of(definition)); }
+
 Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target) {
+  const bool is_forward = definition.direction == Direction::forward;
+  return prepare(definition, catalog::read_catalog(source, is_forward ? selection_of(definition) : selection_in_reverse(definition, source, target)), source, target);
+}
+
+Preparation prepare(const Definition& definition, catalog::Catalog catalog, db::Connection& source, db::Connection& target) {
   Preparation result;
   result.is_schema_created = definition.is_schema_created;
-  result.source = catalog::read_catalog(source, definition.direction == Direction::forward ? selection_of(definition) : selection_in_reverse(definition, source, target));
+  result.source = std::move(catalog);
   result.ddl = {.source = source.server(),
                 .target = target.server(),
                 .names = names_of(definition),
                 .schemas = result.source.schemas,
                 .collation_map = collation_map_of(definition),
-                .target_collations = catalog::known_collations(target)};
+                .target_collations = catalog::known_collations(target),
+                .left_out_keys = {}};
+  keep_placed(definition, result);
   for (const auto& table : result.source.tables) {
     result.tables.push_back(catalog::target_table(table, result.ddl));
     const auto& issues = result.tables.back().issues;

@@ -15,7 +15,6 @@ db::Endpoint source_endpoint(const Definition& definition);
 db::Endpoint target_endpoint(const Definition& definition);
 // A replica of it, which `option` names by a DSN; where that has no account, it is the primary's.
 db::Endpoint replica_endpoint(const db::Endpoint& primary, const std::string& dsn, std::string_view option);
-check::Request check_request(const Definition& definition, const CopyTuning& tuning);
 
 struct Preparation {
   catalog::Catalog source;
@@ -26,7 +25,14 @@ struct Preparation {
   bool is_schema_created = true;             // the target's tables are godwit's, so that they differ from the source's by later DDL alone
 };
 
+// Of the source, as the definition selects it.
+catalog::Catalog read_source(const Definition& definition, db::Connection& source);
+// Of one shard: only what has a place there. Views, routines, triggers and events are for where the shards are served as one, and so on none of several.
 Preparation prepare(const Definition& definition, db::Connection& source, db::Connection& target);
+// The same with a catalog that was read before, once for all shards.
+Preparation prepare(const Definition& definition, catalog::Catalog catalog, db::Connection& source, db::Connection& target);
+// What the checks say, of one target or all shards. Throws as run_checks and layout_of.
+std::vector<check::Finding> check_all(const Definition& definition, const CopyTuning& tuning);
 
 // Throws Error(server_changed) when the server is not the one that the stream's position belongs to.
 void require_same_server(const state::StreamRow& stream, const db::Server& server);

@@ -6,6 +6,7 @@
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 #include "stream_run.h"
 #include "stream_turn.h"
@@ -14,6 +15,8 @@ namespace godwit::workflow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kEndPatience{3};        // of a stream that was taken away: until it is another process that has taken it
+constexpr std::chrono::milliseconds kEndLook{50};
 
 // One direction after the other, as the authority says, each from its own claim to the switch that takes it away.
 class ReplicateRun {
@@ -27,9 +30,10 @@ class ReplicateRun {
   void start_reconciler();
   StreamRun::End run_turn();
   StreamRun::End attempt(StreamRun& stream, const StreamTurn::Turn& turn);
+  bool comes_to_its_end();
 
   const Definition& definition_;
-  const ReplicateTuning& tuning_;
+  ReplicateTuning tuning_;
   state::StateFile& state_;
   const Stop& stop_;
   copy::Throttle throttle_;
@@ -45,33 +49,45 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
     return stream.run(turn);
   } catch (const Error& error) {
     if (error.code() == Code::stream_fenced && turn.is_routed && turn_.is_by_switch(turn.direction)) return StreamRun::End::out_of_turn;
+    // `complete` ends the streams first, and takes the authority away last: whoever looks in between has been fenced out by it, and finds nothing a moment later.
+    const bool may_be_ended = error.code() == Code::stream_fenced || error.code() == Code::stream_not_ready;
+    if (may_be_ended && turn.is_routed && comes_to_its_end()) return StreamRun::End::out_of_turn;
     if (!has_begun_ || !error.is_retryable()) throw;
     log::warning("the stream is taken up again in 1 s: {}", error.what());
   }
   return stop_.sleep_for(std::chrono::seconds(1)) ? StreamRun::End::out_of_turn : StreamRun::End::stopped;
 }
 
+bool ReplicateRun::comes_to_its_end() {
+  const auto deadline = Clock::now() + kEndPatience;
+  while (!turn_.has_ended()) {
+    if (Clock::now() >= deadline) return false;
+    if (!stop_.sleep_for(kEndLook)) return true;  // whoever took it away, it ends by request
+  }
+  return true;
+}
+
 // Whoever died: as long as a replicate runs, the side that does not serve is fenced and the one that serves is not (R5).
 void ReplicateRun::start_reconciler() {
   if (reconciler_) return;
-  std::vector<state::TableRow> tables;
+  fence::ReconcilerOptions options;
+  options.workflow = definition_.name;
+  options.source = source_endpoint(definition_);
+  options.target = authority_endpoint(definition_);
   try {
-    db::Connection target = db::Connection::open(target_endpoint(definition_));
-    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(definition_)) : std::nullopt;
+    const Definition first = shard_definitions(definition_).front();
+    db::Connection target = db::Connection::open(target_endpoint(first));
+    const auto stream = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(first)) : std::nullopt;
     if (!stream) return;
-    tables = state::Sidecar(target).tables(stream->id);
+    for (const auto& table : state::Sidecar(target).tables(stream->id)) {
+      options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
+      options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
+    }
   } catch (const Error& error) {
     log::debug("the fences are not looked after yet: {}", error.what());  // whoever needs the target next says it louder
     return;
   }
-  fence::ReconcilerOptions options;
-  options.workflow = definition_.name;
-  options.source = source_endpoint(definition_);
-  options.target = target_endpoint(definition_);
-  for (const auto& table : tables) {
-    options.source_tables.push_back({.schema = table.source_schema, .name = table.source_table});
-    options.target_tables.push_back({.schema = table.target_schema, .name = table.target_table});
-  }
+  for (const auto& server : other_servers(definition_)) options.others.push_back({.server = server, .tables = options.target_tables});
   options.on_window = [this](const fence::Window& window) {
     state_.add_event(definition_.name, "warning", window.is_closed ? "fence_closed_again" : "fence_found_open", db::to_string(window.side));
   };
@@ -86,13 +102,15 @@ StreamRun::End ReplicateRun::run_turn() {
     return StreamRun::End::stopped;
   }
   if (turn->is_completed) {
-    log::info("the migration is completed");
+    log::info("{}", turn->is_forgotten ? "the authority has no such workflow any more: it was completed, or cancelled" : "the migration is completed");
     return StreamRun::End::reached;
   }
   if (has_begun_) log::info("following the {} from now on", turn->direction == Direction::forward ? "source" : "target");
   StreamRun stream(definition_, turn_, tuning_, state_, throttle_, stop_);
   const auto end = attempt(stream, *turn);
   has_begun_ = has_begun_ || stream.has_begun();
+  // It was said of the stream that began, which has recorded its source by now. A later turn may lead back, and would refuse it.
+  if (has_begun_) tuning_.is_source_moved = false;
   if (stream.has_begun()) stream.add_to(report_, end);
   return end;
 }

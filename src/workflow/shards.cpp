@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "godwit/util/error.h"
+#include "preparation.h"
 
 namespace godwit::workflow {
 namespace {
@@ -67,13 +68,56 @@ std::vector<Definition> shard_definitions(const Definition& definition) {
   return result;
 }
 
-std::string shard_name(const Definition& definition) { return is_sharded(definition) ? "shard " + definition.shard : ""; }
+std::size_t shard_number(const Definition& definition, const shard::Layout& layout) {
+  const auto is_it = [&](const shard::Shard& shard) { return shard::to_string(shard.range) == definition.shard; };
+  const auto found = std::ranges::find_if(layout.shards, is_it);
+  GODWIT_CHECK(found != layout.shards.end());
+  return static_cast<std::size_t>(found - layout.shards.begin());
+}
 
-void refuse_shards(const Definition& definition, std::string_view command) {
-  if (!is_sharded(definition)) return;
-  throw Error(Code::bad_usage, {.object = fmt::format("godwit {} {}", command, definition.name),
-                                .cause = fmt::format("its target is {} shards, and {} knows one target only", definition.shards.size(), command),
-                                .remedy = "one --target"});
+std::string shard_name(const Definition& definition) {
+  if (is_head(definition)) return "the head";
+  return is_sharded(definition) ? "shard " + definition.shard : "";
+}
+
+db::Endpoint authority_endpoint(const Definition& definition) {
+  db::Endpoint endpoint = endpoint_of(definition, db::Side::target);
+  if (!definition.shard_targets.empty()) endpoint.dsn = definition.shard_targets.front();
+  return endpoint;
+}
+
+namespace {
+
+bool is_one_server(const db::Dsn& a, const db::Dsn& b) { return a.host == b.host && a.port == b.port && a.socket == b.socket; }
+
+}  // namespace
+
+std::optional<Definition> head_definition(const Definition& recorded) {
+  GODWIT_CHECK(recorded.direction == Direction::forward);
+  // A Spider head finds rows by partitions alone: what serves vindexes is no server that could be fenced, or have triggers.
+  if (!is_sharded(recorded) || !recorded.serve || !recorded.vindexes.empty()) return std::nullopt;
+  const auto is_shard = [&](const Definition& one) { return is_one_server(one.target, *recorded.serve); };
+  if (std::ranges::any_of(shard_definitions(recorded), is_shard)) return std::nullopt;
+  Definition head = recorded;
+  head.target = *recorded.serve;
+  head.shard = kHeadShard;
+  return head;
+}
+
+bool is_head(const Definition& definition) { return definition.shard == kHeadShard; }
+
+std::vector<db::Endpoint> other_servers(const Definition& recorded) {
+  std::vector<db::Endpoint> result;
+  for (const auto& shard : shard_definitions(recorded)) result.push_back(target_endpoint(shard));
+  result.erase(result.begin());
+  if (const auto head = head_definition(recorded)) result.push_back(target_endpoint(*head)), result.back().dsn.schema.clear();
+  return result;
+}
+
+std::optional<Definition> objects_definition(const Definition& recorded, db::Side side) {
+  if (!is_sharded(recorded)) return recorded;
+  if (side == db::Side::source) return shard_definitions(recorded).front();
+  return head_definition(recorded);
 }
 
 }  // namespace godwit::workflow

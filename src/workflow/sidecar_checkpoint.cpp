@@ -65,6 +65,22 @@ void SidecarCheckpoint::give_up_hold(db::Connection& target, const Hold& hold) c
   target.execute(fmt::format("UPDATE {} SET state = 'given_up' WHERE stream = {} AND number = {}", table("stream_hold"), stream_, hold.number));
 }
 
+std::string SidecarCheckpoint::park_statement(std::string_view place, std::string_view changes) const {
+  return fmt::format("INSERT INTO {} (stream, place, changes, created) VALUES ({}, {}, {}, UTC_TIMESTAMP(3))",
+                     table("parked_row"),
+                     stream_,
+                     sql::quote_string(place),
+                     sql::quote_string(changes));
+}
+
+std::string SidecarCheckpoint::unpark_statement(std::string_view place) const {
+  return fmt::format("DELETE FROM {} WHERE stream = {} AND place = {}", table("parked_row"), stream_, sql::quote_string(place));
+}
+
+std::string SidecarCheckpoint::select_parked_statement() const {
+  return fmt::format("SELECT place, changes FROM {} WHERE stream = {} ORDER BY id", table("parked_row"), stream_);
+}
+
 std::string SidecarCheckpoint::store_prepared_statement(const std::string& xid, std::string_view changes) const {
   return fmt::format("INSERT INTO {} (stream, xid, changes, created) VALUES ({}, {}, {}, UTC_TIMESTAMP(3))",
                      table("prepared_xa"),

@@ -23,6 +23,9 @@ class SidecarCheckpoint : public apply::Checkpoint {
   std::optional<Hold> asked_hold(db::Connection& target) const override;
   void note_held(db::Connection& target, const Hold& hold, const gtid::Set& position) const override;
   void give_up_hold(db::Connection& target, const Hold& hold) const override;
+  std::string park_statement(std::string_view place, std::string_view changes) const override;
+  std::string unpark_statement(std::string_view place) const override;
+  std::string select_parked_statement() const override;
   std::string store_prepared_statement(const std::string& xid, std::string_view changes) const override;
   std::string select_prepared_statement(const std::string& xid) const override;
   std::string erase_prepared_statement(const std::string& xid) const override;

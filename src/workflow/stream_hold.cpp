@@ -10,6 +10,7 @@
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 #include "sidecar_checkpoint.h"
 
 namespace godwit::workflow {
@@ -87,8 +88,11 @@ void StreamHold::reach(const gtid::Position& goal) {
   }
 }
 
-// As replicate would, up to the goal.
+// As replicate would, up to the goal. Of shards this one alone: each reads the source by itself then.
 void StreamHold::apply(const gtid::Position& goal) {
+  if (is_sharded(definition_) && definition_.direction == Direction::reverse) {
+    throw Error(Code::stream_not_ready, {.object = fmt::format("workflow {}, {}", definition_.name, shard_name(definition_)), .cause = "no replicate runs, and the source has to be brought forward", .remedy = "godwit replicate"});
+  }
   try {
     db::Connection source = db::Connection::open(source_endpoint(definition_));
     if (!is_claimed_) {
@@ -97,11 +101,13 @@ void StreamHold::apply(const gtid::Position& goal) {
       stream_ = state::Sidecar(control_).claim_idle(stream_.key, known_epoch_, server.identity);
       is_claimed_ = true;
     }
-    const auto bindings = bind_tables(prepare(definition_, source, control_), source, control_, stream_.id, Definitions::present);
+    const std::optional<shard::Layout> layout = is_sharded(definition_) ? std::optional(layout_of(definition_)) : std::nullopt;
+    const auto bound = bind_shard(definition_, layout ? &*layout : nullptr, source, control_, stream_.id, Definitions::present);
     SidecarCheckpoint checkpoint(stream_.position->flavour, stream_.id, stream_.epoch);
     apply::ApplyOptions options = options_;
     options.attempts_max = 10;
-    apply::Applier applier(source_endpoint(definition_), target_endpoint(definition_), bindings, options, checkpoint, progress_, stop_);
+    const apply::Target target{.shard = layout ? definition_.shard : "", .endpoint = target_endpoint(definition_), .tables = bound.tables(), .checkpoint = checkpoint, .progress = progress_};
+    apply::Applier applier(source_endpoint(definition_), {target}, options, stop_);
     applier.on_connected = [&](const db::Server& server) { require_same_server(stream_, server); };
     applier.run(gtid::Set::parse(goal));
     stop_.throw_if_requested();
@@ -122,7 +128,8 @@ StreamHold::Standing::Standing(StreamHold& hold) : hold_(hold), is_followed_(hol
     return;
   }
   try {
-    stand_at(std::nullopt);
+    ask(std::nullopt);
+    await();
     began_ = Clock::now();
     failpoint(Fp::vdiff_held);
   } catch (...) {
@@ -143,17 +150,20 @@ void StreamHold::Standing::forget() {
   }
 }
 
-void StreamHold::Standing::stand_at(const std::optional<std::string>& goal) {
+void StreamHold::Standing::ask(const std::optional<std::string>& goal) {
+  number_ = state::HoldStore(hold_.control_, hold_.stream_.id).ask(goal);
+  asked_ = Clock::now();
+}
+
+void StreamHold::Standing::await() {
   state::HoldStore store(hold_.control_, hold_.stream_.id);
-  number_ = store.ask(goal);
-  const auto began = Clock::now();
-  auto looked = began;
+  auto looked = asked_;
   std::optional<std::string> at;
   while (!(at = store.held_at(number_))) {
     if (store.is_given_up(number_)) lose("it went on before the snapshots were taken");
     if (!hold_.stop_.sleep_for(kPause)) hold_.stop_.throw_if_requested();
     const auto now = Clock::now();
-    if (now - began > kSilenceMax) lose(fmt::format("it does not stand still within {}: is its replicate alive?", format_duration(kSilenceMax)));
+    if (now - asked_ > kSilenceMax) lose(fmt::format("it does not stand still within {}: is its replicate alive?", format_duration(kSilenceMax)));
     if (now - looked < kLookPause) continue;
     looked = now;
     if (!hold_.is_followed()) lose("its replicate has ended");
@@ -163,20 +173,24 @@ void StreamHold::Standing::stand_at(const std::optional<std::string>& goal) {
 
 // A source sends a transaction before it shows it: what the stream has applied may be missing in a view that was opened just then, and would
 // look like a difference. There is no way back to such a goal.
-void StreamHold::Standing::advance(const gtid::Position& goal) {
-  const gtid::Set wanted = gtid::Set::parse(goal);
-  const gtid::Set stood = gtid::Set::parse(position_);
-  if (!wanted.contains(stood)) lose(fmt::format("it is at {}, and what was read of the source at {}", position_.text, goal.text));
+void StreamHold::Standing::begin_advance(const gtid::Position& goal) {
+  if (!gtid::Set::parse(goal).contains(gtid::Set::parse(position_))) lose(fmt::format("it is at {}, and what was read of the source at {}", position_.text, goal.text));
+  goal_ = goal;
+  if (!is_followed_) return;
+  stood_ += Clock::now() - began_;
+  ask(goal.text);
+}
+
+void StreamHold::Standing::end_advance() {
   if (is_followed_) {
-    stood_ += Clock::now() - began_;
-    stand_at(goal.text);
+    await();
     began_ = Clock::now();
     return;
   }
-  if (stood.contains(wanted)) return;
-  hold_.apply(goal);
+  if (gtid::Set::parse(position_).contains(gtid::Set::parse(goal_))) return;
+  hold_.apply(goal_);
   epoch_ = hold_.stream_.epoch;
-  position_ = goal;
+  position_ = goal_;
 }
 
 void StreamHold::Standing::lock(db::Connection& target) {

@@ -27,15 +27,22 @@ class StreamHold {
     Standing(const Standing&) = delete;
     // Where it stands.
     const gtid::Position& position() const { return position_; }
-    // Throws Error(hold_lost) when it stands beyond the goal already.
-    void advance(const gtid::Position& goal);
+    // Throws Error(hold_lost) when it stands beyond the goal already. In two steps for those who hold several streams of one reader: one that stands
+    // still takes nothing from it, and none of the others comes on for long. All are asked before one is waited for.
+    void begin_advance(const gtid::Position& goal);
+    void end_advance();
+    void advance(const gtid::Position& goal) {
+      begin_advance(goal);
+      end_advance();
+    }
     // Locks the note that it stands until the transaction of this session ends: nothing is applied before that. Throws Error(hold_lost).
     void lock(db::Connection& target);
     // It stood still until now, or Error(hold_lost). Gives for how long: on the way to the goal it works as ever.
     std::chrono::microseconds release();
 
    private:
-    void stand_at(const std::optional<std::string>& goal);
+    void ask(const std::optional<std::string>& goal);
+    void await();
     void forget();
     StreamHold& hold_;
     bool is_followed_ = false;
@@ -43,6 +50,8 @@ class StreamHold {
     std::uint64_t number_ = 0;
     std::uint64_t epoch_ = 0;  // where nobody follows: whoever begins to raises it
     gtid::Position position_;
+    gtid::Position goal_;
+    std::chrono::steady_clock::time_point asked_;
     std::chrono::steady_clock::time_point began_;  // to stand, last
     std::chrono::steady_clock::duration stood_{0};  // before that
   };

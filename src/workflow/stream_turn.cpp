@@ -1,7 +1,10 @@
 #include "stream_turn.h"
 
+#include <algorithm>
+
 #include "godwit/util/log.h"
 #include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/shards.h"
 #include "godwit/workflow/switching.h"
 #include "preparation.h"
 
@@ -16,40 +19,59 @@ constexpr std::chrono::seconds kSilenceMax{10};  // of a server that is asked no
 
 }  // namespace
 
-db::Connection& StreamTurn::session(db::Side side) {
-  auto& session = side == db::Side::source ? source_ : target_;
+StreamTurn::StreamTurn(const Definition& definition, const Stop& stop) : definition_(definition), shards_(shard_definitions(definition)), stop_(stop), targets_(shards_.size()) {}
+
+db::Connection& StreamTurn::session(db::Side side, std::size_t shard) {
+  auto& session = side == db::Side::source ? source_ : targets_[shard];
   if (!session) {
-    db::Endpoint endpoint = endpoint_of(definition_, side);
+    db::Endpoint endpoint = endpoint_of(shards_[shard], side);
     endpoint.read_timeout = kSilenceMax;
     session = std::make_unique<db::Connection>(db::Connection::open(endpoint));
   }
   return *session;
 }
 
+void StreamTurn::forget_sessions() {
+  source_.reset();
+  for (auto& target : targets_) target.reset();
+}
+
+bool StreamTurn::Seen::has_state(std::string_view state) const {
+  return std::any_of(streams.begin(), streams.end(), [&](const auto& stream) { return stream && stream->state == state; });
+}
+
 // The row of a direction is in the sidecar of its passive side, which nobody has ever made there before the first switch.
 StreamTurn::Seen StreamTurn::see(Direction direction) {
   Seen seen;
   seen.route = state::Authority(session(db::Side::target), definition_.name).read();
-  db::Connection& passive = session(passive_side(direction));
-  if (state::Sidecar::exists(passive)) seen.stream = state::Sidecar(passive).find({.workflow = definition_.name, .direction = std::string(to_string(direction))});
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    db::Connection& passive = session(passive_side(direction), i);
+    const bool has_sidecar = state::Sidecar::exists(passive);
+    seen.streams.push_back(has_sidecar ? state::Sidecar(passive).find(stream_key(in_direction(shards_[i], direction))) : std::nullopt);
+  }
   return seen;
 }
 
 StreamTurn::Turn StreamTurn::look() {
   const auto route = state::Authority(session(db::Side::target), definition_.name).read();
+  if (!route && was_routed_) return {.is_routed = true, .is_completed = true, .is_forgotten = true};
+  was_routed_ = route.has_value();
   const Direction direction = direction_of(route);
   const Seen seen = see(direction);
-  return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.stream && seen.stream->state == "frozen", .is_completed = seen.stream && seen.stream->state == state::kCompletedState};
+  return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.has_state("frozen"), .is_completed = seen.has_state(state::kCompletedState)};
 }
 
+// The authority says for all of them whether they go on.
 void StreamTurn::let_go() {
   state::Authority authority(session(db::Side::target), definition_.name);
   const auto route = authority.read();
   if (route && route->is_switching) return;
   const Direction direction = direction_of(route);
-  set_aside(definition_, passive_side(direction));  // first: once the stream is let go of, anybody may claim it, and must find no trigger there
-  const state::StreamKey key{.workflow = definition_.name, .direction = std::string(to_string(direction))};
-  if (workflow::let_go(session(passive_side(direction)), authority, key)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(direction));
+  set_aside(shards_.front(), passive_side(direction));  // before: once a stream is let go of, anybody may claim it, and must find no trigger there
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const state::StreamKey key = stream_key(in_direction(shards_[i], direction));
+    if (workflow::let_go(session(passive_side(direction), i), authority, key)) log::info("the switch that had frozen the {} stream is over: it goes on", to_string(direction));
+  }
 }
 
 std::optional<StreamTurn::Turn> StreamTurn::await() {
@@ -60,16 +82,14 @@ std::optional<StreamTurn::Turn> StreamTurn::await() {
       const Turn turn = look();
       has_looked_ = true;
       if (!turn.is_frozen) {
-        source_.reset();  // they would be idle for as long as the direction runs
-        target_.reset();
+        forget_sessions();  // they would be idle for as long as the direction runs
         return turn;
       }
       if (!has_told) log::info("a switch has frozen the {} stream: waiting for what becomes of it", to_string(turn.direction));
       has_told = true;
       let_go();
     } catch (const Error& error) {
-      source_.reset();
-      target_.reset();
+      forget_sessions();
       if (!has_looked_ || !error.is_retryable()) throw;
       log::warning("which side serves is not known, and will be looked at again in 1 s: {}", error.what());
       pause = kRetryPause;
@@ -84,16 +104,25 @@ bool StreamTurn::confirms(Direction direction) {
   return direction_of(route) == direction;
 }
 
+bool StreamTurn::has_ended() {
+  try {
+    return was_routed_ && !state::Authority(session(db::Side::target), definition_.name).read();
+  } catch (const Error& error) {
+    log::debug("whether the migration has ended is not known: {}", error.cause());
+    forget_sessions();
+  }
+  return false;
+}
+
 // A switch leaves the stream "frozen", or "copied" when it has let go of it again; a claim leaves it "running".
 bool StreamTurn::is_by_switch(Direction direction) {
   while (true) {
     try {
       const Seen seen = see(direction);
-      if (!seen.route || !seen.stream) return false;
-      return direction_of(seen.route) != direction || seen.stream->state == "frozen" || seen.stream->state == "copied" || seen.stream->state == state::kCompletedState;
+      if (!seen.route) return false;
+      return direction_of(seen.route) != direction || seen.has_state("frozen") || seen.has_state("copied") || seen.has_state(state::kCompletedState);
     } catch (const Error& error) {
-      source_.reset();
-      target_.reset();
+      forget_sessions();
       if (!error.is_retryable()) throw;
       log::warning("why the stream was taken away is not known, and will be looked at again in 1 s: {}", error.what());
     }

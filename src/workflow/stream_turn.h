@@ -8,6 +8,8 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "godwit/state/authority.h"
 #include "godwit/util/error.h"
@@ -19,13 +21,14 @@ namespace godwit::workflow {
 class StreamTurn {
  public:
   // definition: the forward one; lives longer.
-  StreamTurn(const Definition& definition, const Stop& stop) : definition_(definition), stop_(stop) {}
+  StreamTurn(const Definition& definition, const Stop& stop);
 
   struct Turn {
     Direction direction = Direction::forward;
     bool is_routed = false;  // the authority has a row: a switch has been prepared, at least
     bool is_frozen = false;  // not now
     bool is_completed = false;  // never again: the migration has ended
+    bool is_forgotten = false;  // … and the authority knows it no more
   };
   // As it is now.
   Turn look();
@@ -35,21 +38,27 @@ class StreamTurn {
   bool confirms(Direction direction);
   // A stream was taken from whoever followed it. By a switch, or by another process of its own kind?
   bool is_by_switch(Direction direction);
+  // The authority had this migration once, and has it no more: it is completed, or cancelled.
+  bool has_ended();
 
  private:
   struct Seen {
     std::optional<state::Route> route;
-    std::optional<state::StreamRow> stream;
+    std::vector<std::optional<state::StreamRow>> streams;  // one per shard, or one
+    bool has_state(std::string_view state) const;
   };
   Seen see(Direction direction);
   void let_go();
-  db::Connection& session(db::Side side);
+  void forget_sessions();
+  db::Connection& session(db::Side side, std::size_t shard = 0);
 
   const Definition& definition_;
+  const std::vector<Definition> shards_;  // whose streams run, and are frozen, together: what is one for all of them stands on the first
   const Stop& stop_;
   std::unique_ptr<db::Connection> source_;
-  std::unique_ptr<db::Connection> target_;
+  std::vector<std::unique_ptr<db::Connection>> targets_;
   bool has_looked_ = false;
+  bool was_routed_ = false;  // the authority has had a row
 };
 
 }  // namespace godwit::workflow

@@ -1,4 +1,4 @@
-// Looks at a running stream once a second: a line on a terminal, a log line every ten seconds elsewhere, a document in the state file for
+// Looks at a running stream, or those of several shards, once a second: a line on a terminal, a log line every ten seconds elsewhere, a document in the state file for
 // `status`, and Prometheus text. Warns early when the source is about to purge what is still needed. A thread of its own from
 // construction to destruction; the state file is its alone meanwhile.
 #pragma once
@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "godwit/apply/applier.h"
 #include "godwit/copy/throttle.h"
@@ -24,28 +25,37 @@ struct WatchOptions {
   std::string metrics_address;
 };
 
+struct WatchedStream {
+  std::string shard;  // its range; "" where there is one target
+  const apply::ApplyProgress& progress;
+};
+
 class StreamWatch {
  public:
   // Throws Error(bad_usage) when the metrics cannot be served at the address.
-  StreamWatch(WatchOptions options, const apply::ApplyProgress& progress, const copy::Throttle& throttle, state::StateFile& state);
+  StreamWatch(WatchOptions options, std::vector<WatchedStream> streams, const copy::Throttle& throttle, state::StateFile& state);
   ~StreamWatch();
 
  private:
+  struct Watched {
+    WatchedStream stream;
+    StreamFigures figures;  // under mutex_
+    std::uint64_t transactions_before = 0;
+    std::uint64_t rows_before = 0;
+  };
+
   void run();
   void look();
+  void look(Watched& watched, double passed_s);
+  std::vector<StreamFigures> figures();
   void look_at_retention();
-  std::string line(const StreamFigures& figures) const;
-  std::string json(const StreamFigures& figures) const;
   std::string metrics();
 
   const WatchOptions options_;
-  const apply::ApplyProgress& progress_;
   const copy::Throttle& throttle_;
   state::StateFile& state_;
   std::mutex mutex_;
-  StreamFigures figures_;  // under mutex_
-  std::uint64_t transactions_before_ = 0;
-  std::uint64_t rows_before_ = 0;
+  std::vector<Watched> watched_;
   std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();
   std::optional<std::chrono::seconds> retention_;  // how long the source keeps its binlog
   bool has_warned_ = false;

@@ -8,6 +8,7 @@
 #include "godwit/gtid/set.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -39,7 +40,8 @@ StreamSwitch::StreamSwitch(const Definition& definition, Direction running)
       back_(in_direction(definition, other(running))),
       serving_(db::Connection::open(source_endpoint(running_))),
       passive_(db::Connection::open(target_endpoint(running_))),
-      authority_(db::Connection::open(endpoint_of(running_, db::Side::target))) {}
+      authority_(db::Connection::open(authority_endpoint(running_))),
+      meets_others_(is_sharded(definition) && running == Direction::reverse) {}
 
 std::optional<state::StreamRow> StreamSwitch::row() {
   auto found = is_row_known_ ? state::Sidecar(passive_).find(stream_key(running_)) : find(passive_, stream_key(running_));
@@ -60,8 +62,10 @@ gtid::Position StreamSwitch::end_of_serving() { return db::end_of_binlog(serving
 bool StreamSwitch::reaches(const gtid::Position& position, steady_clock::time_point deadline, const Stop& stop) {
   const gtid::Set wanted = gtid::Set::parse(position);
   while (true) {
-    const auto at = running_row().position;
-    if (at && gtid::Set::parse(*at).contains(wanted)) return true;
+    const auto stream = running_row();
+    const bool is_there = stream.position && gtid::Set::parse(*stream.position).contains(wanted);
+    // A row that waits for another shard's to go is behind the position, and in no table: once the stream is frozen nobody would bring it in.
+    if (is_there && !(meets_others_ && state::has_parked_rows(passive_, stream.id))) return true;
     if (steady_clock::now() >= deadline) return false;
     if (!stop.sleep_for(kPause)) stop.throw_if_requested();
   }

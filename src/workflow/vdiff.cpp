@@ -13,6 +13,7 @@
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/vdiff/differ.h"
+#include "godwit/workflow/shards.h"
 #include "preparation.h"
 #include "stream_hold.h"
 #include "stream_turn.h"
@@ -22,6 +23,7 @@
 #include "vdiff_recheck.h"
 #include "vdiff_report.h"
 #include "vdiff_selection.h"
+#include "vdiff_shards.h"
 
 namespace godwit::workflow {
 namespace {
@@ -43,16 +45,19 @@ constexpr std::uint64_t kKeylessRowsPerPass = 500'000;
 //   end      the verdict is in the sidecar, from where `switch` takes it
 class VdiffRun {
  public:
-  // recorded: the forward definition. definition, tuning: as the direction that runs sees them.
-  VdiffRun(const Definition& recorded, const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop)
+  // recorded: the forward definition. direction, tuning: as the direction that runs sees it.
+  VdiffRun(const Definition& recorded, Direction direction, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop)
       : recorded_(recorded),
-        definition_(definition),
+        layout_(is_sharded(recorded) ? std::optional(layout_of(recorded)) : std::nullopt),
+        shards_(vdiff_shards(recorded, direction)),
+        definition_(shards_[0].definition),
+        names_(names_of(shards_)),
         tuning_(tuning),
         state_(state),
         stop_(stop),
         throttle_(tuning.throttle),
-        source_(db::Connection::open(source_endpoint(definition))),
-        target_(db::Connection::open(target_endpoint(definition))) {}
+        sources_(workflow::connect(shards_, db::Side::source)),
+        targets_(workflow::connect(shards_, db::Side::target)) {}
 
   VdiffReport run();
 
@@ -61,7 +66,8 @@ class VdiffRun {
   void connect();
   std::uint64_t settled_so_far() const;
   void require_turn();
-  void find_stream();
+  void find_streams();
+  bool find_stream(std::size_t shard);
   void lock_out_others();
   void begin();
   std::optional<state::VdiffRow> unfinished();
@@ -78,16 +84,20 @@ class VdiffRun {
   void record_verdict(const VdiffReport& report);
   state::VdiffTableRow& row(std::size_t table) { return tables_[table].row; }
 
+  db::Connection& target() { return targets_[0]; }  // its sidecar has the comparison
+  std::uint64_t stream() const { return shards_[0].stream.id; }
+
   const Definition& recorded_;
-  const Definition& definition_;
+  const std::optional<shard::Layout> layout_;
+  VdiffShards shards_;
+  const Definition& definition_;  // the first shard's
+  const std::vector<std::string> names_;
   const VdiffTuning& tuning_;
   state::StateFile& state_;
   const Stop& stop_;
   copy::Throttle throttle_;
-  db::Connection source_;
-  db::Connection target_;
-  state::StreamRow stream_;
-  std::unique_ptr<StreamHold> hold_;
+  std::vector<db::Connection> sources_;  // with each server
+  std::vector<db::Connection> targets_;
   std::unique_ptr<Recheck> recheck_;
   std::uint64_t vdiff_ = 0;
   bool was_resumed_ = false;
@@ -100,7 +110,7 @@ class VdiffRun {
   VdiffCounts counts_;
   Clock::time_point began_ = Clock::now();
   std::vector<Clock::time_point> table_began_;
-  gtid::Position position_;
+  std::string position_;
   unsigned pairs_ = 0;
   std::chrono::microseconds held_max_{0};
   std::chrono::microseconds writes_held_{0};
@@ -108,7 +118,8 @@ class VdiffRun {
 
 // A comparison is of the sides as they are while it runs: one that serves, one that follows.
 void VdiffRun::require_turn() {
-  const auto turn = StreamTurn(recorded_, stop_).look();
+  const Definition first = shard_definitions(recorded_)[0];
+  const auto turn = StreamTurn(first, stop_).look();
   if (turn.direction == definition_.direction && !turn.is_frozen) return;
   const bool is_switched = turn.direction != definition_.direction;
   throw Error(is_switched ? Code::stream_not_ready : Code::hold_lost,
@@ -117,23 +128,29 @@ void VdiffRun::require_turn() {
                .remedy = is_switched ? "run the same command again: it compares anew" : "it is tried again"});
 }
 
-void VdiffRun::find_stream() {
-  while (true) {
-    const auto found = state::Sidecar::exists(target_) ? state::Sidecar(target_).find(stream_key(definition_)) : std::nullopt;
-    if (found && is_copied(*found)) {
-      stream_ = *found;
-      return;
+void VdiffRun::find_streams() {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    while (!find_stream(i)) {
+      is_waiting_ = true;
+      if (!stop_.sleep_for(std::chrono::seconds(1))) stop_.throw_if_requested();
     }
-    if (!tuning_.does_wait) refuse_uncopied(definition_, found, "; or godwit vdiff --wait, which waits for it");
-    is_waiting_ = true;
-    if (!stop_.sleep_for(std::chrono::seconds(1))) stop_.throw_if_requested();
   }
+}
+
+bool VdiffRun::find_stream(std::size_t shard) {
+  db::Connection& target = targets_[server_of(shards_, shard, db::Side::target)];
+  const Definition& definition = shards_[shard].definition;
+  const auto found = state::Sidecar::exists(target) ? state::Sidecar(target).find(stream_key(definition)) : std::nullopt;
+  const bool is_there = found && is_copied(*found);
+  if (is_there) shards_[shard].stream = *found;
+  if (!is_there && !tuning_.does_wait) refuse_uncopied(definition, found, "; or godwit vdiff --wait, which waits for it");
+  return is_there;
 }
 
 // Two would move each other's hold.
 void VdiffRun::lock_out_others() {
-  const std::string name = sql::quote_string(vdiff_lock(stream_.id));
-  while (target_.scalar(fmt::format("SELECT GET_LOCK({}, 1)", name)) != "1") {
+  const std::string name = sql::quote_string(vdiff_lock(stream()));
+  while (target().scalar(fmt::format("SELECT GET_LOCK({}, 1)", name)) != "1") {
     if (is_begun_anew_) {
       // It may be a session of this process that the target has not missed yet.
       throw Error(Code::lock_contention, {.object = fmt::format("workflow {}", definition_.name), .cause = "a session of a comparison of it has not ended on the target", .remedy = "KILL it there, if it does not end by itself"});
@@ -147,7 +164,7 @@ void VdiffRun::lock_out_others() {
 }
 
 std::optional<state::VdiffRow> VdiffRun::unfinished() {
-  auto newest = state::VdiffStore(target_).newest(definition_.name);
+  auto newest = state::VdiffStore(target()).newest(definition_.name);
   if (!newest || newest->state != "running" || tuning_.does_restart) return std::nullopt;
   if (newest->options == selection_text(tuning_)) return newest;
   throw Error(Code::workflow_differs,
@@ -158,10 +175,10 @@ std::optional<state::VdiffRow> VdiffRun::unfinished() {
 
 void VdiffRun::begin() {
   if (is_begun_anew_ && vdiff_ != 0) return;
-  state::VdiffStore store(target_);
+  state::VdiffStore store(target());
   if (const auto before = unfinished()) {
     vdiff_ = before->id;
-    position_.text = before->position;
+    position_ = before->position;
     was_resumed_ = true;
     log::info("going on with the comparison begun at {} UTC", before->started);
   } else {
@@ -189,18 +206,18 @@ void VdiffRun::plan_tables(VdiffSelection& selection) {
 void VdiffRun::count_suspected() {
   suspected_.clear();
   for (const char* kind : {"suspected", "confirmed"}) {
-    for (const auto& difference : state::VdiffStore(target_).differences(vdiff_, kind)) ++suspected_[difference.table_id];
+    for (const auto& difference : state::VdiffStore(target()).differences(vdiff_, kind)) ++suspected_[difference.table_id];
   }
 }
 
 SnapshotPair VdiffRun::open_pair(std::size_t sessions, const std::vector<std::string>& exact_tables) {
-  SnapshotPair pair = PairOpener(definition_, tuning_, source_, target_, *hold_, stop_).open(sessions, exact_tables);
+  SnapshotPair pair = PairOpener(shards_, tuning_, sources_, targets_, stop_).open(sessions, exact_tables);
   held_max_ = std::max(held_max_, pair.held);
-  writes_held_ = std::max(writes_held_, pair.source.writes_held);
+  writes_held_ = std::max(writes_held_, pair.writes_held);
   ++pairs_;
   position_ = pair.position;
-  state::VdiffStore(target_).set_position(vdiff_, position_.text);
-  log::info("snapshots of both sides at {}; the stream stood still for {:.1f} ms", position_.text, static_cast<double>(pair.held.count()) / 1000);
+  state::VdiffStore(target()).set_position(vdiff_, position_);
+  log::info("snapshots of both sides at {}; the stream stood still for {:.1f} ms", position_, static_cast<double>(pair.held.count()) / 1000);
   failpoint(Fp::vdiff_paired);
   return pair;
 }
@@ -224,7 +241,7 @@ bool VdiffRun::settled(const vdiff::Settled& part) {
   if (!part.upto) table.state = "compared";
   std::vector<state::VdiffDifferenceRow> suspected;
   for (const auto& suspect : part.suspects) {
-    suspected.push_back({.state = "suspected", .kind = std::string(to_string(suspect.kind)), .row_key = vdiff::to_text(suspect.key), .detail = ""});
+    suspected.push_back({.state = "suspected", .kind = std::string(to_string(suspect.kind)), .row_key = vdiff::to_text(suspect.key), .detail = describe_suspect(suspect, names_)});
   }
   if (is_cut) {
     suspected.resize(static_cast<std::size_t>(tuning_.differences_max - std::min(total, tuning_.differences_max)));
@@ -232,7 +249,7 @@ bool VdiffRun::settled(const vdiff::Settled& part) {
     table.why = fmt::format("{} rows may differ, --limit-differences is {}", total + part.suspects.size(), tuning_.differences_max);
   }
   total += suspected.size();
-  state::VdiffStore(target_).advance(table, suspected);
+  state::VdiffStore(target()).advance(table, suspected);
   return !is_cut;
 }
 
@@ -259,9 +276,11 @@ void VdiffRun::compare_keyed() {
                       .is_done = table.row.state != "pending" || table.plan.key.empty()});
     }
     SnapshotPair pair = open_pair(tuning_.lanes, {});
-    opened = pair.source.opened;
+    opened = pair.opened();
     const VdiffProgress progress(definition_.name, counts_, throttle_, state_);
-    vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(pair.source.readers, pair.target);
+    std::vector<vdiff::Sessions> lanes;
+    for (std::size_t i = 0; i < pair.lanes(); ++i) lanes.push_back(pair.lane(i));
+    vdiff::Differ(work, tuning_.limits, hooks, stop_).compare(lanes);
     if (!std::exchange(has_postponed_, false)) continue;
     pair = {};  // its views need not live meanwhile
     recheck_->settle(vdiff_, Recheck::Confirmed::left);
@@ -286,12 +305,12 @@ void VdiffRun::compare_keyless_table(VdiffTarget& table) {
     stop_.throw_if_requested();
     throttle_.wait(stop_);
   };
-  const vdiff::KeylessResult result = vdiff::compare_keyless(pair.source.readers[0], pair.target[0], table.plan, kKeylessRowsPerPass, kSamplesMax, on_block);
+  const vdiff::KeylessResult result = vdiff::compare_keyless(pair.lane(0), table.plan, {.rows_per_pass = kKeylessRowsPerPass, .samples_max = kSamplesMax}, on_block);
   table.row.source_rows = result.source_rows;
   table.row.target_rows = result.target_rows;
   table.row.state = "compared";
   table.row.compare_ms = static_cast<std::uint64_t>(since(began).count());
-  state::VdiffStore(target_).advance(table.row, keyless_differences(table.plan, result));
+  state::VdiffStore(target()).advance(table.row, keyless_differences(table.plan, result, names_));
   counts_.rows += result.source_rows;
 }
 
@@ -316,8 +335,8 @@ void VdiffRun::settle_and_repair() {
 }
 
 VdiffReport VdiffRun::report() {
-  VdiffReport report{.position = position_.text, .tables = {}, .pairs = pairs_, .held_max = held_max_, .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
-  state::VdiffStore store(target_);
+  VdiffReport report{.position = position_, .shards = names_, .tables = {}, .pairs = pairs_, .held_max = held_max_, .writes_held = writes_held_, .duration = since(began_), .only_keys = tuning_.only_keys, .was_resumed = was_resumed_};
+  state::VdiffStore store(target());
   const auto counted = store.tables(vdiff_);  // what was settled has changed the numbers of rows
   for (auto& table : tables_) {
     for (const auto& row : counted) {
@@ -332,7 +351,7 @@ VdiffReport VdiffRun::report() {
 void VdiffRun::record_verdict(const VdiffReport& report) {
   constexpr const char* kStates[] = {"equal", "different", "partial"};
   const char* state = kStates[static_cast<int>(report.verdict)];
-  state::VdiffStore store(target_);
+  state::VdiffStore store(target());
   store.end(vdiff_, state);
   state_.add_event(definition_.name, report.verdict == Verdict::identical ? "info" : "warning", "vdiff_ended", fmt::format("{} at {}", state, report.position));
   const auto stored = store.newest(definition_.name);
@@ -344,8 +363,8 @@ void VdiffRun::record_verdict(const VdiffReport& report) {
 // --- attempts ---------------------------------------------------------------------------------------------------------
 
 void VdiffRun::connect() {
-  source_ = db::Connection::open(source_endpoint(definition_));
-  target_ = db::Connection::open(target_endpoint(definition_));
+  sources_ = workflow::connect(shards_, db::Side::source);
+  targets_ = workflow::connect(shards_, db::Side::target);
 }
 
 std::uint64_t VdiffRun::settled_so_far() const {
@@ -356,17 +375,17 @@ std::uint64_t VdiffRun::settled_so_far() const {
 
 VdiffReport VdiffRun::attempt() {
   require_turn();
-  find_stream();
+  find_streams();
   lock_out_others();
-  state::Sidecar(target_).create();  // one of an earlier version is brought up to date
-  require_same_server(stream_, source_.server());
-  VdiffSelection selection(definition_, tuning_, source_, target_, stream_.id);
+  for (auto& server : targets_) state::Sidecar(server).create();  // one of an earlier version is brought up to date
+  for (std::size_t i = 0; i < shards_.size(); ++i) require_same_server(shards_[i].stream, sources_[server_of(shards_, i, db::Side::source)].server());
+  VdiffSelection selection(shards_, tuning_, sources_, targets_, layout_);
   selection.require_any();  // before anything is recorded: what the last comparison found is not forgotten for one that cannot be
   begin();
   plan_tables(selection);
   if (tuning_.does_resume && !is_begun_anew_) selection.leave_out_unchanged(vdiff_, tables_);
-  hold_ = std::make_unique<StreamHold>(definition_, tuning_.apply, state_, stream_, stop_);
-  recheck_ = std::make_unique<Recheck>(definition_, *hold_, tables_, source_, target_, held_max_, stop_);
+  for (auto& shard : shards_) shard.hold = std::make_unique<StreamHold>(shard.definition, tuning_.apply, state_, shard.stream, stop_);
+  recheck_ = std::make_unique<Recheck>(shards_, tables_, sources_, target(), held_max_, stop_);
 
   const copy::Sampler sampler(throttle_, {.source = scanned_endpoint(definition_, tuning_, db::Side::source), .target = scanned_endpoint(definition_, tuning_, db::Side::target), .replica = std::nullopt});
   compare_keyed();
@@ -411,6 +430,12 @@ VdiffTuning in_direction(const VdiffTuning& tuning, Direction direction) {
   return result;
 }
 
+// One address cannot stand for several servers.
+void refuse_replica_of_shards(const Definition& definition, const VdiffTuning& tuning) {
+  if (!is_sharded(definition) || tuning.target_replica.empty()) return;
+  throw Error(Code::bad_usage, {.object = "--target-replica", .cause = "the target is shards", .remedy = "leave it out: the scans run on the shards"});
+}
+
 // In the report source and target are the migration's, whichever serves: what one lacks, the other has too much.
 void name_sides_as_recorded(VdiffReport& report) {
   for (auto& table : report.tables) {
@@ -418,7 +443,7 @@ void name_sides_as_recorded(VdiffReport& report) {
     std::swap(table.source_rows, table.target_rows);
     std::swap(table.missing, table.extra);
     for (auto& sample : table.samples) {
-      if (sample.kind != "different") sample.kind = sample.kind == "missing" ? "extra" : "missing";
+      if (sample.kind == "missing" || sample.kind == "extra") sample.kind = sample.kind == "missing" ? "extra" : "missing";
       for (auto& value : sample.values) std::swap(value.source, value.target);
     }
   }
@@ -429,12 +454,13 @@ void name_sides_as_recorded(VdiffReport& report) {
 std::string vdiff_lock(std::uint64_t stream) { return fmt::format("godwit_vdiff_{}", stream); }
 
 VdiffReport run_vdiff(const Definition& definition, const VdiffTuning& tuning, state::StateFile& state, const Stop& stop) {
-  StreamTurn turn(definition, stop);
+  refuse_replica_of_shards(definition, tuning);
+  const Definition first = shard_definitions(definition)[0];
+  StreamTurn turn(first, stop);
   const auto now = turn.await();
   if (!now) stop.throw_if_requested();
-  const Definition seen = in_direction(definition, now->direction);
   const VdiffTuning as_seen = in_direction(tuning, now->direction);
-  VdiffReport report = VdiffRun(definition, seen, as_seen, state, stop).run();
+  VdiffReport report = VdiffRun(definition, now->direction, as_seen, state, stop).run();
   report.serving = serving_side(now->direction);
   if (now->direction == Direction::reverse) name_sides_as_recorded(report);
   return report;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
 #include "preparation.h"
@@ -37,44 +39,76 @@ db::Endpoint scanned_endpoint(const Definition& definition, const VdiffTuning& t
   return dsn.empty() ? primary : replica_endpoint(primary, dsn, is_source ? "--source-replica" : "--target-replica");
 }
 
-std::vector<db::Connection> PairOpener::connect_target(std::size_t sessions) const {
-  std::vector<db::Connection> target;
-  for (std::size_t i = 0; i < sessions; ++i) {
-    target.push_back(db::Connection::open(scanned_endpoint(definition_, tuning_, Side::target), db::Encoding::bytes));
-    db::prepare_snapshot(target.back());
+vdiff::Sessions SnapshotPair::lane(std::size_t number) {
+  vdiff::Sessions sessions;
+  for (auto& source : sources) sessions.source.push_back(&source.readers[number]);
+  for (auto& target : targets) sessions.target.push_back(&target[number]);
+  return sessions;
+}
+
+std::vector<std::vector<db::Connection>> PairOpener::connect_targets(std::size_t sessions) const {
+  std::vector<std::vector<db::Connection>> targets;
+  for (const Definition* definition : servers_of(shards_, Side::target)) {
+    auto& target = targets.emplace_back();
+    for (std::size_t i = 0; i < sessions; ++i) {
+      target.push_back(db::Connection::open(scanned_endpoint(*definition, tuning_, Side::target), db::Encoding::bytes));
+      db::prepare_snapshot(target.back());
+    }
   }
-  return target;
+  return targets;
 }
 
 void PairOpener::await_source(db::Connection& scanned, const gtid::Position& position) const {
   if (!tuning_.source_replica.empty()) await_replica(Side::source, scanned, position);
 }
 
-void PairOpener::await_target(db::Connection& scanned) const {
-  if (!tuning_.target_replica.empty()) await_replica(Side::target, scanned, db::end_of_binlog(target_));
+void PairOpener::await_target(std::vector<db::Connection>& scanned) const {
+  if (tuning_.target_replica.empty()) return;
+  for (std::size_t i = 0; i < scanned.size(); ++i) await_replica(Side::target, scanned[i], db::end_of_binlog(targets_[i]));
+}
+
+void PairOpener::reach_sources(std::vector<db::SnapshotSessions>& sources) {
+  std::vector<gtid::Position> near;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    near.push_back(db::end_of_binlog(sources_[i]));
+    await_source(sources[i].watcher, near[i]);
+  }
+  for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i].hold->reach(near[server_of(shards_, i, Side::source)]);
+}
+
+// Gives where it is.
+gtid::Position PairOpener::open_source(db::SnapshotSessions sessions, const std::vector<std::string>& exact_tables, SnapshotPair& pair) const {
+  const std::size_t readers = sessions.readers.size();
+  const bool is_exact_by_itself = sessions.watcher.server().is_mariadb() && readers == 1;
+  const bool is_exact = is_exact_by_itself || !exact_tables.empty();
+  // A lock that is not granted at once is not waited for while the stream stands.
+  const db::SnapshotOptions options{.readers = readers, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)};
+  const db::Snapshot& snapshot = pair.sources.emplace_back(db::open_snapshot(std::move(sessions), options, stop_));
+  pair.writes_held = std::max(pair.writes_held, snapshot.writes_held);
+  return is_exact ? snapshot.low : snapshot.high;
 }
 
 SnapshotPair PairOpener::open(std::size_t sessions, const std::vector<std::string>& exact_tables) {
-  db::SnapshotSessions source = db::connect_snapshot(scanned_endpoint(definition_, tuning_, Side::source), sessions);
   SnapshotPair pair;
-  pair.target = connect_target(sessions);
-  db::Connection scanned_target = db::Connection::open(scanned_endpoint(definition_, tuning_, Side::target));
-  const gtid::Position near = db::end_of_binlog(source_);
-  await_source(source.watcher, near);
-  hold_.reach(near);
-  await_target(scanned_target);
+  std::vector<db::SnapshotSessions> sources;
+  for (const Definition* definition : servers_of(shards_, Side::source)) sources.push_back(db::connect_snapshot(scanned_endpoint(*definition, tuning_, Side::source), sessions));
+  pair.targets = connect_targets(sessions);
+  std::vector<db::Connection> scanned_targets;
+  for (const Definition* definition : servers_of(shards_, Side::target)) scanned_targets.push_back(db::Connection::open(scanned_endpoint(*definition, tuning_, Side::target)));
+  reach_sources(sources);
+  await_target(scanned_targets);
 
-  StreamHold::Standing standing(hold_);
-  await_source(source.watcher, standing.position());
-  const bool is_exact_by_itself = source.watcher.server().is_mariadb() && sessions == 1;
-  const bool is_exact = is_exact_by_itself || !exact_tables.empty();
-  // A lock that is not granted at once is not waited for while the stream stands.
-  pair.source = db::open_snapshot(std::move(source), {.readers = sessions, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)}, stop_);
-  pair.position = is_exact ? pair.source.low : pair.source.high;
-  standing.advance(pair.position);
-  await_target(scanned_target);
-  for (auto& session : pair.target) db::begin_snapshot(session);
-  pair.held = standing.release();
+  Standings standings(shards_);
+  for (std::size_t i = 0; i < shards_.size(); ++i) await_source(sources[server_of(shards_, i, Side::source)].watcher, standings.position(i));
+  std::vector<gtid::Position> positions;
+  for (auto& source : sources) positions.push_back(open_source(std::move(source), exact_tables, pair));
+  standings.advance(positions);
+  await_target(scanned_targets);
+  for (auto& target : pair.targets) {
+    for (auto& session : target) db::begin_snapshot(session);
+  }
+  pair.held = standings.release();
+  pair.position = position_text(shards_, positions);
   return pair;
 }
 

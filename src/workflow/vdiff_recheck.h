@@ -1,26 +1,21 @@
-// Looks at single rows of both sides at one exact instant: to settle what a scan suspected, and to rewrite what differs. One thread.
-//
-// The order is the proof. (1) The stream stands still. (2) The source's row is read at a position P that is exact: on MariaDB the snapshot's own;
-// on MySQL the row is locked (shared, for milliseconds) while the end of the binlog is read. P is not before where the stream stands.
-// (3) The stream goes to P and stands there: the target is the source at P. (4) The target's row is read. (5) The stream's note says that it
-// stood all the while. So a row that differs, differs: no write under way can look like a difference.
+// Looks again at single rows of both sides at one exact instant (vdiff_exact.h has the proof): to settle what a scan suspected, and to rewrite what
+// differs. One thread.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "stream_hold.h"
-#include "vdiff_selection.h"
+#include "vdiff_exact.h"
 
 namespace godwit::workflow {
 
 class Recheck {
  public:
-  // held_max grows with what it holds the stream. source, control: sessions for what is asked in passing, of the source and of the target.
-  Recheck(const Definition& definition, StreamHold& hold, const std::vector<VdiffTarget>& tables, db::Connection& source, db::Connection& control,
-          std::chrono::microseconds& held_max, const Stop& stop)
-      : definition_(definition), hold_(hold), tables_(tables), source_(source), control_(control), held_max_(held_max), stop_(stop) {}
+  // held_max grows with what it holds a stream. sources: sessions for what is asked in passing, with each server; control: with that whose sidecar has the
+  // comparison.
+  Recheck(VdiffShards& shards, const std::vector<VdiffTarget>& tables, std::vector<db::Connection>& sources, db::Connection& control, std::chrono::microseconds& held_max, const Stop& stop)
+      : shards_(shards), tables_(tables), reader_(shards, tables, stop), sources_(sources), control_(control), held_max_(held_max), stop_(stop) {}
 
   // Those that are settled are gone from the sidecar, those that are proved are confirmed there. Gives how many are neither: their rows were
   // locked by somebody at every attempt.
@@ -28,8 +23,9 @@ class Recheck {
   std::size_t settle(std::uint64_t vdiff, Confirmed confirmed);
 
   // Confirmed differences are rewritten from the source, journaled by `note` first, some at a time. Those that cannot be are confirmed still: false then,
-  // unless they are of a table without a key.
-  using Batch = std::vector<state::VdiffDifferenceRow>;
+  // unless they are such as never can be: of a table without a key; on shards that serve, a row on a wrong one, or one of a reference table that
+  // differs from the first's.
+  using Batch = ExactReader::Batch;
   using Note = std::function<void(const VdiffTarget&, const Batch&)>;
   bool repair(std::uint64_t vdiff, const Note& note);
 
@@ -37,34 +33,42 @@ class Recheck {
   void verify_repaired(std::uint64_t vdiff);
 
  private:
-  struct Seen {
-    std::vector<vdiff::RowPair::Values> source;
-    std::vector<vdiff::RowPair::Values> target;
-    std::vector<std::vector<std::optional<std::string>>> raw;  // for repair: the source's row as it travels
-    bool is_read = false;
-  };
   using Conclude = std::function<void(const state::VdiffDifferenceRow&, const Seen&)>;
+  using Writers = std::vector<db::Connection>;
 
-  const VdiffTarget& table_of(const state::VdiffDifferenceRow& row) const;
-  std::vector<Seen> read_exact(const Batch& batch, bool for_repair, StreamHold::Standing& standing);
-  gtid::Position read_mariadb(const Batch& batch, bool for_repair, std::vector<Seen>& seen);
-  gtid::Position read_mysql(const Batch& batch, bool for_repair, std::vector<Seen>& seen);
-  void read_source(db::Connection& source, const state::VdiffDifferenceRow& row, bool for_repair, std::string_view locking, Seen& seen);
-  void leave_other_spellings(const state::VdiffDifferenceRow& row, Seen& seen) const;
-  Batch look_at(const Batch& all, const Conclude& conclude);
+  Judgement judged(const state::VdiffDifferenceRow& row, const Seen& seen) const { return judge(table_of(tables_, row).plan, row, seen, reader_.sharded()); }
+  void reach();
+  Batch look_at(const Batch& all, unsigned round, const Conclude& conclude);
+  Batch without_repeated(Batch rows);
   void conclude(const state::VdiffDifferenceRow& row, const Seen& seen);
+  bool is_to_be_seen_again(const state::VdiffDifferenceRow& row, const Seen& seen, unsigned round) const;
   Batch look_over(Batch rows, const Conclude& conclude);
+  bool can_be_repaired(const state::VdiffDifferenceRow& row) const;
   bool rewrite_together(const VdiffTarget& table, const Batch& batch);
+  bool write_rows(Writers& writers, const VdiffTarget& table, const Batch& batch, std::vector<Seen>& seen);
+  Writers open_writers();
+  std::size_t writer_of(const VdiffTarget& table, const state::VdiffDifferenceRow& row, const SeenRow& seen) const;
   void remove(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row);
-  void insert(db::Connection& writer, const VdiffTarget& table, const Seen& seen);
+  void insert(db::Connection& writer, const VdiffTarget& table, const SeenRow& row);
+  void commit(Writers& writers, const Batch& batch, const std::vector<Seen>& seen);
 
-  const Definition& definition_;
-  StreamHold& hold_;
+  VdiffShards& shards_;
   const std::vector<VdiffTarget>& tables_;
-  db::Connection& source_;
+  ExactReader reader_;
+  std::vector<db::Connection>& sources_;
   db::Connection& control_;
   std::chrono::microseconds& held_max_;
   const Stop& stop_;
 };
+
+// What the stream did not do, or a lock was another's: a moment later it may be otherwise. A session that is lost is not for here to mend.
+bool is_of_the_moment(const Error& error);
+// A scan counts a missing row on the source, an extra one on the target, a different one on both. A row that has come or gone since is counted
+// as it is now, so that the sides of a table which is identical have one number of rows.
+struct RowCounts {
+  std::size_t source = 0;
+  std::size_t target = 0;
+};
+state::VdiffStore::Counted uncounted(const state::VdiffDifferenceRow& row, const RowCounts& now);
 
 }  // namespace godwit::workflow

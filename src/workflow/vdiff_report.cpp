@@ -18,6 +18,7 @@ VdiffTable report_of(const VdiffTarget& table) {
   return {.source = sql::quote_table(table.plan.source_schema, table.plan.source_table),
           .target = sql::quote_table(table.plan.target_schema, table.plan.target_table),
           .state = table.row.state,
+          .is_everywhere = table.plan.spread == vdiff::Spread::everywhere,
           .why = table.row.why,
           .manner = manner_of(table.plan),
           .source_rows = table.row.source_rows,
@@ -35,14 +36,14 @@ void add_difference(VdiffTable& table, const state::VdiffDifferenceRow& row) {
   if (row.state == "repaired") {
     ++table.repaired;
   } else {
-    (row.kind == "missing" ? table.missing : row.kind == "extra" ? table.extra : table.different) += difference.count;
+    (row.kind == "missing" ? table.missing : row.kind == "extra" ? table.extra : row.kind == "misplaced" ? table.misplaced : table.different) += difference.count;
   }
   if (table.samples.size() < kSamplesMax) table.samples.push_back(difference);
 }
 
 }  // namespace
 
-std::uint64_t VdiffTable::equal() const { return source_rows - std::min(source_rows, missing + different + unsettled); }
+std::uint64_t VdiffTable::equal() const { return source_rows - std::min(source_rows, missing + different + misplaced + unsettled); }
 
 std::vector<VdiffTable> report_tables(state::VdiffStore& store, std::uint64_t vdiff, const std::vector<VdiffTarget>& tables) {
   std::vector<VdiffTable> result(tables.size());
@@ -61,7 +62,7 @@ Verdict verdict_on(const std::vector<VdiffTable>& tables) {
   bool is_equal = true;
   for (const auto& table : tables) {
     is_whole = is_whole && (table.state == "compared" || table.state == "unchanged") && table.unsettled == 0;
-    is_equal = is_equal && table.missing == 0 && table.extra == 0 && table.different == 0;
+    is_equal = is_equal && table.missing == 0 && table.extra == 0 && table.different == 0 && table.misplaced == 0;
   }
   if (!is_equal) return Verdict::different;
   return is_whole ? Verdict::identical : Verdict::partial;

@@ -75,7 +75,33 @@ VdiffTarget VdiffSelection::plan_table(const state::TableRow& names, const Prepa
                 .target_table = names.target_table,
                 .state = "pending",
                 .definition_hash = hash_of_both(*source, target)};
+  if (layout_) place(result, *source, target);
   return result;
+}
+
+// The placements name the tables of the migration's source, whichever side serves.
+void VdiffSelection::place(VdiffTarget& table, const catalog::Table& source, const catalog::Table& target) {
+  const bool is_forward = sharded_side(definition_) == db::Side::target;
+  const catalog::Table& routed = is_forward ? source : target;
+  table.route = std::make_shared<const shard::Route>(*layout_, routed);
+  vdiff::place(table.plan, {.route = *table.route, .routed = routed}, source, target);
+  if (table.plan.spread == vdiff::Spread::by_key) table.plan.rows_estimate = routed.rows_estimate;  // the first shard has a part of them
+  if (table.plan.spread != vdiff::Spread::first_shard) require_same_on_shards(is_forward ? target : source);
+}
+
+// One form of each value for all of them.
+void VdiffSelection::require_same_on_shards(const catalog::Table& first) {
+  auto& shards = sharded_side(definition_) == db::Side::target ? targets_ : sources_;
+  const auto is_same = [](const catalog::Column& a, const catalog::Column& b) { return a.name == b.name && a.column_type == b.column_type && a.charset == b.charset && a.is_nullable == b.is_nullable; };
+  for (std::size_t i = 1; i < shards.size(); ++i) {
+    const catalog::Table other = catalog::read_table(shards[i], first.schema, first.name);
+    const bool is_one_flavour = shards[i].server().flavour == shards[0].server().flavour;
+    if (is_one_flavour && std::equal(first.columns.begin(), first.columns.end(), other.columns.begin(), other.columns.end(), is_same)) continue;
+    throw Error(Code::schema_differs,
+                {.object = fmt::format("{} on shard {}", sql::quote_table(first.schema, first.name), shard::to_string(layout_->shards[i].range)),
+                 .cause = is_one_flavour ? "its columns are others than on the first shard" : "the server is of another flavour than the first shard's",
+                 .remedy = "shards of one flavour, with the same tables: docs/sharding.md"});
+  }
 }
 
 std::vector<VdiffTarget> VdiffSelection::plan(std::uint64_t vdiff) {
@@ -100,8 +126,14 @@ std::vector<VdiffTarget> VdiffSelection::plan(std::uint64_t vdiff) {
   return tables;
 }
 
-bool VdiffSelection::is_unchanged(const state::VdiffTableRow& table, std::uint64_t elapsed_s) {
-  return is_untouched(source_, table.source_schema, table.source_table, elapsed_s) && is_untouched(target_, table.target_schema, table.target_table, elapsed_s);
+bool VdiffSelection::is_unchanged(const VdiffTarget& table, std::uint64_t elapsed_s) {
+  const state::VdiffTableRow& names = table.row;
+  const bool is_on_first = table.plan.spread == vdiff::Spread::first_shard;
+  const auto are_untouched = [&](std::vector<db::Connection>& servers, const std::string& schema, const std::string& name) {
+    const auto end = is_on_first ? servers.begin() + 1 : servers.end();
+    return std::all_of(servers.begin(), end, [&](db::Connection& server) { return is_untouched(server, schema, name, elapsed_s); });
+  };
+  return are_untouched(sources_, names.source_schema, names.source_table) && are_untouched(targets_, names.target_schema, names.target_table);
 }
 
 void VdiffSelection::leave_out_unchanged(std::uint64_t vdiff, std::vector<VdiffTarget>& tables) {
@@ -111,15 +143,16 @@ void VdiffSelection::leave_out_unchanged(std::uint64_t vdiff, std::vector<VdiffT
     log::warning("--resume: there is no finished comparison of the same tables to go on from; all of them are compared");
     return;
   }
-  read_fresh_update_times(source_);
-  read_fresh_update_times(target_);
+  for (auto* servers : {&sources_, &targets_}) {
+    for (auto& server : *servers) read_fresh_update_times(server);
+  }
   std::set<std::uint64_t> differed;
   for (const auto& difference : store.differences(before->id, "confirmed")) differed.insert(difference.table_id);
   const auto earlier = store.tables(before->id);
   for (auto& table : tables) {
     const auto* own = find(earlier, table.row);
     const bool was_equal = own != nullptr && (own->state == "compared" || own->state == "unchanged") && own->definition_hash == table.row.definition_hash && differed.count(own->id) == 0;
-    if (table.row.state != "pending" || !was_equal || !is_unchanged(table.row, before->elapsed_s)) continue;
+    if (table.row.state != "pending" || !was_equal || !is_unchanged(table, before->elapsed_s)) continue;
     table.row.state = "unchanged";
     table.row.source_rows = own->source_rows;
     table.row.target_rows = own->target_rows;

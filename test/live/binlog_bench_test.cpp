@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
+// alone: it measures
 // How fast rows come through, in a build for release: live_tests "[.binlog_speed]". The case that always runs holds a floor far
 // below what is measured, for what would make it slower by an order of magnitude.
 #include <cstdio>

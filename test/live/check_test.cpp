@@ -89,7 +89,11 @@ TEST_CASE("where all is well every check says ok", "[check]") {
       seen.insert(finding["check"].get<std::string>());
     }
     const json known = json::parse(Process({std::getenv("GODWIT_BIN"), "inspect", "checks", "--json"}, {}).wait().out);
-    for (const auto& check : known["checks"]) CHECK(seen.count(check["name"]) == 1);
+    for (const auto& check : known["checks"]) {
+      INFO(check.dump());
+      const bool is_of_shards = check["name"].get<std::string>().rfind("shard_", 0) == 0;  // they say nothing of one target: live.shard_copy has them
+      CHECK(seen.count(check["name"]) == (is_of_shards ? 0 : 1));
+    }
     run_all(source, {"SET GLOBAL sync_binlog = 0"});
     migration.clean();
   }

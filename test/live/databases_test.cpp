@@ -33,7 +33,8 @@ void copy_and_compare(const Server& source, const Server& target, const std::str
   Client to = target.client();
   const std::string found = difference(from, schema, to, schema);
   CHECK(found == "");
-  for (const auto& table : json::parse(outcome.out)["tables"]) {
+  const json document = json::parse(outcome.out);
+  for (const auto& table : document["tables"]) {
     const std::string name = table["source"];
     CHECK(table["rows"].get<std::uint64_t>() == std::stoull(from.scalar("SELECT COUNT(*) FROM " + name)));
   }

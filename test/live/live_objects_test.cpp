@@ -315,14 +315,14 @@ TEST_CASE("no value is handed out again: not one that was rolled back, deleted, 
     CHECK(target.client("shop").scalar("SELECT id FROM plain WHERE v = 8") == std::to_string(seen + 1));
 
     const auto ahead = workflow::raise_auto_increment(pair.definition(), Side::target, 1000);
-    CHECK(ahead.tables == 2);
+    CHECK(ahead.tables == 1);  // tiny has too little left for a margin
     CHECK(workflow::raise_auto_increment(pair.definition(), Side::target, 1000).tables == 0);
     for (int i = 0; i < 400; ++i) client.execute("INSERT INTO plain (v) VALUES (9)");
     CHECK(workflow::raise_auto_increment(pair.definition(), Side::target, 0).tables == 0);
     target.client("shop").execute("INSERT INTO plain (v) VALUES (10)");
     CHECK(std::stoull(target.client("shop").scalar("SELECT id FROM plain WHERE v = 10")) >= seen + 1000);
     target.client("shop").execute("INSERT INTO tiny VALUES ()");
-    CHECK(target.client("shop").scalar("SELECT MAX(id) FROM tiny") == "127");  // not beyond what it can hold
+    CHECK(target.client("shop").scalar("SELECT MAX(id) FROM tiny") == "101");
   }
 }
 

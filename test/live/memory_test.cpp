@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11
+// alone: it measures
 // The memory of a copy is bounded by named limits: it does not grow with the table, nor with the width of its rows.
 #include <cstdlib>
 #include <functional>

@@ -135,6 +135,7 @@ void run_with_page_accounts(const Server& source, const Server& target) {
   const auto look = [&] { return migration.run("check", {}, passwords).out; };
   for (const char* code : {"GW0316", "GW0317"}) CHECK(look().find(code) != std::string::npos);
   source.client().script(statements_under(flavour_name(source) + ", source, switch"));
+  source.client().script(statements_under(flavour_name(source) + ", source, definers"));
   target.client().script(statements_under(flavour_name(target) + ", target, switch"));
   const std::string ready = look();
   INFO(ready);

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11
+// alone: it measures
 // Many busy clients of `godwit proxy` that are moved back and forth.
 #include <algorithm>
 #include <atomic>

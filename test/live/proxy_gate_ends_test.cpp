@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11
+// alone: holds have limits of time
 // The gate of `godwit proxy` when something ends: clients that are killed, servers that die, the proxy itself.
 #include <signal.h>
 

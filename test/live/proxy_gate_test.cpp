@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11
+// alone: holds have limits of time
 // The gate of `godwit proxy`: PAUSE, MOVE and RESUME with busy clients, and everything that can go wrong between them. Whatever happens, no client gets an error
 // that it would not have got from its server, and none is left on the wrong side.
 #include <signal.h>

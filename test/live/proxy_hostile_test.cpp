@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11
+// alone: it measures memory and answers
 // What hostile clients, and a server that has gone mad, cost: their own session, and nothing of anybody else's. Well-behaved sessions run beside them all along
 // and must not notice; no byte of one session appears in another; afterwards memory and file descriptors are back to where they were.
 #include <algorithm>

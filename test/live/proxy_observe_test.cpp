@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11:--proxy-protocol-networks=* b=mariadb-10.11:--proxy-protocol-networks=*
+// alone: it measures
 // What is seen of a proxy and of its clients from outside: addresses, from load balancers too, the access log, metrics, holds that took long, certificates.
 #include <arpa/inet.h>
 #include <netinet/in.h>

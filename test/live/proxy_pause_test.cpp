@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11:--max-connections=3000 b=mariadb-10.11:--max-connections=3000 c=mysql-9.7:--max-connections=3000 d=mysql-9.7:--max-connections=3000
+// alone: it measures
 // How long clients wait while they are moved: WARM, PAUSE, MOVE, RESUME, with many sessions that have statements prepared and do something all along. The
 // figures are printed; what is asserted leaves room for a machine that does other things as well.
 #include <fmt/format.h>

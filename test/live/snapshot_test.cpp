@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7 e=mariadb-11.8 f=mariadb-10.5
+// alone: it measures how long writes are held
 // The two positions of a snapshot group, against writers that know the GTID of each of their transactions: what is in `low` is
 // visible in every reader, and what is visible in any reader is in `high`. Without a lock; with semi-sync, which keeps
 // transactions between the binlog and the engine for longer; and with the lock, where low is the instant itself.

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mysql-9.7
+// alone: it asks for seconds
 // `godwit status` says which side serves, as the target's authority has it, and of the stream that runs from there; a target that is away costs it seconds.
 #include <arpa/inet.h>
 #include <netinet/in.h>

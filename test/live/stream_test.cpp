@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
+// alone: it measures the lag
 // How a stream begins, waits and fails.
 #include "godwit/binlog/stream.h"
 

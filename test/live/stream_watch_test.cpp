@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 c=mysql-9.7
+// alone: it measures the lag
 // What can be seen of a running stream: Prometheus text over HTTP, `status --json`, a lag also where nothing may be written on the source; and that
 // cancel takes back what replicating has left on both sides.
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// alone: a switch has a limit of time
 // Death at any point of `switch`, `reverse`, `complete` and `cancel`, under load: of the command itself, of a proxy, of `replicate`, of either server. Then the command is run once more, or
 // nobody does anything. Whatever happens: exactly one side is written to, every acknowledged write is there once, and clients that were not connected to what was killed
 // see no error. The points are godwit's own list, so that a new step is walked through without anybody adding it here. Each of them once, with a victim drawn by GODWIT_SEED,
@@ -77,27 +78,10 @@ struct Seed {
   std::mt19937_64 random;
 };
 
-void check_works(SwitchStage& stage) {
-  const auto before = stage.ledger().acknowledged();
-  CHECK(holds_within(seconds(20), [&] { return stage.ledger().acknowledged() > before + 10; }));
-}
-
-// So often as an operator would; says what was tried.
-std::string run_until_done(SwitchStage& stage, const std::string& command) {
-  std::string story;
-  for (int attempt = 1; attempt <= 6; ++attempt) {
-    const Outcome outcome = stage.run(command);
-    story += command + ", attempt " + std::to_string(attempt) + ": " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err;
-    if (outcome.status == 0) return "";
-    std::this_thread::sleep_for(seconds(1));
-  }
-  return story;
-}
-
 // From wherever it is: over, and back to the source.
 void check_goes_on(SwitchStage& stage) {
-  if (stage.serving() == "source") CHECK(run_until_done(stage, "switch") == "");
-  CHECK(run_until_done(stage, "reverse") == "");
+  if (stage.serving() == "source") CHECK(stage.run_until_done("switch") == "");
+  CHECK(stage.run_until_done("reverse") == "");
   CHECK(stage.serving() == "source");
   CHECK(stage.fault() == "");
 }
@@ -135,13 +119,13 @@ void check_killing(SwitchStage& stage, const Steps& steps, const Killing& it) {
   INFO("killed: " << killed.status << "\n" << killed.out << killed.err);
   REQUIRE(killed.status == 128 + SIGKILL);
   if (it.is_run_again) {
-    CHECK(run_until_done(stage, it.command) == "");
+    CHECK(stage.run_until_done(it.command) == "");
     CHECK(stage.serving() == side_of(it.command));
   }
   CHECK(stage.await_one_side(kLeaseMax) == "");
   const bool has_switched = it.is_run_again || steps.is_committed(it.point);
   CHECK(stage.serving() == side_of(has_switched ? it.command : opposite(it.command)));
-  check_works(stage);
+  CHECK(stage.works());
   if (stage.has_event()) check_event(stage);
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().errors().size() == errors_before);
@@ -154,7 +138,7 @@ void kill_around_the_event(const std::string& source, const std::string& target)
     for (const bool again : {true, false}) {
       const Killing it{.command = again ? "reverse" : "switch", .point = point, .is_run_again = again};
       INFO(it.command << " killed at " << point << (again ? ", run again" : ", and nobody runs it again"));
-      if (again) REQUIRE(run_until_done(stage, "switch") == "");
+      if (again) REQUIRE(stage.run_until_done("switch") == "");
       check_killing(stage, steps, it);
       if (!stage.ledger().complaints().empty()) return;
     }
@@ -171,7 +155,7 @@ void kill_the_command(const std::string& source, const std::string& target, std:
   check_goes_on(stage);
   for (const auto& it : drawn(killings(points), count, seed.random)) {
     INFO(name_of(it));
-    if (it.command == "reverse") REQUIRE(run_until_done(stage, "switch") == "");
+    if (it.command == "reverse") REQUIRE(stage.run_until_done("switch") == "");
     check_killing(stage, steps, it);
     check_goes_on(stage);
     CHECK(stage.ledger().complaints() == "");
@@ -261,7 +245,7 @@ void check_accident(SwitchStage& stage, const Steps& steps, const Accident& it) 
   // A server of MariaDB that comes back is writable until it is fenced again: within a second or two.
   if (is_server) std::this_thread::sleep_for(seconds(3));
   CHECK(stage.await_one_side(kLeaseMax) == "");
-  check_works(stage);
+  CHECK(stage.works());
   CHECK(stage.fault() == "");
   auto errors = stage.ledger().errors();
   errors.erase(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors_before));
@@ -309,7 +293,7 @@ void kill_something_else(const std::string& source, const std::string& target, s
   for (const auto& it : drawn(accidents(stage->migration.failpoints("switch.")), count, seed.random)) {
     INFO(name_of(it));
     std::cout << "switch_crash: " << name_of(it) << "\n" << std::flush;
-    if (it.command == "reverse") REQUIRE(run_until_done(*stage, "switch") == "");
+    if (it.command == "reverse") REQUIRE(stage->run_until_done("switch") == "");
     check_accident(*stage, steps, it);
     check_goes_on(*stage);
   }
@@ -338,21 +322,21 @@ void kill_the_end(const std::string& command, const std::string& source, const s
     INFO("killed at " << point);
     SwitchStage stage({.source = source, .target = target, .clients = 8, .proxy_options = {"--delegate-auth"}, .seed = seed.value});
     const std::string side = is_complete ? "target" : "source";
-    if (is_complete) REQUIRE(run_until_done(stage, "switch") == "");
+    if (is_complete) REQUIRE(stage.run_until_done("switch") == "");
     CHECK(stage.fault() == "");
     const Outcome killed = end(stage, command, point + "=kill");
     INFO("killed: " << killed.status << "\n" << killed.out << killed.err);
     REQUIRE(killed.status == 128 + SIGKILL);
     // Nobody runs it again for a while: clients go on, where they were, and nowhere else.
     std::this_thread::sleep_for(seconds(2));
-    check_works(stage);
+    CHECK(stage.works());
     CHECK(stage.serving() == side);
     if (is_complete) CHECK(stage.await_one_side(seconds(5)) == "");
     const Outcome again = end(stage, command);
     INFO("again: " << again.status << "\n" << again.out << again.err);
     CHECK(again.status == 0);
     std::this_thread::sleep_for(seconds(2));  // the proxies and `replicate` make nothing anew
-    check_works(stage);
+    CHECK(stage.works());
     CHECK(stage.ledger().complaints() == "");
     CHECK(traces(stage.target) == "");
     if (!is_complete) {
@@ -391,7 +375,7 @@ std::string end_until_done(const SwitchStage& stage, const std::string& command)
 void check_end_accident(const EndAccident& it, const std::string& source, const std::string& target, const Seed& seed) {
   SwitchStage stage(with_two_proxies(source, target, seed));
   const std::string side = it.command == "complete" ? "target" : "source";
-  if (it.command == "complete") REQUIRE(run_until_done(stage, "switch") == "");
+  if (it.command == "complete") REQUIRE(stage.run_until_done("switch") == "");
   CHECK(stage.fault() == "");
   Process process = stage.migration.start(it.command, it.command == "complete" ? Strings{"--yes", "--json"} : Strings{"--json"}, armed(it.point + "=sleep:800"));
   REQUIRE(has_logged(process, "failpoint " + it.point));
@@ -401,18 +385,20 @@ void check_end_accident(const EndAccident& it, const std::string& source, const 
   const Outcome outcome = process.wait();
   INFO(outcome.status << "\n" << outcome.out << outcome.err);
   CHECK(outcome.status <= 5);
-  check_works(stage);
+  CHECK(stage.works());
   CHECK(stage.serving() == side);
   CHECK(end_until_done(stage, it.command) == "");
   std::this_thread::sleep_for(seconds(2));  // the proxies and `replicate` make nothing anew
-  check_works(stage);
+  CHECK(stage.works());
   CHECK(stage.serving() == side);
   INFO(stage.proxy_logs());
   const Accident as_seen{.command = it.command, .point = it.point, .victim = it.victim};
   CHECK(undue_errors(stage, stage.ledger().errors(), as_seen, is_server && side == (it.victim == Victim::source ? "source" : "target")) == "");
   for (const auto& fault : stage.ledger().faults()) FAIL_CHECK("client " << fault.client << " at port " << fault.port << ": " << fault.text);
   CHECK(traces(stage.target) == "");
-  if (it.command == "complete") CHECK(stage.writable() == "target");
+  // What MariaDB forgets when it is restarted after the end, nobody tells it again; complete says so.
+  const bool was_ended_before = it.point == "complete.sidecar.after" && it.victim == Victim::source && stage.source.is_mariadb();
+  if (it.command == "complete" && !was_ended_before) CHECK(stage.writable() == "target");
   stage.ledger().pause();
   Client client = stage.side(side).client();
   CHECK(judge({.ledger = &stage.ledger(), .has_server_died = is_server}, client) == "");

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7
+// alone: a switch has a limit of time
 // How a migration ends: `godwit complete` once the target serves, `godwit cancel` before it ever did. Neither leaves anything of godwit behind, neither is noticed
 // by a client, and both can be run again.
 #include <cstdlib>

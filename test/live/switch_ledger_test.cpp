@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mysql-9.7
+// alone: it measures
 // The instrument that the tests of a switch read: clients that keep books, and what is compared with them. Both sides of the proxy are one server here, so that
 // every move is right; then things are broken by hand, one by one, and each must be named.
 #include <functional>

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11:--max-connections=3000 b=mariadb-10.11:--max-connections=3000 c=mysql-9.7
+// alone: it measures
 // `godwit switch` and `godwit reverse` under load: clients of an ordinary account, through proxies, notice nothing but a short wait. Nothing that they were told is lost or
 // doubled, nobody sees time go backwards, both sides are the same afterwards, and a writer that goes around the proxy is told so.
 #include <algorithm>

@@ -1,4 +1,5 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11
+// alone: a switch has a limit of time
 // What an operator has to say in words: yes, that there is no fence, that there is no proxy; and what hooks are told.
 #include <fcntl.h>
 #include <stdlib.h>

@@ -52,6 +52,23 @@ TEST_CASE("copy: a bulk row is an indicator and a length-encoded string per valu
   CHECK(head_of_value(1U << 24) == std::string("\0\xfe\0\0\0\1\0\0\0\0", 10));
 }
 
+TEST_CASE("copy: of several targets none is loaded where LOAD DATA would hold a lock while it waits for rows", "[copy]") {
+  TableTask task = task_of(1);
+  task.overwrites = true;
+  Means means = kAll;
+  CHECK(row_form(task, means) == RowForm::load);
+  means.can_load_counting = false;
+  CHECK(row_form(task, means) == RowForm::load);
+  task.is_counting = true;
+  CHECK(row_form(task, means) == RowForm::values);
+  task.overwrites = false;
+  CHECK(row_form(task, means) == RowForm::bulk);
+  const std::string text(300, 'x');  // longer than what is sent whole elsewhere
+  CHECK(blocks_of(task, means, {{value(text)}})[0].form == RowForm::bulk);
+  means.can_load_counting = true;
+  CHECK(blocks_of(task, means, {{value(text)}})[0].form == RowForm::load);
+}
+
 TEST_CASE("copy: a bulk insert has a placeholder per column, inside what makes the value of it", "[copy]") {
   TableTask task = task_of(3);
   task.transfers[1].set_expression = "CAST({v} AS UNSIGNED)";

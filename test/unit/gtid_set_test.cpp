@@ -70,6 +70,15 @@ TEST_CASE("a MariaDB position moves forward in its domain, never back", "[gtid]"
   CHECK(set.to_string() == "0-2-12");
 }
 
+TEST_CASE("what two positions have in common: of MySQL's the same transactions, of MariaDB's the earlier of each domain", "[gtid]") {
+  Set set = mysql(kUuid + ":1-10:t:5-8," + kOther + ":1");
+  set.intersect(mysql(kUuid + ":3-4:8-20:t:1-5"));
+  CHECK(set.to_string() == kUuid + ":3-4:8-10:t:5");
+  Set domains = mariadb("0-1-10,3-1-7,4-1-1");
+  domains.intersect(mariadb("0-2-9,3-5-8"));
+  CHECK(domains.to_string() == "0-2-9,3-1-7");
+}
+
 TEST_CASE("the binary form is tagged only when a tag needs it", "[gtid]") {
   const std::string plain = mysql(kUuid + ":1-3").encode();
   CHECK(plain.size() == 8 + 16 + 8 + 16);

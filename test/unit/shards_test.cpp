@@ -64,7 +64,6 @@ TEST_CASE("shards: a migration to one target is what it was", "[shards]") {
   CHECK(stream_key(definition).shard == "-");
   CHECK(shard_name(definition).empty());
   CHECK(to_options(definition).count("shard") == 0);
-  refuse_shards(definition, "vdiff");
 }
 
 TEST_CASE("shards: recorded without passwords, and found again", "[shards]") {
@@ -107,5 +106,42 @@ TEST_CASE("shards: layouts that cannot be are refused by their codes", "[shards]
   definition = shop();
   definition.shards.clear();
   CHECK(refusal(definition) == Code::bad_usage);  // placements, and no shard
-  CHECK_THROWS_AS(refuse_shards(shop(), "vdiff"), Error);
+}
+
+TEST_CASE("shards: what is one for all of them is on the first, triggers and events are on the head over them", "[shards]") {
+  Definition definition = shop();
+  definition.vindexes.clear();
+  definition.partitions = {"orders=HASH(id)"};
+  settle_shards(definition, give_password);
+  const auto all = shard_definitions(definition);
+  CHECK(authority_endpoint(all[1]).dsn.host == "one");
+  CHECK(authority_endpoint(reversed(all[1])).dsn.host == "one");
+  CHECK(db::describe(authority_endpoint(reversed(all[1]))) == "target one:3307");
+  CHECK(!head_definition(definition));
+  CHECK(!objects_definition(definition, db::Side::target));
+  CHECK(objects_definition(definition, db::Side::source)->shard == "-80");
+  CHECK(other_servers(definition).size() == 1);
+
+  definition.serve = db::parse_dsn("mysql://dba@head:3308/store", "--serve");
+  const auto head = head_definition(definition);
+  REQUIRE(head);
+  CHECK(is_head(*head));
+  CHECK(shard_name(*head) == "the head");
+  CHECK(head->target.host == "head");
+  REQUIRE(objects_definition(definition, db::Side::target));
+  CHECK(objects_definition(definition, db::Side::target)->target.host == "head");
+  const auto others = other_servers(definition);
+  REQUIRE(others.size() == 2);
+  CHECK(others[0].dsn.host == "two");
+  CHECK(others[1].dsn.host == "head");
+}
+
+TEST_CASE("shards: what serves vindexes, or is a shard itself, is no head", "[shards]") {
+  Definition definition = shop();
+  definition.serve = db::parse_dsn("mysql://app@vtgate:3306/store", "--serve");
+  settle_shards(definition, give_password);
+  CHECK(!head_definition(definition));
+  definition.vindexes.clear();
+  definition.serve = db::parse_dsn("mysql://dba@two:3307/store", "--serve");
+  CHECK(!head_definition(definition));
 }

@@ -123,3 +123,41 @@ TEST_CASE("vdiff: a column that the target lacks is an error, one that it has be
   CHECK_THROWS_AS(plan(wide, narrow), Error);
   CHECK(plan(narrow, wide).left_out == std::vector<std::string>{"v"});
 }
+
+TEST_CASE("vdiff: a table that is spread by a shard key is read with it, on each side by that side's name", "[vdiff]") {
+  const catalog::Table source = table({column("id", "int", "int(11)"), column("Customer", "bigint", "bigint(20)")}, {"id"});
+  const catalog::Table target = table({column("id", "int", "int"), column("customer", "bigint", "bigint")}, {"id"});
+  const shard::Layout layout = shard::parse_layout({.shards = {"-80=mysql://u@one/shop", "80-=mysql://u@two/shop"}, .vindexes = {"t.Customer=hash"}});
+  const shard::Route route(layout, source);
+  TablePlan spread = plan(source, target);
+  CHECK(select_rows(spread, Side::target, {}, 0).find("SELECT `id`, `customer` FROM") == 0);
+  place(spread, {.route = route, .routed = source}, source, target);
+  CHECK(spread.spread == Spread::by_key);
+  CHECK(select_rows(spread, Side::source, {}, 0).find("SELECT `id`, `Customer`, `Customer` FROM") == 0);
+  CHECK(select_rows(spread, Side::target, {}, 0).find("SELECT `id`, `customer`, `customer` FROM") == 0);
+  CHECK(select_places(spread, Side::target, {.lower = Bound{"5"}, .upper = {}}).find("SELECT `id`, `customer` FROM") == 0);
+  CHECK(select_hash(spread, Side::target, {}) == select_hash(plan(source, target), Side::target, {}));
+
+  // The other way round the shards are the source of the stream; which row belongs where is the same.
+  TablePlan back = plan(target, source);
+  place(back, {.route = route, .routed = source}, target, source);
+  CHECK(select_places(back, Side::source, {}).find("SELECT `id`, `customer` FROM") == 0);
+
+  const catalog::Table without = table({column("id", "int", "int")}, {"id"});
+  TablePlan keys_only = plan(without, without);
+  CHECK_THROWS_AS(place(keys_only, {.route = route, .routed = source}, without, without), Error);
+}
+
+TEST_CASE("vdiff: a reference table is compared with every shard, one that is unsharded with the first", "[vdiff]") {
+  const catalog::Table one = table({column("id", "int", "int")}, {"id"});
+  const auto spread_of = [&](const shard::LayoutOptions& options) {
+    const shard::Layout layout = shard::parse_layout(options);
+    const shard::Route route(layout, one);
+    TablePlan result = plan(one, one);
+    place(result, {.route = route, .routed = one}, one, one);
+    return result.spread;
+  };
+  const std::vector<std::string> shards{"-80=mysql://u@one/shop", "80-=mysql://u@two/shop"};
+  CHECK(spread_of({.shards = shards, .references = {"t"}}) == Spread::everywhere);
+  CHECK(spread_of({.shards = shards, .unsharded = {"t"}}) == Spread::first_shard);
+}

@@ -15,18 +15,32 @@
 
 #include "godwit/apply/change.h"
 #include "godwit/binlog/event.h"
+#include "godwit/shard/layout.h"
 
 namespace godwit::apply {
+
+// One target of a stream: how each table's rows are written there, and which of them are its own.
+struct TargetTables {
+  const std::vector<TableBinding>* bindings = nullptr;
+  const std::vector<shard::Route>* routes = nullptr;  // one per binding; none: all rows
+  std::size_t shard = 0;                              // its number, as the routes give it
+};
 
 struct AssemblerOptions {
   std::size_t part_bytes_max = 8U << 20;  // a transaction larger than this comes in parts
   bool takes_new_tables = true;           // a table created in a migrated schema would belong to the migration
 };
 
+struct TargetTable;
+
 class Assembler {
  public:
-  // The bindings must outlive it and what it gives out.
-  Assembler(const std::vector<TableBinding>& bindings, AssemblerOptions options);
+  // Changes are marked with the index of the target that they are for. Bindings and routes must outlive it and what it gives out.
+  Assembler(std::vector<TargetTables> targets, AssemblerOptions options);
+  ~Assembler();
+
+  // Asked once per transaction and target: one that is not wanted there has no changes for it, and its tables may be defined otherwise there.
+  std::function<bool(std::size_t, const gtid::Gtid&)> is_wanted;
 
   // A transaction when this event completes one (or fills a part of one).
   std::optional<Transaction> take(const binlog::Event& event);
@@ -34,27 +48,25 @@ class Assembler {
   bool is_inside_transaction() const { return is_open_; }
 
  private:
-  struct Bound {
-    const TableBinding* binding = nullptr;  // nullptr: not migrated
-    binlog::Layout layout;
-    bool is_heartbeat = false;
-  };
+  struct Bound;
 
   void begin(const gtid::Gtid& gtid, std::uint64_t committed_us);
   std::optional<Transaction> query(const binlog::Event& event, const binlog::Query& query);
   std::optional<Transaction> statement(const binlog::Query& query);
   void savepoint(std::string_view sql);
-  const Bound& bound(const std::shared_ptr<const binlog::TableMap>& map);
+  Bound& bound(const std::shared_ptr<const binlog::TableMap>& map);
+  const binlog::Layout* fit(Bound& bound, const std::shared_ptr<const binlog::TableMap>& map);
   std::optional<Transaction> rows(const binlog::Rows& rows);
-  Change change_of(const Bound& bound, const binlog::Rows& rows, const binlog::Row& row);
+  std::optional<Transaction> part_if_full();
   void note_heartbeat(const Bound& bound, const binlog::Rows& rows);
   std::optional<Transaction> finish(TransactionKind kind);
   bool concerns_us(const binlog::Query& query) const;
 
-  const std::vector<TableBinding>& bindings_;
+  const std::vector<TargetTables> targets_;
   const AssemblerOptions options_;
-  std::map<std::pair<std::string, std::string>, const TableBinding*> by_name_;
+  std::map<std::pair<std::string, std::string>, std::vector<TargetTable>> by_name_;
   std::unordered_map<const binlog::TableMap*, std::pair<std::shared_ptr<const binlog::TableMap>, Bound>> bounds_;
+  std::vector<bool> is_wanted_;  // by which target the open transaction is
   std::vector<std::pair<std::string, std::size_t>> savepoints_;
   Transaction open_;
   bool is_open_ = false;        // a GTID was seen, its end not yet

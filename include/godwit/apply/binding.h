@@ -39,6 +39,9 @@ struct Cascade {
     bool is_new = false;     // from the after image
   };
   bool is_on_erase = false;                // else on an update of one of `referenced`
+  std::size_t child = 0;                   // the table whose rows are changed; index into the stream's bindings
+  std::string child_name;                  // quoted
+  std::vector<std::string> assigned;       // its columns that are set; none: its rows are deleted
   std::vector<std::size_t> referenced;     // of the parent, indexes into its `columns`
   std::vector<std::string> pieces;         // of the statement; one more than there are values
   std::vector<Value> values;               // between the pieces
@@ -60,16 +63,23 @@ struct TableBinding {
   bool is_key_exact = false;               // two keys are equal only if their literals are: not so for collated text
   bool is_key_integer = false;             // one integer column
   std::vector<Cascade> cascades;           // what the source changes by foreign keys to this table, and does not log
+  // Where the streams of several shards meet in one table, each with its own rows: what tells one shard's rows from another's (share()).
+  bool is_shared = false;
+  std::vector<std::size_t> shard_key;      // by which rows are found beside the key, byte for byte; indexes into `columns`
   // The rest is the copy's state, not the table's nature.
   bool is_ignored = false;                 // no row of it is copied yet: the next snapshot holds every change so far
   bool is_partial = false;                 // some of its rows are copied: changes are idempotent, later chunks overwrite
 
   bool has_key() const { return !key.empty(); }
+  bool has_compound_locator() const { return key.size() > 1 || !shard_key.empty(); }
 };
 
 // Throws Error(no_usable_key) for a key whose type cannot be compared exactly.
 TableBinding bind(const catalog::Table& source, const catalog::Table& target, const std::vector<catalog::Transfer>& transfers,
                   const db::Server& target_server);
+
+// For the way back from several shards, of a table whose rows are divided among them by these columns (src/apply/shared_rows.h).
+void share(TableBinding& binding, const std::vector<std::string>& shard_key);
 
 // Throws Error(schema_misfit) unless the table map describes the bound table (I6).
 void require_fit(const TableBinding& binding, const binlog::TableMap& map);

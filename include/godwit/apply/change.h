@@ -8,6 +8,7 @@
 
 #include "godwit/apply/binding.h"
 #include "godwit/gtid/gtid.h"
+#include "godwit/gtid/set.h"
 
 namespace godwit::apply {
 
@@ -23,6 +24,8 @@ struct Change {
   bool is_full = true;        // the after image has every written column
   bool moves_key = false;     // update: the row gets another key
   bool moves_unique = false;  // update: a value of another unique key changes
+  bool is_elsewhere = false;  // the row is on another shard: what is to be done here are its cascades
+  std::uint16_t target = 0;   // for which of the stream's targets it is
   std::string old_key;        // locator; empty for inserts and for tables without a key
   std::string new_key;        // empty for deletes
   std::string values;         // "1, 'a', NULL": the after image's present columns
@@ -37,7 +40,7 @@ struct Change {
 };
 
 // A table of which nothing is copied yet; but a table that references it may be, and knows of no event when a cascade changes it.
-inline bool is_to_be_dropped(const Change& change) { return change.table->is_ignored && change.cascades.empty(); }
+inline bool is_to_be_dropped(const Change& change) { return (change.table->is_ignored || change.is_elsewhere) && change.cascades.empty(); }
 inline void drop_ignored(std::vector<Change>& changes) { std::erase_if(changes, is_to_be_dropped); }
 
 // A statement that the source logged as such: DDL, mostly.
@@ -59,12 +62,25 @@ enum class TransactionKind : std::uint8_t {
 struct Transaction {
   TransactionKind kind = TransactionKind::rows;
   gtid::Gtid gtid;
+  struct Run {
+    gtid::Set set;
+    gtid::Gtid last;
+    std::size_t count = 0;
+  };
+  std::optional<Run> later;        // transactions after it, without anything for the target
   std::uint64_t committed_us = 0;  // on the source's clock, since 1970; whole seconds on MariaDB; 0: unknown
   std::vector<Change> changes;
   std::size_t bytes = 0;           // of changes
   LoggedStatement statement;
   std::string xid;                 // as it stands in XA statements
   std::uint64_t heartbeat_us = 0;  // it wrote godwit's heartbeat: the source's time then
+
+  bool is_without_changes() const { return kind == TransactionKind::rows && changes.empty(); }
+  void add_to(gtid::Set& set) const {
+    set.add(gtid);
+    if (later) set.add(later->set);
+  }
+  std::size_t count() const { return 1 + (later ? later->count : 0); }
 };
 
 }  // namespace godwit::apply

@@ -42,6 +42,11 @@ class Checkpoint {
   // The stream goes on, though nobody has said so: whoever still counts on its standing still finds out.
   virtual void give_up_hold(db::Connection& target, const Hold& hold) const = 0;
 
+  // Rows of this stream that wait for another shard's row to go (src/apply/shared_rows.h), each by its place: table and locator.
+  virtual std::string park_statement(std::string_view place, std::string_view changes) const = 0;
+  virtual std::string unpark_statement(std::string_view place) const = 0;  // affects one row where there is one
+  virtual std::string select_parked_statement() const = 0;                 // place, changes; the oldest first
+
   // Rows of XA transactions that are prepared and not yet decided.
   virtual std::string store_prepared_statement(const std::string& xid, std::string_view changes) const = 0;
   virtual std::string select_prepared_statement(const std::string& xid) const = 0;  // no row: was never stored

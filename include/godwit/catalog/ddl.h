@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,7 @@ struct DdlOptions {
   std::map<std::string, SchemaDefaults> schemas;  // of the source
   std::map<std::string, std::string> collation_map;  // --collation-map old=new, before the built-in map
   std::vector<std::string> target_collations;        // what the target knows (information_schema.collations)
+  std::set<std::string> left_out_keys;               // foreign keys that the target does without: "`shop`.`orders`.`fk_customer`"
 };
 
 // What a collation of the source becomes: from collation_map, itself, or the nearest; nothing when there is none.
@@ -60,6 +62,19 @@ std::optional<std::string> target_collation_name(const std::string& collation, c
 
 // The row key stays in create_sql (even when it is not the primary key); with auto_increment the key that column needs too.
 TargetTable target_table(const Table& table, const DdlOptions& options);
+
+// The same definition in its clauses, for what makes another kind of table of them (a Spider head): each as it stands between the parentheses of
+// CREATE TABLE. Keys are those of the catalog; foreign keys are left out.
+struct TargetClauses {
+  std::string schema;  // on the target
+  std::string name;
+  std::vector<std::string> columns;
+  std::vector<std::string> checks;
+  std::vector<std::string> fulltext_keys;
+  std::string charset;  // the table's default: DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin
+};
+TargetClauses target_clauses(const Table& table, const DdlOptions& options);
+
 // CREATE DATABASE IF NOT EXISTS with the source's default character set and collation, translated.
 std::string target_schema_sql(std::string_view source_schema, const DdlOptions& options);
 // Views and routines as PostCopy; triggers, events as PostCopy that only the switch may run. Issues for what cannot go.

@@ -11,6 +11,7 @@
 #include "godwit/catalog/catalog.h"
 #include "godwit/catalog/ddl.h"
 #include "godwit/db/connection.h"
+#include "godwit/shard/layout.h"
 #include "godwit/util/error.h"
 
 namespace godwit::check {
@@ -25,6 +26,7 @@ struct Finding {
   std::string object;
   std::string cause;   // for ok: what was seen, in a few words
   std::string remedy;  // the statement or flag
+  std::string shard;   // its range, where it is of one shard only
 };
 
 struct Request {
@@ -39,10 +41,14 @@ struct Request {
   std::set<std::string> skipped;  // --skip NAME
   std::vector<std::string> accounts;  // --accounts
   std::string workflow;           // target_empty accepts tables this workflow is copying
+  const shard::Layout* layout = nullptr;  // of a target of shards: this request is about one of them
+  std::size_t shard = 0;                  // its number
 };
 
 // In a fixed order. Throws Error only when a server cannot be reached or a name in `skipped` is unknown.
 std::vector<Finding> run_checks(const Request& request);
+// One request per shard, by number, all of one layout: what is said of the source once, what is said of the targets for each, unless they all agree.
+std::vector<Finding> run_checks(const std::vector<Request>& shards);
 bool has_blocker(const std::vector<Finding>& findings);
 
 struct CheckInfo {

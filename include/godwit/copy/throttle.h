@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "godwit/db/connection.h"
 #include "godwit/util/stop.h"
@@ -38,6 +39,7 @@ struct SampledServers {
   db::Endpoint source;
   db::Endpoint target;
   std::optional<db::Endpoint> replica;
+  std::vector<db::Endpoint> more_targets;  // shards: the busiest of all counts
 };
 
 class Throttle {

@@ -125,6 +125,8 @@ class Connection {
   bool is_tls() const;
 
   Executed execute(std::string_view sql);
+  // Of a statement that holds a password, or the hash of one: no error quotes it. The caller wipes what it has of it.
+  Executed execute_unquoted(std::string_view sql);
   Rows query(std::string_view sql);
   RowStream stream(std::string_view sql);
   // Statements joined by ';', in one round trip; an answer each. Only on a session of an applier. The first that fails ends them; its

@@ -77,6 +77,8 @@ bool is_prepared(db::Connection& server, const Plan& plan);  // prepare() would 
 // Takes away all that was set, whoever serves: for `complete`, `cancel`. What read_only was before godwit came is restored, except that a side which
 // was opened since is left open.
 void remove(db::Connection& server, const Plan& plan);
+// By what that side is fenced, or was before its server forgot it; nothing where godwit has not fenced it.
+std::optional<Kind> recorded_kind(db::Connection& server, const std::string& workflow, db::Side side);
 // Until whoever is at a fence there has done what he does: by then nobody goes by what the authority said before this was called.
 void await_others(db::Connection& server, std::chrono::milliseconds patience);
 

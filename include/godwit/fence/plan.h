@@ -3,15 +3,18 @@
 
 #include <string>
 
+#include <vector>
+
 #include "godwit/db/connection.h"
 #include "godwit/fence/fence.h"
+#include "godwit/state/sidecar.h"
 
 namespace godwit::fence {
 
-// The tables of that side come from the forward stream's list on the target; `kind` is the authority's word.
-Plan read_plan(db::Connection& target, const std::string& workflow, db::Side side, const std::string& kind);
+// The tables of that side come from a forward stream's list, where it keeps its position: on `target`. `kind` is the authority's word.
+Plan read_plan(db::Connection& target, const state::StreamKey& stream, db::Side side, const std::string& kind);
 
-// "read_only" where neither server holds schemas that do not belong to the migration, so that the whole server may be fenced; else "triggers".
-std::string fitting_kind(db::Connection& source, db::Connection& target, const std::string& workflow);
+// Tables of anybody else, whom a fence around the whole server would keep from writing. `ours`: those of the migration there.
+bool has_others(db::Connection& server, const std::vector<Table>& ours);
 
 }  // namespace godwit::fence

@@ -44,6 +44,8 @@ class Set {
   void add(const Set& other);
   // MySQL: set difference. MariaDB: drops the domains in which `other` is at least as far.
   void subtract(const Set& other);
+  // MySQL: what is in both. MariaDB: in each domain the earlier of the two; a domain that one of them lacks is none.
+  void intersect(const Set& other);
 
   bool operator==(const Set&) const = default;
 

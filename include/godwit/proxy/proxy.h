@@ -30,11 +30,19 @@ struct ProxyLimits {
   std::chrono::milliseconds shutdown{30'000};        // SIGTERM: until the sessions have ended by themselves
 };
 
+// Where the target is shards.
+struct Shards {
+  std::vector<db::Dsn> servers;     // by their ranges: the first has the authority. None: the target is one server
+  std::string first = "-";          // the first one's range
+  bool has_fenced_head = false;     // what serves over them is fenced as they are
+};
+
 struct ProxyOptions {
   std::string name;  // of the workflow: its authority's row has it
   std::vector<std::string> listen;  // "127.0.0.1:6033", "[::1]:6033"
   db::Dsn source;  // with the account that looks into accounts and locks
-  db::Dsn target;
+  db::Dsn target;  // of shards, the SQL endpoint over them
+  Shards shards{};
   std::optional<db::Side> serving;  // what the operator says, where no authority says it; neither: the source
   std::function<void(db::Side)> on_serving;  // the authority's word, once it is known and when it has changed, within a second; in the first event loop, and at once
   std::map<std::string, std::string> collation_map;  // as the copy was given it

@@ -55,6 +55,13 @@ struct LayoutOptions {
 // Throws Error: key_range_unreadable, shards_leave_gap, shards_overlap, same_tables (two shards are one database), bad_placement, bad_usage (a DSN).
 Layout parse_layout(const LayoutOptions& options);
 
+// What was said of a table, by its names on the source. Nothing: nothing was.
+const Placement* find_placement(const Layout& layout, std::string_view schema, std::string_view table);
+// Whether a shard has the table at all: one that is unsharded is on the first alone, and so is one of which nothing was said, where that is allowed.
+bool has_place(const Layout& layout, const catalog::Table& table, std::size_t shard);
+// Whether a row and the row that it refers to are on one shard, whatever is in them.
+bool are_colocated(const Layout& layout, const catalog::Table& child, const catalog::ForeignKey& key);
+
 // Of one table's rows.
 class Route {
  public:
@@ -68,10 +75,13 @@ class Route {
   // The number of the shard of the row with those values of columns(); no value is NULL. Of a table that is everywhere: of the first.
   // Throws Error(row_unplaced) for a row that belongs nowhere.
   std::size_t shard_of(std::span<const std::optional<std::string_view>> values) const;
+  // Nothing: the table has none, being no table of a vindex; or shard_of() refuses the values.
+  std::optional<KeyspaceId> keyspace_id_of(std::span<const std::optional<std::string_view>> values) const;
 
  private:
   using Values = std::span<const std::optional<std::string_view>>;
   void add_column(const catalog::Table& table, const std::string& name, const Placement& placement);
+  std::optional<KeyspaceId> id_of(Values values) const;
   std::size_t shard_of_vindex(Values values) const;
   std::size_t shard_of_partition(Values values) const;
   [[noreturn]] void refuse(Values values, std::string_view why) const;

@@ -96,6 +96,8 @@ std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const st
 void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number);
 void end_sessions(db::Connection& target, std::uint64_t stream);  // all but this one
 bool has_sessions(db::Connection& target, std::uint64_t stream);
+// Of a stream back from a shard: rows that are applied, and not in their table yet, since another shard's row is in their way.
+bool has_parked_rows(db::Connection& target, std::uint64_t stream);
 
 struct AccountRow {  // an account or role that this stream created on the target: recorded before it is there
   std::string user;

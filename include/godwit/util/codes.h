@@ -126,7 +126,10 @@
   X(1204, bad_placement, usage, "what says where rows of a table live cannot be taken")             \
   X(1205, table_unplaced, usage, "nothing says on which shard rows of a table live")                \
   X(1206, shard_key_unsuitable, precondition, "a column cannot be the shard key that it is to be")  \
-  X(1207, row_unplaced, precondition, "a row belongs to no shard")
+  X(1207, row_unplaced, precondition, "a row belongs to no shard")                           \
+  X(1221, not_servable, precondition, "the engine over the shards has no form for what the layout or a table says") \
+  X(1222, head_unfit, precondition, "the server cannot be the head of these shards as it is")      \
+  X(1223, head_occupied, precondition, "the head has something of that name that godwit did not create")
 
 namespace godwit {
 

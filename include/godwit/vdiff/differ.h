@@ -45,9 +45,9 @@ class Differ {
   Differ(std::vector<TableWork>& tables, CompareLimits limits, DifferHooks hooks, const Stop& stop)
       : tables_(tables), limits_(limits), hooks_(std::move(hooks)), stop_(stop) {}
 
-  // One lane per pair of sessions; both vectors are of one size. Returns when every table is done, or the pair is over. Throws the first error
-  // of a lane: what was not settled is compared again, from another pair.
-  void compare(std::vector<db::Connection>& sources, std::vector<db::Connection>& targets);
+  // Each lane has sessions of its own. Returns when every table is done, or the pair is over. Throws the first error of a lane: what was not
+  // settled is compared again, from another pair.
+  void compare(const std::vector<Sessions>& lanes);
   bool is_done() const;
 
  private:
@@ -61,11 +61,17 @@ class Differ {
     std::optional<RangeResult> result;
   };
 
-  void run_lane(db::Connection& source, db::Connection& target);
-  std::optional<Job> next(db::Connection& source);
-  void begin_table(db::Connection& source, const TableWork& table);
-  std::optional<Bound> next_bound(db::Connection& source, const TablePlan& plan);
-  std::optional<Bound> walk(db::Connection& source, const TablePlan& plan);
+  struct Walked {
+    db::Connection& connection;
+    db::Side side;
+  };
+
+  void run_lane(const Sessions& sessions);
+  static Walked walked(const Sessions& sessions, const TablePlan& plan);
+  std::optional<Job> next(const Sessions& sessions);
+  void begin_table(const Walked& walked, const TableWork& table);
+  std::optional<Bound> next_bound(const Walked& walked, const TablePlan& plan);
+  std::optional<Bound> walk(const Walked& walked, const TablePlan& plan);
   void settle(const Job& job, RangeResult result);
   std::uint64_t rows_per_chunk(const TablePlan& plan) const;
 

@@ -9,6 +9,7 @@
 
 #include "godwit/catalog/catalog.h"
 #include "godwit/db/connection.h"
+#include "godwit/shard/layout.h"
 
 namespace godwit::vdiff {
 
@@ -48,6 +49,15 @@ struct KeyColumn {
   std::size_t target_length = 0;
 };
 
+// Which of its rows each shard has, where one side is several.
+enum class Spread { first_shard, by_key, everywhere };
+
+// A column that says where a row lives. Read as it is: functions are computed from what a SELECT gives.
+struct RouteColumn {
+  std::string source_name;
+  std::string target_name;
+};
+
 struct TablePlan {
   std::string source_schema;
   std::string source_table;
@@ -67,6 +77,9 @@ struct TablePlan {
   std::uint64_t rows_estimate = 0;
   std::uint64_t row_bytes_avg = 0;
   std::vector<std::string> left_out;  // columns that one side alone has
+  Spread spread = Spread::first_shard;
+  const shard::Route* route = nullptr;  // by_key; lives longer
+  std::vector<RouteColumn> route_columns;  // in the route's order
 };
 
 struct PlanOptions {
@@ -76,6 +89,14 @@ struct PlanOptions {
 
 // Throws Error(schema_differs) when the target lacks a column of the source.
 TablePlan plan_table(const catalog::Table& source, const catalog::Table& target, const db::Server& source_server, const db::Server& target_server, const PlanOptions& options);
+
+// One side of it is shards. `routed` is the table that the route was made of: the migration's source has it, whichever side that is here.
+// The route must outlive the plan. Throws Error(schema_differs) when a side lacks a column of the shard key.
+struct Placing {
+  const shard::Route& route;
+  const catalog::Table& routed;
+};
+void place(TablePlan& plan, const Placing& placing, const catalog::Table& source, const catalog::Table& target);
 
 // The canonical values of a row's key, in the key's order.
 using Bound = std::vector<std::string>;
@@ -87,9 +108,11 @@ struct Range {
   std::optional<Bound> upper;  // inclusive
 };
 
-// Statements for one side. A range of nothing and nothing is the whole table.
+// Statements for one side. A range of nothing and nothing is the whole table. With the columns of the shard key behind the others, where it has one.
 std::string select_rows(const TablePlan& plan, db::Side side, const Range& range, std::uint64_t rows_max);
 std::string select_row(const TablePlan& plan, db::Side side, const Bound& key);
+// The key of each row, and its shard key.
+std::string select_places(const TablePlan& plan, db::Side side, const Range& range);
 // Rows, rows without a hash, and the hash in one or more columns.
 std::string select_hash(const TablePlan& plan, db::Side side, const Range& range);
 // The key of the row that ends the next so many rows after `lower`; no row when there are fewer.

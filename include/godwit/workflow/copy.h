@@ -69,12 +69,19 @@ struct CopiedTable {
   std::uint64_t bytes = 0;
   std::chrono::milliseconds copy{0};
   std::chrono::milliseconds keys{0};
+  std::string shard;  // its range; "" where there is one target
+};
+
+struct CopiedShard {
+  std::string shard;
+  std::string position;  // it is what the source is at this position, as far as its rows go
 };
 
 struct PendingStatement {  // what could not be run yet, and why
   std::string kind;
   std::string object;
   std::string error;
+  std::string shard;
 };
 
 struct CarriedAccount {
@@ -83,13 +90,15 @@ struct CarriedAccount {
   std::string why;    // by hand, or what failed
   std::vector<std::string> statements;  // what is still to be run; of a plan: what will be. Hashes are left out
   std::vector<std::string> left_out;    // grants and options that do not go along, and why
+  std::string shard;
 };
 
 struct CopyReport {
   std::vector<CopiedTable> tables;
+  std::vector<CopiedShard> shards;  // where there are any
   std::string low;       // not later than any row that was read
   std::string high;      // not earlier
-  std::string position;  // the target is the source at this position; the stream goes on from here
+  std::string position;  // the target (the first shard) is the source at this position; the stream goes on from here
   std::uint64_t transactions = 0;  // applied to get there
   unsigned cycles = 0;
   std::chrono::microseconds writes_held{0};
@@ -102,9 +111,15 @@ struct CopyReport {
 };
 
 // What copy would do; nothing is changed.
+struct PlannedStatements {
+  std::string shard;
+  std::vector<std::string> statements;  // on that shard, in order
+};
+
 struct CopyPlan {
   std::vector<check::Finding> findings;
-  std::vector<std::string> statements;  // on the target, in order
+  std::vector<std::string> statements;  // on the target, in order; of shards: on the first
+  std::vector<PlannedStatements> shards;  // where there are any: on each
   std::vector<CopiedTable> tables;      // rows and bytes are estimates
   std::vector<catalog::Issue> issues;
   std::vector<CarriedAccount> accounts;

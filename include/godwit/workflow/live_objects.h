@@ -6,6 +6,7 @@
 //               that reads this side begins behind it
 //   enable_events  on the side that serves, once that is committed: an event that ran before would change rows of a side that may never serve. Not in the binlog
 //   set_aside   on the side that does not serve: nobody reads its binlog until the next switch, which reads from its end
+// Where the target is shards, its triggers and events are those of the head over them (shards.h): each fires once there. The shards have none, and without a head nobody has.
 // Both hold a named lock of that server and read the authority inside it, so that a process that was asleep does nothing to a side that serves by now.
 #pragma once
 
@@ -26,6 +27,10 @@ std::vector<std::string> set_aside(const Definition& definition, db::Side side);
 // hold: the epoch of the switch that does it. To be repeated wherever it was killed. Throws Error(switch_fenced) when that hold is over, and what the server says
 // to a statement.
 std::vector<std::string> bring_back(const Definition& definition, db::Side side, std::uint64_t hold);
+
+// Where the head over shards keeps them: its sidecar, and in it what a stream's row is elsewhere. Nothing where there is no head. To be repeated at will; before the first
+// bring_back on it.
+void announce_head(const Definition& recorded);
 
 // The same in two: sessions are opened ahead, so that nothing is connected while clients are held. The lock, once run() has it, ends with this.
 class BringBack {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "godwit/workflow/copy.h"
 
@@ -27,6 +28,7 @@ struct ReplicateTuning {
 struct StreamFigures {
   std::string workflow;
   std::string direction;  // "forward", "reverse"
+  std::string shard;      // its range; "" where there is one target
   std::uint64_t transactions = 0;
   std::uint64_t rows = 0;
   std::uint64_t target_transactions = 0;
@@ -35,15 +37,23 @@ struct StreamFigures {
   double transactions_per_s = 0;
   double rows_per_s = 0;
   bool is_caught_up = false;
+  std::uint64_t parked = 0;  // rows that wait for another shard's row to go
   std::optional<std::chrono::milliseconds> lag;          // end to end
   std::string lag_source;                                // "heartbeat", "event_time", "idle"
   std::optional<std::chrono::seconds> retention_left;    // until the source purges what is still needed
   std::string throttle;                                  // the reason; empty: none
 };
-std::string to_prometheus(const StreamFigures& figures);
+std::string to_prometheus(const std::vector<StreamFigures>& figures);  // of one direction, maybe several shards
+
+struct ShardReport {
+  std::string shard;  // its range
+  std::string position;
+  std::uint64_t rows = 0;
+};
 
 struct ReplicateReport {
-  std::string position;
+  std::string position;  // of the first shard, where there are several
+  std::vector<ShardReport> shards;
   std::uint64_t transactions = 0;
   std::uint64_t rows = 0;
   std::chrono::milliseconds duration{0};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,10 +27,26 @@ void settle_shards(Definition& definition, const CompleteDsn& complete);
 // One per shard in the order of the ranges, each with that shard's DSN as its target, and its range as its shard. Of a migration without shards: the definition itself.
 std::vector<Definition> shard_definitions(const Definition& definition);
 
-// How messages and reports name one of them: "shard -80". "" where there are none.
+// The number of the shard that a definition of shard_definitions() is for; 0 where there are none.
+std::size_t shard_number(const Definition& definition, const shard::Layout& layout);
+
+// How messages and reports name one of them: "shard -80", "the head". "" where there are none.
 std::string shard_name(const Definition& definition);
 
-// For what knows one target only. Throws Error(bad_usage).
-void refuse_shards(const Definition& definition, std::string_view command);
+// The server with the authority, of whichever shard and direction the definition is.
+db::Endpoint authority_endpoint(const Definition& definition);
+
+// The SQL endpoint over the shards, seen as one of them: no stream leads there, but it has a fence, and where triggers and events live on it, it has them (live_objects.h).
+// `recorded`: the forward definition. Nothing where there is no --serve, or where it is one of the shards' own servers.
+inline constexpr std::string_view kHeadShard = "head";
+std::optional<Definition> head_definition(const Definition& recorded);
+bool is_head(const Definition& definition);
+
+// Of the target's side, besides that of the authority: further shards, and the head.
+std::vector<db::Endpoint> other_servers(const Definition& recorded);
+
+// The one whose triggers and events are that side's: the source's are kept with the stream back from the first shard, the target's with the head over the shards, none of
+// which has any. Nothing where there is no head.
+std::optional<Definition> objects_definition(const Definition& recorded, db::Side side);
 
 }  // namespace godwit::workflow

@@ -22,7 +22,7 @@ namespace godwit::workflow {
 
 class StreamSwitch {
  public:
-  // definition: the forward one. running: the direction that runs before the switch. Opens a session with each side, which stay open: in the pause
+  // definition: the forward one; of shards, one of shard_definitions(). running: the direction that runs before the switch. Opens a session with each side, which stay open: in the pause
   // nothing is connected. Throws what connecting throws.
   StreamSwitch(const Definition& definition, Direction running);
 
@@ -32,7 +32,7 @@ class StreamSwitch {
 
   // The end of the serving side's binlog: final where nobody can commit there any more.
   gtid::Position end_of_serving();
-  // Whether the stream has all of it, before the deadline. Throws Error(interrupted) when a stop was requested.
+  // Whether the stream has all of it, before the deadline; of one that comes back from a shard, also that each of its rows is where it belongs. Throws Error(interrupted) when a stop was requested.
   bool reaches(const gtid::Position& position, std::chrono::steady_clock::time_point deadline, const Stop& stop);
 
   // No transaction of it can commit any more; gives the epoch that names this freezing. hold: the epoch of the switch that does it. Throws
@@ -62,6 +62,7 @@ class StreamSwitch {
   db::Connection serving_;
   db::Connection passive_;
   db::Connection authority_;  // a session of its own, so that no transaction of the others' decides which version of the row it sees
+  const bool meets_others_;  // of other shards, in one table
   bool is_row_known_ = false;  // then there is a sidecar, and nobody has to look for it while clients wait
 };
 

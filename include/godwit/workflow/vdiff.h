@@ -38,8 +38,10 @@ struct VdiffValue {
 };
 
 struct VdiffDifference {
-  std::string kind;  // "missing", "extra" (both: on the target), "different"
+  std::string kind;  // "missing", "extra" (both: on the target), "different", "misplaced" (there, on a shard where it does not belong)
   std::string key;   // `id` = 42
+  std::string shard;    // where it is, or should be; "": there are none, or it is not known
+  std::string belongs;  // misplaced: where it should be; "": on none
   std::uint64_t count = 1;  // of rows without a key
   std::vector<VdiffValue> values;
   bool is_repaired = false;
@@ -49,6 +51,7 @@ struct VdiffTable {
   std::string source;
   std::string target;
   std::string state;  // "compared", "cut", "unchanged", "pending"
+  bool is_everywhere = false;  // on every shard: compared with each, and its rows counted for each
   std::string why;    // cut
   std::string manner; // "hash", "rows: WHY", "multiset"
   std::uint64_t source_rows = 0;
@@ -56,6 +59,7 @@ struct VdiffTable {
   std::uint64_t missing = 0;
   std::uint64_t extra = 0;
   std::uint64_t different = 0;
+  std::uint64_t misplaced = 0;
   std::uint64_t repaired = 0;
   std::uint64_t unsettled = 0;  // suspected, and locked by somebody whenever they were looked at
   std::chrono::milliseconds duration{0};
@@ -69,7 +73,8 @@ enum class Verdict { identical, different, partial };
 struct VdiffReport {
   db::Side serving = db::Side::source;  // --repair rewrites the other side from it
   Verdict verdict = Verdict::partial;
-  std::string position;  // of the newest pair of snapshots
+  std::string position;  // of the newest pair of snapshots; where shards serve, that of each
+  std::vector<std::string> shards;  // ranges; empty: one target
   std::vector<VdiffTable> tables;
   unsigned pairs = 0;
   std::chrono::microseconds held_max{0};   // how long the stream stood still for one pair

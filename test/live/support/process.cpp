@@ -138,7 +138,9 @@ Migration::~Migration() {
 }
 
 std::vector<std::string> Migration::arguments(const std::string& command, const std::vector<std::string>& more) const {
-  std::vector<std::string> all{godwit_binary(), command, name, "--source", source_dsn, "--target", target_dsn, "--state", state};
+  std::vector<std::string> all{godwit_binary(), command, name, "--source", source_dsn, "--state", state};
+  if (target_options.empty()) all.insert(all.end(), {"--target", target_dsn});
+  all.insert(all.end(), target_options.begin(), target_options.end());
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }

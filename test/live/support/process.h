@@ -66,6 +66,7 @@ class Migration {
   std::string source_dsn;
   std::string target_dsn;
   std::string state;
+  std::vector<std::string> target_options{};  // instead of --target, where the target is shards
 
  private:
   const Server& source_;

@@ -61,9 +61,11 @@ int free_port() {
 Proxy::Proxy(const Server& source, const Server& target, Setup setup) : port_(setup.port != 0 ? setup.port : free_port()), has_tls_(setup.has_tls), admin_from_(setup.admin_from), own_state_(setup.state.empty() ? std::make_unique<ProxyState>() : nullptr) {
   std::vector<std::string> arguments{binary(),   "proxy",    "test",
                                      "--state",  own_state_ ? own_state_->path() : setup.state,     "--source",
-                                     setup.source_dsn.empty() ? source.dsn(setup.schema) : setup.source_dsn, "--target", target.dsn(setup.schema),
+                                     setup.source_dsn.empty() ? source.dsn(setup.schema) : setup.source_dsn,
                                      "--listen", "127.0.0.1:" + std::to_string(port_), "--admin-user",
                                      kAdmin};
+  if (setup.target_options.empty()) arguments.insert(arguments.end(), {"--target", target.dsn(setup.schema)});
+  arguments.insert(arguments.end(), setup.target_options.begin(), setup.target_options.end());
   if (has_tls_) arguments.insert(arguments.end(), {"--tls-cert", tls_folder() + "/server-cert.pem", "--tls-key", tls_folder() + "/server-key.pem"});
   arguments.insert(arguments.end(), setup.options.begin(), setup.options.end());
   process_ = std::make_unique<Process>(

@@ -36,6 +36,7 @@ class Proxy {
     int port = 0;          // a free one
     std::string state{};   // a file of its own
     bool has_tls = false;  // shows the test servers' certificate
+    std::vector<std::string> target_options{};  // instead of --target, where the target is shards
     std::string admin_from{};  // the admin's address, where 127.0.0.1 is a load balancer's
   };
   Proxy(const Server& source, const Server& target) : Proxy(source, target, Setup()) {}

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -18,6 +19,20 @@ void must(const Outcome& outcome, const std::string& what) {
   if (outcome.status != 0) throw std::runtime_error(what + ": exit status " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err);
 }
 
+// Where rows live: what is summed exactly is on one shard, lines are with their order.
+const std::vector<std::pair<std::string, std::string>> kShardKeys{{"clocks", "client"}, {"orders", "id"}, {"order_lines", "order_id"}, {"transfers", "id"}, {"notes", "id"}, {"bypass", "id"}, {"probes", "id"}};
+const std::vector<std::string> kUnsharded{"accounts"};
+
+// Of so many, by equal parts of the first byte.
+std::string range_of(std::size_t number, std::size_t count) {
+  const auto bound = [&](std::size_t at) {
+    char text[3] = "";
+    if (at > 0 && at < count) std::snprintf(text, sizeof text, "%02zx", at * 256 / count);
+    return std::string(text);
+  };
+  return bound(number) + "-" + bound(number + 1);
+}
+
 // Fires once for each order, on the side that serves; the event, once a second.
 void create_objects(Client& client) {
   client.script(R"(
@@ -26,6 +41,15 @@ CREATE TABLE trade.ticks (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, at_port
 CREATE TRIGGER trade.order_audit AFTER INSERT ON trade.orders FOR EACH ROW INSERT INTO trade.audit (order_id, at_port) VALUES (NEW.id, @@port);
 CREATE EVENT trade.tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO trade.ticks (at_port, at) VALUES (@@port, NOW(6));
 )");
+}
+
+// As whom the head writes on the shards: no account that read_only lets pass.
+const std::string kHeadUser = "head";
+void create_head_account(const Server& shard) {
+  Client client = shard.client();
+  client.execute("DROP USER IF EXISTS head@'%'");
+  client.execute("CREATE USER head@'%' IDENTIFIED BY 'head'");
+  client.execute("GRANT ALL ON trade.* TO head@'%'");
 }
 
 }  // namespace
@@ -39,11 +63,14 @@ void reset_server(const Server& server) {
     for (const char* name : {"super_read_only", "read_only"}) client.execute(std::string("RESET PERSIST IF EXISTS ") + name);
   }
   client.execute("SET GLOBAL event_scheduler = ON");
-  for (const char* schema : {"trade", "_godwit", "_godwit_proxy"}) client.execute(std::string("DROP DATABASE IF EXISTS ") + schema);
+  for (const auto& row : client.query("SELECT Server_name FROM mysql.servers WHERE Server_name LIKE 'godwit\\_%'")) client.execute("DROP SERVER " + quoted(row[0].value()));
+  for (const char* schema : {"trade", "_godwit", "_godwit_head", "_godwit_proxy"}) client.execute(std::string("DROP DATABASE IF EXISTS ") + schema);
   create_teller(server);
 }
 
 SwitchStage::SwitchStage(StageOptions options) : source(options.source), target(options.target), migration(source, target, kTrade), options_(std::move(options)) {
+  for (const auto& name : options_.shards) shards_.push_back(std::make_unique<Server>(name));
+  name_shards();
   prepare();
   for (unsigned i = 0; i < options_.proxies; ++i) {
     ports_.push_back(free_port());
@@ -51,9 +78,15 @@ SwitchStage::SwitchStage(StageOptions options) : source(options.source), target(
     proxies_.emplace_back();
     start_proxy(i);
   }
-  must(migration.run("copy", options_.copy_options), "copy");
+  auto copy_options = options_.copy_options;
+  if (shards() > 0) copy_options.insert(copy_options.end(), {"--create-head", "--head-user", kHeadUser});
+  must(migration.run("copy", copy_options, {{"GODWIT_HEAD_PASSWORD", kHeadUser}}), "copy");
   start_replicate();
-  const auto is_running = [&] { return target.client().scalar("SELECT state FROM _godwit.stream WHERE direction = 'forward'") == "running"; };
+  const auto is_running = [&] {
+    const auto runs_to = [](const Server* server) { return server->client().scalar("SELECT state FROM _godwit.stream WHERE direction = 'forward'") == "running"; };
+    if (shards_.empty()) return runs_to(&target);
+    return std::all_of(shards_.begin(), shards_.end(), [&](const auto& shard) { return runs_to(shard.get()); });
+  };
   if (!holds_within(std::chrono::seconds(60), is_running)) throw std::runtime_error("replicate does not begin: " + replicate_->log());
   if (const auto text = difference_of_sides(60); !text.empty()) throw std::runtime_error("replicate does not catch up: " + text);
   ledger_ = std::make_unique<SwitchLedger>(
@@ -65,7 +98,7 @@ SwitchStage::~SwitchStage() {
   ledger_.reset();
   replicate_.reset();
   proxies_.clear();
-  for (const Server* server : {&source, &target}) {
+  for (const Server* server : servers()) {
     try {
       reset_server(*server);
     } catch (const std::exception&) {
@@ -74,14 +107,31 @@ SwitchStage::~SwitchStage() {
   }
 }
 
+// The head first: what it has leads to the shards.
+std::vector<const Server*> SwitchStage::servers() const {
+  std::vector<const Server*> all{&target, &source};
+  for (const auto& shard : shards_) all.push_back(shard.get());
+  return all;
+}
+
+void SwitchStage::name_shards() {
+  if (shards_.empty()) return;
+  auto& options = migration.target_options;
+  for (std::size_t i = 0; i < shards(); ++i) options.insert(options.end(), {"--shard", range_of(i, shards()) + "=" + shard(i).dsn(kTrade)});
+  for (const auto& [table, column] : kShardKeys) options.insert(options.end(), {"--partition", table + "=HASH(" + column + ")"});
+  for (const auto& table : kUnsharded) options.insert(options.end(), {"--unsharded", table});
+  options.insert(options.end(), {"--serve", target.dsn(kTrade)});
+}
+
 void SwitchStage::prepare() {
-  for (const Server* server : {&source, &target}) reset_server(*server);
+  for (const Server* server : servers()) reset_server(*server);
+  for (const auto& shard : shards_) create_head_account(*shard);
   Client client = source.client();
   create_trade(client, options_.clients);
   client.execute("CREATE TABLE trade.probes (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, side VARCHAR(10) NOT NULL, turn BIGINT NOT NULL) ENGINE=InnoDB");
   if (options_.has_trigger) create_objects(client);
   for (const auto& sql : options_.source_sql) client.execute(sql);
-  for (const Server* server : {&source, &target}) pictures_[server->port()] = picture(*server);
+  for (const Server* server : servers()) pictures_[server->port()] = picture(*server);
 }
 
 std::map<std::string, std::string> SwitchStage::environment(const std::string& failpoints) const {
@@ -115,12 +165,28 @@ void SwitchStage::end_replicate() { replicate_.reset(); }
 
 void SwitchStage::start_proxy(unsigned number) {
   proxies_[number].reset();
-  proxies_[number] = std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options_.proxy_options, .schema = kTrade, .port = ports_[number], .state = states_[number]->path()});
+  proxies_[number] = std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options_.proxy_options, .schema = kTrade, .port = ports_[number], .state = states_[number]->path(), .target_options = migration.target_options});
 }
 
 void SwitchStage::kill_proxy(unsigned number) {
   proxies_[number]->process().signal(SIGKILL);
   proxies_[number]->process().wait();
+}
+
+bool SwitchStage::works(std::chrono::seconds limit) {
+  const auto before = ledger().acknowledged();
+  return holds_within(limit, [&] { return ledger().acknowledged() > before + 10; });
+}
+
+std::string SwitchStage::run_until_done(const std::string& command, const std::vector<std::string>& more) {
+  std::string story;
+  for (int attempt = 1; attempt <= 6; ++attempt) {
+    const Outcome outcome = run(command, more);
+    story += command + ", attempt " + std::to_string(attempt) + ": " + std::to_string(outcome.status) + "\n" + outcome.out + outcome.err;
+    if (outcome.status == 0) return "";
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  return story + replicate_log() + proxy_logs();
 }
 
 // Of each its newest lines.
@@ -181,8 +247,12 @@ std::string SwitchStage::difference_of_sides(int limit_s) {
   const auto are_equal = [&] {
     try {
       Client from = source.client();
-      Client to = target.client();
-      text = difference(from, kTrade, to, kTrade);
+      if (shards() > 0) {
+        text = difference_from_shards(from);
+      } else {
+        Client to = target.client();
+        text = difference(from, kTrade, to, kTrade);
+      }
     } catch (const std::exception& error) {
       text = error.what();
     }
@@ -190,6 +260,30 @@ std::string SwitchStage::difference_of_sides(int limit_s) {
   };
   holds_within(std::chrono::seconds(limit_s), are_equal);
   return text;
+}
+
+// By the shards themselves, not by way of the head: the source's rows, each on its shard and nowhere else.
+std::string SwitchStage::difference_from_shards(Client& from) {
+  const std::string count = std::to_string(shards());
+  std::vector<Client> clients;
+  for (const auto& shard : shards_) clients.push_back(shard->client());
+  for (const auto& [table, column] : kShardKeys) {
+    std::vector<std::string> rows;
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      for (auto& row : rendered(clients[i], kTrade, table)) rows.push_back(std::move(row));
+      const std::string strangers = clients[i].scalar("SELECT COUNT(*) FROM trade." + table + " WHERE ABS(" + column + ") % " + count + " <> " + std::to_string(i));
+      if (strangers != "0") return table + ": " + strangers + " rows of other shards are on shard " + std::to_string(i);
+    }
+    std::sort(rows.begin(), rows.end());
+    const auto there = rendered(from, kTrade, table);
+    if (rows == there) continue;
+    const auto [x, y] = std::mismatch(there.begin(), there.end(), rows.begin(), rows.end());
+    return table + ": " + std::to_string(there.size()) + " rows against " + std::to_string(rows.size()) + " on all shards; first difference\n  source " + (x == there.end() ? "(none)" : *x) + "\n  shards " + (y == rows.end() ? "(none)" : *y);
+  }
+  for (const auto& table : kUnsharded) {
+    if (const auto text = table_difference(from, kTrade, clients.front(), kTrade, table); !text.empty()) return text;
+  }
+  return "";
 }
 
 std::string SwitchStage::probe_fault(Client& server) {

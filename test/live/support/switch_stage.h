@@ -1,4 +1,4 @@
-// All that a switch needs, for tests: two servers, a copied trade, `replicate` at work, proxies, a SwitchLedger that keeps them busy.
+// All that a switch needs, for tests: two servers, or a source, shards and a Spider head over them, a copied trade, `replicate` at work, proxies, a SwitchLedger that keeps them busy.
 #pragma once
 
 #include <map>
@@ -16,7 +16,8 @@ namespace godwit::test {
 
 struct StageOptions {
   std::string source = "a";
-  std::string target = "b";
+  std::string target = "b";           // of shards, the head over them
+  std::vector<std::string> shards{};  // servers, in the order of their ranges
   unsigned clients = 8;
   unsigned proxies = 1;
   std::chrono::microseconds think_max = std::chrono::milliseconds(200);
@@ -62,6 +63,8 @@ class SwitchStage {
   void end_ledger() { ledger_.reset(); }
 
   bool has_event() const { return options_.has_trigger; }
+  const Server& shard(std::size_t number) const { return *shards_.at(number); }
+  std::size_t shards() const { return shards_.size(); }
   const Server& side(const std::string& name) const { return name == "source" ? source : target; }
   static std::string other(const std::string& name) { return name == "source" ? "target" : "source"; }
   // Each once, sorted, of all proxies: "source", "target", "source target".
@@ -70,6 +73,10 @@ class SwitchStage {
   std::string writable();
   // Waits until nobody is held, exactly one side is written to, and every proxy sends there: "" then, else what is seen.
   std::string await_one_side(std::chrono::seconds limit);
+  // Clients get on, within the limit.
+  bool works(std::chrono::seconds limit = std::chrono::seconds(30));
+  // As often as an operator would: "" once it has succeeded, else what was tried.
+  std::string run_until_done(const std::string& command, const std::vector<std::string>& more = {});
   // With the clients at rest: the sides become equal, and the serving side has what the books say. "" then.
   std::string fault(Evidence evidence = {});
   // What a server was (traces.h) before the copy began.
@@ -79,13 +86,17 @@ class SwitchStage {
 
   const Server source;
   const Server target;
-  const Migration migration;
+  Migration migration;
 
  private:
   void prepare();
+  void name_shards();
+  std::vector<const Server*> servers() const;
+  std::string difference_from_shards(Client& from);
   std::string probe_fault(Client& server);
 
   const StageOptions options_;
+  std::vector<std::unique_ptr<Server>> shards_;
   std::vector<int> ports_;
   std::vector<std::unique_ptr<ProxyState>> states_;  // a proxy that comes again has the file of the one that was there
   std::vector<std::unique_ptr<Proxy>> proxies_;
