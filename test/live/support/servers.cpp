@@ -21,7 +21,7 @@ std::string directory() {
 }
 
 void servers_command(const std::string& command) {
-  const std::string line = std::string(GODWIT_SOURCE_DIR) + "/scripts/servers " + command + " >/dev/null 2>&1";
+  const std::string line = std::string(GODWIT_SOURCE_DIR) + "/scripts/servers " + command + " >/dev/null";
   if (std::system(line.c_str()) != 0) throw std::runtime_error("failed: " + line);
 }
 
