@@ -199,7 +199,7 @@ std::optional<Transaction> Assembler::statement(const binlog::Query& query) {
            fmt::format("the source logged a change as a statement, not as rows: {}", shortened(query.sql)),
            "SET GLOBAL binlog_format = ROW on the source (sessions that are open keep the old one), then copy again");
   }
-  if (is_ours) open_.statement = {.schema = std::string(query.schema), .sql = std::string(query.sql), .sql_mode = query.sql_mode};
+  if (is_ours) open_.statement = {.schema = std::string(query.schema), .sql = std::string(query.sql), .sql_mode = query.sql_mode, .is_there = places_of(query)};
   // CREATE TABLE … SELECT on MySQL: BEGIN, the statement, its rows, and only then the end.
   if (has_begun_) {
     if (!is_ours) return std::nullopt;
@@ -207,6 +207,20 @@ std::optional<Transaction> Assembler::statement(const binlog::Query& query) {
     return first;
   }
   return finish(is_ours ? TransactionKind::statement : TransactionKind::rows);
+}
+
+// The first one: ALTER TABLE, CREATE INDEX … ON and the like name what they change before what they refer to.
+std::vector<bool> Assembler::places_of(const binlog::Query& query) const {
+  for (const auto& name : names_in(query.sql)) {
+    const std::string_view schema = name.schema.empty() ? query.schema : std::string_view(name.schema);
+    const auto is_it = [&](const auto& table) { return equals_ignoring_case(table.first.first, schema) && equals_ignoring_case(table.first.second, name.name); };
+    const auto found = std::find_if(by_name_.begin(), by_name_.end(), is_it);
+    if (found == by_name_.end()) continue;
+    std::vector<bool> places;
+    for (const auto& table : found->second) places.push_back(table.binding != nullptr);
+    return places;
+  }
+  return {};
 }
 
 bool Assembler::concerns_us(const binlog::Query& query) const {
