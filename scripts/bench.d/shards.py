@@ -215,7 +215,7 @@ def bench_shards(arguments) -> None:
 
 def add_command(commands) -> None:
     shards = commands.add_parser("shards", help="what 2, 4 and 8 shards cost the source, and throughput, beside one")
-    shards.add_argument("--runs", type=int, default=5)
-    shards.add_argument("--rows", type=int, default=200_000, help=f"rows of each of the {TABLES} tables")
-    shards.add_argument("--seconds", type=int, default=10, help="of sysbench, for the backlog")
+    shards.add_argument("--runs", type=int, default=3)
+    shards.add_argument("--rows", type=int, default=400_000, help=f"rows of each of the {TABLES} tables")
+    shards.add_argument("--seconds", type=int, default=20, help="of sysbench, for the backlog")
     shards.set_defaults(run=bench_shards)
