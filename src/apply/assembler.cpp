@@ -46,6 +46,19 @@ std::string without_blanks(std::string_view text) {
 // "XA COMMIT X'61',X'',1" → "x'61',x'',1"
 std::string xid_of(std::string_view sql, std::string_view head) { return without_blanks(sql.substr(head.size())); }
 
+// CREATE [UNIQUE …] INDEX name ON table, DROP INDEX name ON table: the index may have the name of another table.
+std::vector<MentionedName> names_from_table(std::string_view sql) {
+  auto names = names_in(sql);
+  const auto is = [&](std::size_t i, std::string_view word) { return i < names.size() && names[i].schema.empty() && equals_ignoring_case(names[i].name, word); };
+  if (!is(0, "create") && !is(0, "drop")) return names;
+  std::size_t at = 1;
+  while (at < names.size() && at < 5 && !is(at, "index")) ++at;  // OR REPLACE UNIQUE is the most that can stand before it
+  if (!is(at, "index")) return names;
+  while (at < names.size() && !is(at, "on")) ++at;
+  names.erase(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(at));
+  return names;
+}
+
 bool has_head(std::string_view sql, std::string_view head) {
   return sql.size() >= head.size() && equals_ignoring_case(sql.substr(0, head.size()), head);
 }
@@ -209,9 +222,9 @@ std::optional<Transaction> Assembler::statement(const binlog::Query& query) {
   return finish(is_ours ? TransactionKind::statement : TransactionKind::rows);
 }
 
-// The first one: ALTER TABLE, CREATE INDEX … ON and the like name what they change before what they refer to.
+// The first one: ALTER TABLE and the like name what they change before what they refer to.
 std::vector<bool> Assembler::places_of(const binlog::Query& query) const {
-  for (const auto& name : names_in(query.sql)) {
+  for (const auto& name : names_from_table(query.sql)) {
     const std::string_view schema = name.schema.empty() ? query.schema : std::string_view(name.schema);
     const auto is_it = [&](const auto& table) { return equals_ignoring_case(table.first.first, schema) && equals_ignoring_case(table.first.second, name.name); };
     const auto found = std::find_if(by_name_.begin(), by_name_.end(), is_it);
