@@ -345,7 +345,7 @@ TEST_CASE("routing: only the shards that want a transaction get its changes", "[
 }
 
 // DDL is for those that have its table: which of them is told by the first migrated table that it names.
-TEST_CASE("a statement knows which shards have its table", "[apply]") {
+TEST_CASE("routing: a statement knows which shards have its table", "[apply]") {
   std::vector<TableBinding> first;
   std::vector<TableBinding> second;
   for (const char* name : {"orders", "settings"}) {
