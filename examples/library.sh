@@ -11,6 +11,7 @@ application=
 stream=
 proxy=
 proxy_port=
+layout=()  # the options that name the target's side, where that is more than one server
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; "$@"; }
@@ -51,7 +52,7 @@ on() { local server=$1; shift; scripts/servers client "$server" "$@"; }
 
 # load_shop SERVER [ORDERS]
 load_shop() {
-  say "The sample shop: ${2:-2000} orders"
+  say "The shop: ${2:-2000} orders"
   on "$1" -e 'CREATE DATABASE shop'
   # A mode that every flavour and version has.
   { echo "SET sql_mode = 'STRICT_TRANS_TABLES';"; cat "$shop/schema.sql"; } | on "$1" shop
@@ -78,11 +79,12 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 # start_proxy SOURCE TARGET [OPTION…]
 start_proxy() {
   say "godwit proxy: the application connects here, and stays connected"
-  local source target
-  source=$(dsn "$1") target=$(dsn "$2")
+  local source target=("${layout[@]}")
+  source=$(dsn "$1")
+  ((${#target[@]})) || target=(--target "$(dsn "$2")")
   shift 2
   proxy_port=$(free_port)
-  "$godwit" proxy shop --source "$source" --target "$target" --listen "127.0.0.1:$proxy_port" --admin-user godwit_admin --clients-max 1000 "$@" >"$work/proxy" 2>"$work/proxy.log" &
+  "$godwit" proxy shop --source "$source" "${target[@]}" --listen "127.0.0.1:$proxy_port" --admin-user godwit_admin --clients-max 1000 "$@" >"$work/proxy" 2>"$work/proxy.log" &
   proxy=$!
   await 120 "the proxy does not listen" grep -q 'listening on' "$work/proxy.log"
 }
@@ -132,8 +134,8 @@ show_deadlocks() {
   done
 }
 
-# prove SERVER OTHER: the application stops; every write that it was told is safe is on both, and every row of one is on the other.
-prove() {
+# The application stops, and all that it has written is everywhere.
+end_application() {
   say "What happened"
   local status=0
   kill -TERM "$application"
@@ -144,6 +146,11 @@ prove() {
   end "$stream"
   stream=
   "$godwit" replicate shop --until-current --quiet
+}
+
+# prove SERVER OTHER: every write that the application was told is safe is on both, and every row of one is on the other.
+prove() {
+  end_application
   "$shop/verify" --ledger "$work/ledger" --port "$(port "$1")"
   "$shop/verify" --ledger "$work/ledger" --port "$(port "$2")" --other-port "$(port "$1")" --every-row
 }

@@ -126,7 +126,7 @@ await_gate:
 #endif
 #ifndef NO_FENCE
   step(fence);
-  ON_EACH_FENCE(from, last, is_hold, SET_FENCE(true), undo);
+  ON_EACH_FENCE(from, fenced_last, is_hold, SET_FENCE(true), undo);
 #endif
   if
   :: atomic {
@@ -141,7 +141,7 @@ await_gate:
 #ifdef DETAIL
 #ifndef NO_CATCH_UP
   if
-  :: !behind[stream_of(from, 0)] && !behind[stream_of(from, SHARDS - 1)]
+  :: !behind[stream_of(from, 0)] && !behind[stream_of(from, awaited_last)]
   :: goto undo
   KILLED
   fi;
@@ -152,7 +152,7 @@ await_gate:
 #endif
   step(freeze);
 #if defined(DETAIL) && !defined(NO_FREEZE)
-  ON_EACH_ROW(1 - from, is_hold, skip, FREEZE, undo);
+  ON_EACH_SERVER(1 - from, frozen_last, is_row_free, take_row, is_hold, skip, is_row_mine, FREEZE, give_row, undo);
 #endif
   step(prove); step(objects);
 #ifdef DETAIL

@@ -53,6 +53,25 @@
 #define opened_last(side) last(side)
 #endif
 
+/* Likewise of the side that serves when it is shards: fenced, and looked at, is every one of them. */
+#ifdef ONE_SHARD_FENCED
+#define fenced_last(side) first(side)
+#else
+#define fenced_last(side) last(side)
+#endif
+/* All streams are frozen, or none. */
+#ifdef ONE_SHARD_FROZEN
+#define frozen_last(side) first(side)
+#else
+#define frozen_last(side) last(side)
+#endif
+/* The commit waits for the streams of all shards. */
+#ifdef ONE_SHARD_CAUGHT_UP
+#define awaited_last 0
+#else
+#define awaited_last (SHARDS - 1)
+#endif
+
 /* R3. A release names its hold, and a proxy in another hold ignores it. */
 #ifdef NO_R3
 #define is_released_by(e) true
@@ -108,7 +127,7 @@
 #if defined(NO_LAST_LOOK) || defined(NO_FENCE)
 #define LAST_LOOK if :: epoch == e -> restarted = false :: else fi
 #else
-#define LAST_LOOK if :: epoch == e -> restarted = false :: else fi; if :: fenced[first(from)] && fenced[last(from)] :: else -> goto undo fi
+#define LAST_LOOK if :: epoch == e -> restarted = false :: else fi; if :: fenced[first(from)] && fenced[fenced_last(from)] :: else -> goto undo fi
 #endif
 
 /* And streams do: one that a dead switch has frozen runs again. */

@@ -46,6 +46,19 @@ std::string without_blanks(std::string_view text) {
 // "XA COMMIT X'61',X'',1" → "x'61',x'',1"
 std::string xid_of(std::string_view sql, std::string_view head) { return without_blanks(sql.substr(head.size())); }
 
+// CREATE [UNIQUE …] INDEX name ON table, DROP INDEX name ON table: the index may have the name of another table.
+std::vector<MentionedName> names_from_table(std::string_view sql) {
+  auto names = names_in(sql);
+  const auto is = [&](std::size_t i, std::string_view word) { return i < names.size() && names[i].schema.empty() && equals_ignoring_case(names[i].name, word); };
+  if (!is(0, "create") && !is(0, "drop")) return names;
+  std::size_t at = 1;
+  while (at < names.size() && at < 5 && !is(at, "index")) ++at;  // OR REPLACE UNIQUE is the most that can stand before it
+  if (!is(at, "index")) return names;
+  while (at < names.size() && !is(at, "on")) ++at;
+  names.erase(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(at));
+  return names;
+}
+
 bool has_head(std::string_view sql, std::string_view head) {
   return sql.size() >= head.size() && equals_ignoring_case(sql.substr(0, head.size()), head);
 }
@@ -199,7 +212,7 @@ std::optional<Transaction> Assembler::statement(const binlog::Query& query) {
            fmt::format("the source logged a change as a statement, not as rows: {}", shortened(query.sql)),
            "SET GLOBAL binlog_format = ROW on the source (sessions that are open keep the old one), then copy again");
   }
-  if (is_ours) open_.statement = {.schema = std::string(query.schema), .sql = std::string(query.sql), .sql_mode = query.sql_mode};
+  if (is_ours) open_.statement = {.schema = std::string(query.schema), .sql = std::string(query.sql), .sql_mode = query.sql_mode, .is_there = places_of(query)};
   // CREATE TABLE … SELECT on MySQL: BEGIN, the statement, its rows, and only then the end.
   if (has_begun_) {
     if (!is_ours) return std::nullopt;
@@ -207,6 +220,20 @@ std::optional<Transaction> Assembler::statement(const binlog::Query& query) {
     return first;
   }
   return finish(is_ours ? TransactionKind::statement : TransactionKind::rows);
+}
+
+// The first one: ALTER TABLE and the like name what they change before what they refer to.
+std::vector<bool> Assembler::places_of(const binlog::Query& query) const {
+  for (const auto& name : names_from_table(query.sql)) {
+    const std::string_view schema = name.schema.empty() ? query.schema : std::string_view(name.schema);
+    const auto is_it = [&](const auto& table) { return equals_ignoring_case(table.first.first, schema) && equals_ignoring_case(table.first.second, name.name); };
+    const auto found = std::find_if(by_name_.begin(), by_name_.end(), is_it);
+    if (found == by_name_.end()) continue;
+    std::vector<bool> places;
+    for (const auto& table : found->second) places.push_back(table.binding != nullptr);
+    return places;
+  }
+  return {};
 }
 
 bool Assembler::concerns_us(const binlog::Query& query) const {

@@ -340,6 +340,13 @@ ApplyEnd Follower::Run::apply_statement(const Transaction& transaction) {
                                       : by_hand + ", or with --on-ddl ignore: rows of a table that is new here, or that an online schema change puts in another's place, are not "
                                                   "followed. To have them: godwit cancel, and copy again"});
   }
+  // All targets read the definitions again, together: one reader hands out what is bound by them.
+  const auto& is_there = transaction.statement.is_there;
+  if (!is_there.empty() && !is_there[owner_.number_]) {
+    log::info("{} is of a table that is not on this target: {}", name, transaction.statement.sql);
+    advance(end);
+    return ApplyEnd::definitions_changed;
+  }
   // DDL commits by itself: recorded first, a run that was killed in between meets it as overlap, where having been done is no error.
   const bool may_be_done = is_overlap();
   gtid::Set overlap_end = state_.overlap_end;

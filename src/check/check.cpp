@@ -102,7 +102,8 @@ Finding blocker(Code code, std::string object, std::string cause, std::string re
 
 std::vector<Finding> run_checks(const Request& request) {
   refuse_unknown_names(request.skipped);
-  const Context context(request);
+  const SourceView source(request);
+  const Context context(request, source);
   std::vector<Finding> all;
   for (const auto& check : registry()) append(all, findings_of(check, context));
   return all;
@@ -110,10 +111,11 @@ std::vector<Finding> run_checks(const Request& request) {
 
 std::vector<Finding> run_checks(const std::vector<Request>& shards) {
   refuse_unknown_names(shards.front().skipped);
+  const SourceView source(shards.front());
   std::vector<std::unique_ptr<Context>> contexts;
   std::vector<std::pair<std::string, std::string>> versions;
   for (const auto& request : shards) {
-    contexts.push_back(std::make_unique<Context>(request));
+    contexts.push_back(std::make_unique<Context>(request, source));
     versions.emplace_back(range_of(request), contexts.back()->target.connection.server().version_text);
   }
   std::vector<Finding> all;

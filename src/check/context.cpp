@@ -33,11 +33,9 @@ bool ServerView::is_on(const std::string& name) const {
 
 std::uint64_t ServerView::number(const std::string& name) const { return parse_u64(variable(name)).value_or(0); }
 
-Context::Context(const Request& wanted)
-    : request(wanted),
-      source(wanted.source),
-      target(wanted.target),
-      catalog(catalog::read_catalog(source.connection, wanted.selection)) {
+SourceView::SourceView(const Request& request) : server(request.source), catalog(catalog::read_catalog(server.connection, request.selection)) {}
+
+Context::Context(const Request& wanted, const SourceView& read) : request(wanted), source(read.server), target(wanted.target), catalog(read.catalog) {
   const auto is_elsewhere = [&](const catalog::Table& table) { return wanted.layout != nullptr && !shard::has_place(*wanted.layout, table, wanted.shard); };
   std::erase_if(catalog.tables, is_elsewhere);
   ddl = {.source = source.connection.server(),

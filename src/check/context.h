@@ -29,11 +29,20 @@ struct ServerView {
   std::map<std::string, std::string> variables_;
 };
 
+// With shards, one for the contexts of all of them.
+struct SourceView {
+  explicit SourceView(const Request& request);
+
+  ServerView server;
+  catalog::Catalog catalog;
+};
+
 struct Context {
-  explicit Context(const Request& request);
+  // read: outlives it.
+  Context(const Request& request, const SourceView& read);
 
   const Request& request;
-  ServerView source;
+  const ServerView& source;
   ServerView target;
   catalog::Catalog catalog;
   catalog::DdlOptions ddl;

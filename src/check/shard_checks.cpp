@@ -99,9 +99,24 @@ Findings shard_foreign_keys(const Context& c) {
 Findings shard_objects(const Context& c) {
   if (c.request.layout == nullptr || c.request.layout->shards.size() == 1) return {};
   std::vector<std::string> names;
-  for (const auto& object : c.catalog.objects) names.push_back(fmt::format("{} {}", catalog::to_string(object.kind), sql::quote_table(object.schema, object.name)));
+  for (const auto& object : c.catalog.objects) {
+    if (object.kind != catalog::ObjectKind::sequence) names.push_back(fmt::format("{} {}", catalog::to_string(object.kind), sql::quote_table(object.schema, object.name)));
+  }
   if (names.empty()) return {ok("there are tables only")};
   return {warning(Code::unsupported_feature, c.source.name(), fmt::format("a shard would see its own rows only, so these are on none: {}", join(names, ", ")), "create them where the shards are served as one (--serve)")};
+}
+
+// The values that it has handed out must not come again where the shards are served, and nothing carries them there.
+Findings shard_sequences(const Context& c) {
+  if (c.request.layout == nullptr || c.request.layout->shards.size() == 1) return {};
+  Findings findings;
+  for (const auto& object : c.catalog.objects) {
+    if (object.kind != catalog::ObjectKind::sequence) continue;
+    findings.push_back(blocker(Code::unsupported_feature, fmt::format("sequence {}", sql::quote_table(object.schema, object.name)), "it counts on one server, and is carried neither to the shards nor to what is over them",
+                               "AUTO_INCREMENT in its place, or a counter in a table that is --unsharded. Or create it there by hand, raise it before each switch, and --skip shard_sequences"));
+  }
+  if (findings.empty()) findings.push_back(ok("the source has no sequences"));
+  return findings;
 }
 
 }  // namespace
@@ -112,6 +127,7 @@ std::vector<Check> shard_checks() {
       {"shard_unique_keys", "with shards: unique keys hold the shard key", shard_unique_keys},
       {"shard_foreign_keys", "with shards: rows that refer to each other live on one shard", shard_foreign_keys},
       {"shard_objects", "with shards: views, routines, triggers and events are on none of them", shard_objects},
+      {"shard_sequences", "with shards: no sequence hands out values", shard_sequences},
   };
 }
 

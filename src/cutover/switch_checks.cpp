@@ -12,6 +12,7 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/live_objects.h"
+#include "godwit/workflow/head.h"
 #include "godwit/workflow/shards.h"
 #include "godwit/workflow/switching.h"
 #include "godwit/workflow/vdiff.h"
@@ -177,10 +178,18 @@ void SwitchRun::check_schema_names() {
   }
 }
 
+// A column that the shards have and the head does not know would be an error to the application from the switch on.
+void SwitchRun::check_head_tables() {
+  const auto outdated = workflow::outdated_on_head(definition_);
+  if (outdated.empty()) return;
+  refuse(join(outdated, ", "), "on the head it is defined as the source's was before its definition was changed", fmt::format("godwit shard ddl {} --engine spider --apply", definition_.name));
+}
+
 // On a shard a trigger would see the rows of that shard alone, and an event run as often as there are shards.
 void SwitchRun::check_objects() {
   check_schema_names();
-  if (!sides_.are_shards() || sides_.head() != nullptr || from_ == db::Side::target) return;
+  if (!sides_.are_shards() || from_ == db::Side::target) return;
+  if (sides_.head() != nullptr) return check_head_tables();
   const auto homeless = workflow::to_set_aside(definition_, from_);
   if (homeless.empty()) return;
   refuse(join(homeless, ", "), "the target is shards, and nothing over them that could have triggers and events", "--serve with a Spider head; or do without them");

@@ -98,6 +98,7 @@ class SwitchRun {
   void check_return_stream(db::Connection& next);
   void check_stream(ShardStream& stream);
   void check_objects();
+  void check_head_tables();
   void check_schema_names();
   void check_definers();
   std::chrono::milliseconds expected_pause();

@@ -100,12 +100,15 @@ void meet_on_source(RoutedBindings& bound, const shard::Layout& layout, const Bo
 
 }  // namespace
 
-RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions) {
+RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions, std::optional<catalog::Catalog>& known) {
+  const bool is_forward = definition.direction == Direction::forward;
+  if (is_forward && !known) known = read_source(definition, source);
   BoundTables tables;
-  RoutedBindings bound{.bindings = bind_each(prepare(definition, source, target), source, target, stream, definitions, tables)};
+  const Preparation prepared = is_forward ? prepare(definition, *known, source, target) : prepare(definition, source, target);
+  RoutedBindings bound{.bindings = bind_each(prepared, source, target, stream, definitions, tables)};
   if (layout == nullptr) return bound;
   bound.shard = shard_number(definition, *layout);
-  if (definition.direction == Direction::forward) {
+  if (is_forward) {
     for (const auto& table : tables.then) bound.routes.emplace_back(*layout, table);
   } else {
     meet_on_source(bound, *layout, tables);

@@ -1,6 +1,7 @@
 // The tables of a stream as apply needs them, made from both catalogs and from how far the copy is. One thread.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "godwit/apply/assembler.h"
@@ -29,6 +30,7 @@ struct RoutedBindings {
 };
 // definition: of the shard, as its direction sees it. layout: nothing where there are no shards; must outlive the result. Throws Error(no_such_table) for a table
 // that either side lacks, table_changed when its definition is not the recorded one, and as shard::Route.
-RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions);
+// known: what the source has, forward; read where it is not, and there then for the next shard.
+RoutedBindings bind_shard(const Definition& definition, const shard::Layout* layout, db::Connection& source, db::Connection& target, std::uint64_t stream, Definitions definitions, std::optional<catalog::Catalog>& known);
 
 }  // namespace godwit::workflow

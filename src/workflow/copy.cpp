@@ -9,8 +9,8 @@
 //   8. unique and foreign keys, views, routines       as 6; before 7 two rows may still hold one unique value
 //   9. accounts, where asked for: recorded, created   likewise; their grants may be repeated
 //
-// With shards each step is done on one after the other, and what it leaves is in that shard's own sidecar; a step begins when the one before it is done on all.
-// So killed between two shards, some have done a step and others have not, and that each is right by itself is all that is needed:
+// With shards each step is done on all of them, one after the other or at once, and what it leaves is in that shard's own sidecar; a step begins when the one before
+// it is done on all. So killed within one, some have done a step and others have not, and that each is right by itself is all that is needed:
 //   2.  two godwits may each own some shards for a moment. Each chunk, position and state is guarded by its own shard's epoch, so each shard has one owner; and
 //       the one that comes to its end claims all of them, or is itself fenced out on one, and ends.
 //   4.  no row of a snapshot is on any shard before all shards have stored where their streams begin, and how far the overlap of this snapshot reaches. One that has
@@ -24,6 +24,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -33,6 +35,7 @@
 #include "godwit/gtid/set.h"
 #include "godwit/sql/quote.h"
 #include "godwit/state/authority.h"
+#include "godwit/util/crew.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/failpoint.h"
@@ -131,6 +134,7 @@ class CopyRun {
   void on_each(Step step) {
     for (auto& target : targets_) step(*target);
   }
+  void on_all(const std::function<void(std::size_t)>& step);
 
   const Definition& definition_;
   const CopyTuning& tuning_;
@@ -152,8 +156,21 @@ class CopyRun {
   CopyReport report_;
 };
 
+// What takes its time there, and uses nothing but that target: on all servers at once. Shards that are databases of one server share its sidecar, and take turns.
+void CopyRun::on_all(const std::function<void(std::size_t)>& step) {
+  std::map<std::string, std::vector<std::size_t>> by_server;
+  for (std::size_t i = 0; i < targets_.size(); ++i) by_server[db::address(targets_[i]->endpoint().dsn)].push_back(i);
+  std::vector<std::vector<std::size_t>> servers;
+  for (auto& [address, numbers] : by_server) servers.push_back(std::move(numbers));
+  const auto on_server = [&](std::size_t server) {
+    for (const std::size_t i : servers[server]) step(i);
+  };
+  if (servers.size() == 1) return on_server(0);
+  run_crew(servers.size(), stop_, [&](std::size_t server, const Stop&) { on_server(server); });
+}
+
 void CopyRun::reconnect() {
-  on_each([](TargetCopy& target) { target.connect(); });
+  on_all([&](std::size_t i) { targets_[i]->connect(); });
 }
 
 void CopyRun::prepare() {
@@ -161,10 +178,8 @@ void CopyRun::prepare() {
   reconnect();
   catalog_ = read_source(definition_, *source_);
   if (layout_) routes_ = shard::make_routes(*layout_, catalog_.tables);
-  on_each([&](TargetCopy& target) {
-    target.prepare(catalog_, *source_);
-    target.plan_accounts(*source_);
-  });
+  on_all([&](std::size_t i) { targets_[i]->prepare(catalog_, *source_); });
+  on_each([&](TargetCopy& target) { target.plan_accounts(*source_); });
   report_.issues = targets_.front()->prepared().issues;
 }
 
@@ -172,7 +187,7 @@ void CopyRun::claim() {
   state_.record_workflow(definition_.name, to_options(definition_));
   state_.add_event(definition_.name, "info", "copy_started", "");
   failpoint(Fp::copy_recorded);
-  on_each([&](TargetCopy& target) { target.claim(source_->server()); });
+  on_all([&](std::size_t i) { targets_[i]->claim(source_->server()); });
 }
 
 // Positions are among what is read of the table: its writable columns.
@@ -190,15 +205,17 @@ std::optional<copy::RowRoute> CopyRun::route_of(const catalog::Table& table) {
 
 void CopyRun::make_tasks() {
   tasks_.resize(targets_.size());
-  for (const auto& table : catalog_.tables) {
-    std::vector<copy::TableTask> of_table;
-    for (auto& target : targets_) {
-      of_table.push_back(target->task_of(table));
-      of_table.back().route = route_of(table);
+  std::vector<std::vector<copy::TableTask>> all(targets_.size());  // of each table
+  on_all([&](std::size_t i) {
+    for (const auto& table : catalog_.tables) all[i].push_back(targets_[i]->task_of(table));
+  });
+  for (std::size_t t = 0; t < catalog_.tables.size(); ++t) {
+    if (std::ranges::none_of(all, [&](const auto& of_target) { return of_target[t].is_wanted; })) continue;
+    tables_.push_back(&catalog_.tables[t]);
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+      tasks_[i].push_back(std::move(all[i][t]));
+      tasks_[i].back().route = route_of(catalog_.tables[t]);
     }
-    if (std::ranges::none_of(of_table, &copy::TableTask::is_wanted)) continue;
-    tables_.push_back(&table);
-    for (std::size_t i = 0; i < targets_.size(); ++i) tasks_[i].push_back(std::move(of_table[i]));
   }
   note_exact_tables();
 }
@@ -427,7 +444,7 @@ CopyReport CopyRun::run() {
   prepare();
   claim();
   report_.was_done_before = std::ranges::all_of(targets_, [](auto& target) { return target->was_done_before(); });
-  on_each([](TargetCopy& target) { target.create_schema(); });
+  on_all([&](std::size_t i) { targets_[i]->create_schema(); });
   failpoint(Fp::copy_schema_created);
   make_tasks();
   state_.set_phase(definition_.name, "copying");
@@ -440,12 +457,12 @@ CopyReport CopyRun::run() {
   reconnect();
   on_each([](TargetCopy& target) { target.finish_keys(); });
   catch_up_to_overlap_end();
-  on_each([](TargetCopy& target) { target.build_unique_keys(); });
+  on_all([&](std::size_t i) { targets_[i]->build_unique_keys(); });
   reconnect();
-  on_each([](TargetCopy& target) {
-    target.build_constraints();
-    target.create_objects();
-    target.carry_accounts();
+  on_all([&](std::size_t i) {
+    targets_[i]->build_constraints();
+    targets_[i]->create_objects();
+    targets_[i]->carry_accounts();
   });
   return report(began);
 }

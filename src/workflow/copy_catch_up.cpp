@@ -15,9 +15,9 @@ namespace {
 
 // One target, as apply sees it: what it refers to lives here.
 struct Followed {
-  Followed(const CatchUp::Part& part, const std::optional<shard::Layout>& layout, db::Connection& source) : checkpoint(source.server().flavour, part.stream.id, part.stream.epoch) {
+  Followed(const CatchUp::Part& part, const std::optional<shard::Layout>& layout, db::Connection& source, std::optional<catalog::Catalog>& known) : checkpoint(source.server().flavour, part.stream.id, part.stream.epoch) {
     db::Connection target = db::Connection::open(target_endpoint(part.definition));
-    bound = bind_shard(part.definition, layout ? &*layout : nullptr, source, target, part.stream.id, Definitions::recorded);
+    bound = bind_shard(part.definition, layout ? &*layout : nullptr, source, target, part.stream.id, Definitions::recorded, known);
   }
 
   SidecarCheckpoint checkpoint;
@@ -46,8 +46,9 @@ void BinlogCatchUp::reach(const std::vector<Part>& parts, const gtid::Position& 
   std::vector<apply::Target> targets;
   {
     db::Connection source = db::Connection::open(source_endpoint(first));
+    std::optional<catalog::Catalog> known;
     for (const auto& part : parts) {
-      Followed& one = *followed.emplace_back(std::make_unique<Followed>(part, layout, source));
+      Followed& one = *followed.emplace_back(std::make_unique<Followed>(part, layout, source, known));
       targets.push_back({.shard = layout ? part.definition.shard : "",
                          .endpoint = target_endpoint(part.definition),
                          .tables = one.bound.tables(),

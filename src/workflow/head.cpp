@@ -249,6 +249,20 @@ HeadReport create_head(const Definition& definition, const HeadAccount& account)
   return HeadBuilder(definition, account, head).build(plan);
 }
 
+std::vector<std::string> outdated_on_head(const Definition& definition) {
+  std::vector<std::string> outdated;
+  db::Connection head = open_head(definition);
+  if (!HeadRecord::exists(head)) return outdated;
+  HeadRecord record(head, definition.name);
+  for (const HeadStatement& statement : plan_head(definition, {}).statements) {
+    if (statement.kind != "table") continue;
+    const HeadObjectRow row{.kind = statement.kind, .schema_name = statement.schema, .object_name = statement.name, .fingerprint = fingerprint(statement)};
+    const auto known = record.find(row);
+    if (known && known->fingerprint != row.fingerprint) outdated.push_back(to_string(row));
+  }
+  return outdated;
+}
+
 std::vector<std::string> drop_head(const Definition& definition) {
   std::vector<std::string> dropped;
   if (!definition.serve) return dropped;

@@ -102,7 +102,8 @@ void StreamHold::apply(const gtid::Position& goal) {
       is_claimed_ = true;
     }
     const std::optional<shard::Layout> layout = is_sharded(definition_) ? std::optional(layout_of(definition_)) : std::nullopt;
-    const auto bound = bind_shard(definition_, layout ? &*layout : nullptr, source, control_, stream_.id, Definitions::present);
+    std::optional<catalog::Catalog> known;
+    const auto bound = bind_shard(definition_, layout ? &*layout : nullptr, source, control_, stream_.id, Definitions::present, known);
     SidecarCheckpoint checkpoint(stream_.position->flavour, stream_.id, stream_.epoch);
     apply::ApplyOptions options = options_;
     options.attempts_max = 10;

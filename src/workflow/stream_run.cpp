@@ -122,12 +122,12 @@ StreamRun::Goal StreamRun::goal(const Stream& stream) {
 }
 
 // From the catalogs of both sides; nothing when a stop comes while one of them is out of reach.
-std::optional<RoutedBindings> StreamRun::bind(const Stream& stream, const Stop& stop) {
+std::optional<RoutedBindings> StreamRun::bind(const Stream& stream, const Stop& stop, std::optional<catalog::Catalog>& known) {
   while (true) {
     try {
       db::Connection source = db::Connection::open(source_endpoint(stream.definition));
       db::Connection target = db::Connection::open(target_endpoint(stream.definition));
-      return bind_shard(stream.definition, layout_ ? &*layout_ : nullptr, source, target, stream.row.id, Definitions::present);
+      return bind_shard(stream.definition, layout_ ? &*layout_ : nullptr, source, target, stream.row.id, Definitions::present, known);
     } catch (const Error& error) {
       if (!error.is_retryable()) throw;
       log::warning("the tables' definitions are not read, and will be again in 1 s: {}", error.what());
@@ -155,10 +155,11 @@ std::vector<ParkedWatch::Other> StreamRun::others(const Stream& stream) const {
 
 // One reader for all.
 apply::ApplyEnd StreamRun::follow_forward(const std::vector<Goal>& goals) {
+  std::optional<catalog::Catalog> known;
   std::vector<RoutedBindings> bound;
   std::vector<std::unique_ptr<SidecarCheckpoint>> checkpoints;
   for (const auto& stream : streams_) {
-    auto bindings = bind(*stream, stop_);
+    auto bindings = bind(*stream, stop_, known);
     if (!bindings) return apply::ApplyEnd::stopped;
     bound.push_back(std::move(*bindings));
     checkpoints.push_back(std::make_unique<SidecarCheckpoint>(stream->row.position->flavour, stream->row.id, stream->row.epoch));
@@ -181,7 +182,8 @@ apply::ApplyEnd StreamRun::follow_forward(const std::vector<Goal>& goals) {
 apply::ApplyEnd StreamRun::follow_alone(Stream& stream, const Goal& goal, const Stop& stop) {
   ParkedWatch parked(stream.progress, impatient(target_endpoint(stream.definition)), others(stream));
   while (true) {
-    const auto bound = bind(stream, stop);
+    std::optional<catalog::Catalog> known;
+    const auto bound = bind(stream, stop, known);
     if (!bound) return apply::ApplyEnd::stopped;
     SidecarCheckpoint checkpoint(stream.row.position->flavour, stream.row.id, stream.row.epoch);
     const apply::Target target{.shard = is_sharded(recorded_) ? stream.definition.shard : "", .endpoint = target_endpoint(stream.definition), .tables = bound->tables(), .checkpoint = checkpoint, .progress = stream.progress};

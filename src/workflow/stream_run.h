@@ -54,7 +54,7 @@ class StreamRun {
   void require_alone(const Stream& stream);
   bool settle_objects();
   Goal goal(const Stream& stream);
-  std::optional<RoutedBindings> bind(const Stream& stream, const Stop& stop);
+  std::optional<RoutedBindings> bind(const Stream& stream, const Stop& stop, std::optional<catalog::Catalog>& known);
   End follow_all(const std::vector<Goal>& goals);
   apply::ApplyEnd follow_forward(const std::vector<Goal>& goals);
   apply::ApplyEnd follow_alone(Stream& stream, const Goal& goal, const Stop& stop);

@@ -125,6 +125,41 @@ TEST_CASE("a row that belongs nowhere stops the copy by name, and is on no shard
   CHECK(again.status == 0);
 }
 
+TEST_CASE("a sequence on the source is carried nowhere: the copy is refused, until somebody answers for it", "[shard_copy]") {
+  ShardStage stage("a", {"b", "c"}, kTwo);
+  stage.from().execute("CREATE SEQUENCE shop.numbers");
+  const Outcome refused = stage.run("copy", kOptions);
+  CHECK(refused.status == 3);
+  CHECK(refused.out.find("sequence `shop`.`numbers`") != std::string::npos);
+  const Outcome copied = stage.run("copy", with({"--skip", "shard_sequences"}));
+  INFO(copied.err);
+  CHECK(copied.status == 0);
+}
+
+TEST_CASE("copy --follow goes on to every shard", "[shard_copy]") {
+  ShardStage stage("a", {"b", "c"}, kTwo);
+  Process copy = stage.start("copy", with({"--follow"}));
+  const auto has_page = [&](std::size_t shard, const std::string& page) {
+    Client client = stage.client_of(shard);
+    return client.scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '" + stage.schema_of(shard) + "' AND TABLE_NAME = 'visits'") == "1" &&
+           client.scalar("SELECT COUNT(*) FROM " + stage.schema_of(shard) + ".visits WHERE page = '" + page + "'") == "1";
+  };
+  Client first = stage.client_of(0);
+  const auto is_followed = [&] {
+    const bool is_there = first.scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_godwit' AND TABLE_NAME = 'stream'") == "1";
+    return is_there && first.scalar("SELECT COUNT(*) FROM _godwit.stream WHERE state = 'running'") == "1";
+  };
+  REQUIRE(holds_within(std::chrono::seconds(60), is_followed));
+  stage.from().execute("INSERT INTO shop.visits VALUES (70000, 'even'), (70001, 'odd')");
+  CHECK(holds_within(std::chrono::seconds(30), [&] { return has_page(0, "even") && has_page(1, "odd"); }));
+  // Its rows would be followed to no shard.
+  stage.from().execute("CREATE TABLE shop.later (id INT PRIMARY KEY)");
+  const Outcome outcome = copy.wait(std::chrono::seconds(30));
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  CHECK((outcome.out + outcome.err).find("GW0804") != std::string::npos);
+}
+
 TEST_CASE("cancel leaves nothing on any shard, wherever the copy was stopped, or cancel itself", "[shard_copy]") {
   ShardStage stage("a", {"b", "c"}, kFour);
   REQUIRE(stage.run("copy", kOptions).status == 0);

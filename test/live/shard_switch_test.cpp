@@ -1,6 +1,6 @@
-// servers: a=mariadb-10.11 head=mariadb-10.11:--plugin-load-add=ha_spider:--spider-conn-recycle-mode=1:--spider-ping-interval-at-trx-start=0:--spider-use-cond-other-than-pk-for-update=0 s0=mariadb-10.11:--innodb-buffer-pool-size=64M s1=mariadb-10.11:--innodb-buffer-pool-size=64M s2=mariadb-10.11:--innodb-buffer-pool-size=64M s3=mariadb-10.11:--innodb-buffer-pool-size=64M
+// servers: a=mariadb-10.11 head=mariadb-10.11:--plugin-load-add=ha_spider:--spider-conn-recycle-mode=1:--spider-ping-interval-at-trx-start=0:--spider-use-cond-other-than-pk-for-update=0 s0=mariadb-10.11:--innodb-buffer-pool-size=32M s1=mariadb-10.11:--innodb-buffer-pool-size=32M s2=mariadb-10.11:--innodb-buffer-pool-size=32M s3=mariadb-10.11:--innodb-buffer-pool-size=32M s4=mariadb-10.11:--innodb-buffer-pool-size=32M s5=mariadb-10.11:--innodb-buffer-pool-size=32M s6=mariadb-10.11:--innodb-buffer-pool-size=32M
 // alone: a switch has a limit of time
-// One database becomes two, and four, while clients keep their books: copied, followed, compared, switched to the Spider head over the shards, back, and there again. No client sees an
+// One database becomes two, four, and seven, while clients keep their books: copied, followed, compared, switched to the Spider head over the shards, back, and there again. No client sees an
 // error, nothing is lost, each row is on its shard, and the source has all of it after the way back. Then the server of a shard, or of the head, is killed while the switch stands at each
 // of its points: it is undone before its commit, and completed after it, all shards or none. GODWIT_LONG=1: at every point; else at some, drawn by GODWIT_SEED.
 #include <algorithm>
@@ -25,7 +25,7 @@ using Strings = std::vector<std::string>;
 namespace {
 
 constexpr seconds kLeaseMax{20};
-const Strings kShards{"s0", "s1", "s2", "s3"};
+const Strings kShards{"s0", "s1", "s2", "s3", "s4", "s5", "s6"};
 
 StageOptions options_of(std::size_t shards, std::uint64_t seed = 1) {
   return {.source = "a", .target = "head", .shards = Strings(kShards.begin(), kShards.begin() + static_cast<std::ptrdiff_t>(shards)), .clients = 8, .proxy_options = {}, .seed = seed};
@@ -95,6 +95,8 @@ TEST_CASE("shard_switch: one database becomes two, is one again, and two, and no
 
 TEST_CASE("shard_switch: one database becomes four, is one again, and four, and no client notices", "[shard_switch]") { walk(4); }
 
+TEST_CASE("shard_switch: one database becomes seven, is one again, and seven, and no client notices", "[shard_switch]") { walk(7); }
+
 // Behind the stream's position, and in no table: a way back that went over then would leave it behind.
 TEST_CASE("shard_switch: a row that waits for another one to go keeps the way back waiting", "[shard_switch]") {
   SwitchStage stage(options_of(2));
@@ -118,6 +120,37 @@ TEST_CASE("shard_switch: a row that waits for another one to go keeps the way ba
   source.execute("DELETE FROM order_lines WHERE id = 7000001");
   CHECK(stage.fault() == "");
   CHECK(stage.ledger().complaints() == "");
+}
+
+// --on-ddl exec: an unsharded table is on the first shard alone. The head's definitions are its own, and nobody changes them there unasked.
+TEST_CASE("shard_switch: DDL is run where its table is, and the head must have it before it serves", "[shard_switch]") {
+  SwitchStage stage(options_of(2));
+  stage.end_ledger();
+  stage.start_replicate({"--on-ddl", "exec"});
+  Client source = stage.source.client("trade");
+  Client first = stage.shard(0).client();
+  source.execute("INSERT INTO accounts VALUES (7001, 1)");  // what has it, has the new command's options
+  REQUIRE(holds_within(seconds(30), [&] { return first.scalar("SELECT COUNT(*) FROM trade.accounts WHERE id = 7001") == "1"; }));
+  source.execute("ALTER TABLE accounts ADD COLUMN note VARCHAR(20) NOT NULL DEFAULT 'none'");
+  source.execute("ALTER TABLE orders ADD COLUMN note VARCHAR(20) NULL");
+  source.execute("UPDATE accounts SET note = 'seen'");
+  source.execute("INSERT INTO orders (id, client, turn, words, note) VALUES (7000, 1, 1, 'w', 'even'), (7001, 1, 2, 'w', 'odd')");
+  INFO(stage.replicate_log());
+  CHECK(stage.difference_of_sides(30) == "");
+  CHECK(stage.shard(0).client().scalar("SELECT note FROM trade.orders WHERE id = 7000") == "even");
+  CHECK(stage.shard(1).client().scalar("SELECT note FROM trade.orders WHERE id = 7001") == "odd");
+  CHECK(stage.shard(1).client().scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'trade' AND TABLE_NAME = 'accounts'") == "0");
+  const Outcome refused = stage.run("switch");
+  INFO(refused.out << refused.err);
+  CHECK(refused.status == 3);
+  CHECK((refused.out + refused.err).find("table `trade`.`orders`") != std::string::npos);
+  auto command = stage.migration.arguments("shard", {"--engine", "spider", "--apply", "--head-user", "head"});
+  command.insert(command.begin() + 2, "ddl");
+  const Outcome applied = Process(command, {{"GODWIT_SOURCE_PASSWORD", "godwit"}, {"GODWIT_TARGET_PASSWORD", "godwit"}, {"GODWIT_HEAD_PASSWORD", "head"}}).wait();
+  INFO(applied.out << applied.err);
+  REQUIRE(applied.status == 0);
+  CHECK(stage.run_until_done("switch", {"--pause-max", "5s"}) == "");
+  CHECK(stage.target.client("trade").scalar("SELECT note FROM orders WHERE id = 7001") == "odd");
 }
 
 TEST_CASE("shard_switch: the server of a shard, or of the head, is killed at points of the switch: all shards or none", "[shard_switch]") {

@@ -343,3 +343,37 @@ TEST_CASE("routing: only the shards that want a transaction get its changes", "[
   CHECK(transaction->changes[0].target == 1);
   CHECK(transaction->changes[0].table->target == "`shop_1`.`orders`");
 }
+
+// DDL is for those that have its table: which of them is told by the first migrated table that it names.
+TEST_CASE("routing: a statement knows which shards have its table", "[apply]") {
+  std::vector<TableBinding> first;
+  std::vector<TableBinding> second;
+  for (const char* name : {"orders", "settings"}) {
+    const catalog::Table table = table_of(name);
+    std::vector<catalog::Transfer> transfers;
+    for (const auto& column : table.columns) transfers.push_back({.column = column.name, .select = column.name});
+    first.push_back(apply::bind(table, table, transfers, db::Server{}));
+    if (table.name == "orders") second.push_back(first.back());
+  }
+  const auto places = [&](const std::string& sql) {
+    Assembler assembler({{.bindings = &first, .routes = nullptr, .shard = 0}, {.bindings = &second, .routes = nullptr, .shard = 1}}, {});
+    binlog::Event begin;
+    begin.body = binlog::Gtid{.gtid = gtid::MysqlGtid{.number = 1}};
+    CHECK(!assembler.take(begin));
+    binlog::Event statement;
+    statement.body = binlog::Query{.schema = "shop", .sql = sql};
+    const auto transaction = assembler.take(statement);
+    REQUIRE(transaction);
+    REQUIRE(transaction->kind == TransactionKind::statement);
+    return transaction->statement.is_there;
+  };
+  const std::vector<bool> both{true, true};
+  const std::vector<bool> one{true, false};
+  CHECK(places("ALTER TABLE orders ADD COLUMN settings INT") == both);
+  CHECK(places("ALTER TABLE `shop`.`settings` ADD COLUMN x INT") == one);
+  CHECK(places("alter table settings add foreign key (id) references orders (id)") == one);
+  CHECK(places("CREATE UNIQUE INDEX settings ON orders (n)") == both);
+  CHECK(places("DROP INDEX orders ON settings") == one);
+  CHECK(places("TRUNCATE settings") == one);
+  CHECK(places("ALTER DATABASE shop CHARACTER SET utf8mb4").empty());
+}

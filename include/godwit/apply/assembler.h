@@ -61,6 +61,7 @@ class Assembler {
   void note_heartbeat(const Bound& bound, const binlog::Rows& rows);
   std::optional<Transaction> finish(TransactionKind kind);
   bool concerns_us(const binlog::Query& query) const;
+  std::vector<bool> places_of(const binlog::Query& query) const;
 
   const std::vector<TargetTables> targets_;
   const AssemblerOptions options_;

@@ -48,6 +48,7 @@ struct LoggedStatement {
   std::string schema;  // default schema
   std::string sql;
   std::optional<std::uint64_t> sql_mode;
+  std::vector<bool> is_there;  // by target: whether it has the migrated table that is named first; none: a schema, or a table that nobody has
 };
 
 enum class TransactionKind : std::uint8_t {

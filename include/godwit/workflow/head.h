@@ -43,6 +43,9 @@ struct HeadReport {
 // To be repeated wherever it was killed. Throws Error: those of plan_head, head_unfit, head_occupied, access_denied (the account, on a shard).
 HeadReport create_head(const Definition& definition, const HeadAccount& account);
 
+// The head's tables that are not what the source's definitions, as they are now, would make them: DDL has come to the shards since. Of what godwit did not create it says nothing.
+std::vector<std::string> outdated_on_head(const Definition& definition);
+
 // For cancel: drops what is recorded, and the records; gives the names. Rows are the shards': none is dropped. Does nothing where there is no --serve, or nothing is recorded.
 std::vector<std::string> drop_head(const Definition& definition);
 // For complete: the head stays, and is the operator's from then on.
