@@ -58,7 +58,7 @@ std::string Run::prepare_switch() {
     report_.warnings.push_back({.code = "", .object = "the rehearsed switch", .cause = fmt::format("it is of {} tables, the migration of {}", kTablesMax, tables.size()), .remedy = "expect a longer pause"});
     tables.resize(kTablesMax);
   }
-  for (const auto& left_out : throwaway_.create_like(switch_schema_, tables)) {
+  for (const auto& left_out : throwaway_.create_empty(switch_schema_, tables)) {
     report_.warnings.push_back({.code = "", .object = "the rehearsed switch", .cause = "it is without a table: " + left_out, .remedy = "none: the data part has it"});
   }
   throwaway_.run_on_source(client_tables(switch_schema_, options_.clients));

@@ -91,7 +91,20 @@ void Throwaway::create_schema(const std::string& schema, const std::string& acco
   source_.execute(fmt::format("INSERT INTO {} VALUES ({}, {}, UTC_TIMESTAMP())", quote_table(schema, kMarker), quote_string(name_), quote_string(account)));
 }
 
-std::vector<std::string> Throwaway::create_like(const std::string& schema, const std::vector<std::string>& tables) {
+// Not CREATE TABLE … LIKE: in the binlog that is DDL which names the migrated table, and a stream that follows this source would stop at it. No foreign keys: one that leads to
+// another schema would lead to the application's own table.
+std::string renamed_definition(const std::string& printed, const std::string& schema, const std::string& table) {
+  std::vector<std::string> lines = split(printed, '\n');
+  lines.front() = fmt::format("CREATE TABLE {} (", quote_table(schema, table));
+  std::erase_if(lines, [](const std::string& line) { return line.rfind("  CONSTRAINT `", 0) == 0 && line.find("` FOREIGN KEY (") != std::string::npos; });
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    std::string& before = lines[i - 1];
+    if (lines[i].rfind(')', 0) == 0 && !before.empty() && before.back() == ',') before.pop_back();
+  }
+  return join(lines, "\n");
+}
+
+std::vector<std::string> Throwaway::create_empty(const std::string& schema, const std::vector<std::string>& tables) {
   std::vector<std::string> left_out;
   std::set<std::string> taken;
   for (const auto& table : tables) {
@@ -103,7 +116,8 @@ std::vector<std::string> Throwaway::create_like(const std::string& schema, const
     std::string name = parts[1];
     if (!taken.insert(lower(name)).second) name = fmt::format("{}_{}", name.substr(0, 56), taken.size());
     try {
-      source_.execute(fmt::format("CREATE TABLE {} LIKE {}", quote_table(schema, name), quote_table(parts[0], parts[1])));
+      const db::Rows printed = source_.query("SHOW CREATE TABLE " + quote_table(parts[0], parts[1]));
+      source_.execute(renamed_definition(printed.text(0, "Create Table"), schema, name));
     } catch (const Error& error) {
       if (error.is_retryable()) throw;
       left_out.push_back(fmt::format("{}: {}", table, error.cause()));

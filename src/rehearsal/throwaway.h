@@ -40,8 +40,8 @@ class Throwaway {
 
   // The schema with its marker, which names the account to come.
   void create_schema(const std::string& schema, const std::string& account);
-  // `tables` ("schema.table" of the source) without their rows. Gives those that cannot be made so, each with its reason.
-  std::vector<std::string> create_like(const std::string& schema, const std::vector<std::string>& tables);
+  // `tables` ("schema.table" of the source) without their rows and foreign keys. Gives those that cannot be made so, each with its reason.
+  std::vector<std::string> create_empty(const std::string& schema, const std::vector<std::string>& tables);
   void run_on_source(const std::vector<std::string>& statements);
   // On both sides. The account must not be there.
   void create_account(const Account& account, const std::string& schema);
@@ -57,6 +57,9 @@ class Throwaway {
   db::Connection source_;
   db::Connection target_;
 };
+
+// A table's definition as the server prints it, under another name, without its foreign keys. Nothing of it names the table that it was. Pure.
+std::string renamed_definition(const std::string& printed, const std::string& schema, const std::string& table);
 
 // A name that nobody has, and a password that policies accept.
 Account random_account();
