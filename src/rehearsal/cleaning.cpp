@@ -13,6 +13,10 @@
 namespace godwit::rehearsal {
 namespace {
 
+// The steps of a rehearsal that was killed end by themselves, a moment later; until then they may hold what is to be dropped.
+constexpr unsigned kAttempts = 6;
+constexpr std::chrono::seconds kBetween{1};
+
 const Stop& never() {
   static const Stop stop;  // a second signal ends the process; the first one is why this is done
   return stop;
@@ -21,11 +25,19 @@ const Stop& never() {
 }  // namespace
 
 void Run::attempt(const std::string& what, const std::function<void()>& deed) {
-  try {
-    deed();
-  } catch (const Error& error) {
-    log::warning("{}: {}", what, error.what());
-    report_.left.push_back(fmt::format("{}: {}", what, error.what()));
+  for (unsigned attempt = 1;; ++attempt) {
+    try {
+      return deed();
+    } catch (const Error& error) {
+      if (attempt < kAttempts) {
+        log::info("{}: tried again: {}", what, error.what());
+        never().sleep_for(kBetween);
+        continue;
+      }
+      log::warning("{}: {}", what, error.what());
+      report_.left.push_back(fmt::format("{}: {}", what, error.what()));
+      return;
+    }
   }
 }
 
