@@ -128,6 +128,7 @@ std::string Run::catch_up() {
   const auto began = Clock::now();
   Words words{"replicate", data_workflow_};
   words.insert(words.end(), options_.apply_words.begin(), options_.apply_words.end());
+  if (!options_.has_switch) words.emplace_back("--no-heartbeat");  // the source is only read
   data_stream_ = commands_.start("replicate", words);
   await_caught_up(data_workflow_, kLongest);
   report_.catch_up = since(began);

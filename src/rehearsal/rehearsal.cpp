@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -18,8 +20,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kAliveInterval{30};
+constexpr std::chrono::seconds kStepsEndMax{30};  // of a rehearsal that was killed
 
 std::string sides_path(const std::string& folder) { return folder + "/rehearsal.json"; }
+
+// Whether the process that the folder is of is there still.
+bool is_running(const std::string& folder) {
+  std::ifstream file(sides_path(folder));
+  const auto document = file ? nlohmann::json::parse(file, nullptr, false) : nlohmann::json();
+  if (!document.is_object()) return false;
+  std::ifstream words(fmt::format("/proc/{}/cmdline", document.value("pid", 0)));
+  const std::string line{std::istreambuf_iterator<char>(words), {}};
+  return line.find("rehearse") != std::string::npos;
+}
 
 void require_one_target(const Options& options) {
   if (!workflow::is_sharded(options.definition)) return;
@@ -42,7 +55,7 @@ Run::Run(const Options& options, const Stop& stop)
       switch_schema_(switch_schema(options.definition.name)),
       throwaway_(options.definition.source, options.definition.target, options.definition.name),
       commands_(options.folder, options.definition.source, options.definition.target, random_word(), [this] { keep_alive(); }) {
-  throwaway_.lock();
+  throwaway_.lock(is_running(options.folder) ? std::chrono::seconds(0) : kStepsEndMax);
 }
 
 void Run::keep_alive() {
@@ -82,7 +95,7 @@ void Run::leave_out(const std::string& name, const std::string& why) { report_.p
 void Run::write_folder() {
   std::filesystem::create_directories(options_.folder);
   std::filesystem::permissions(options_.folder, std::filesystem::perms::owner_all);
-  const nlohmann::json sides{{"source", db::to_string(options_.definition.source)}, {"target", db::to_string(options_.definition.target)}};
+  const nlohmann::json sides{{"source", db::to_string(options_.definition.source)}, {"target", db::to_string(options_.definition.target)}, {"pid", ::getpid()}};
   std::ofstream(sides_path(options_.folder)) << sides.dump() << "\n";
 }
 

@@ -133,7 +133,7 @@ std::string Run::move(const std::string& command, unsigned round) {
   const auto waits = client_->take_waits_ms();
   const Move move{.command = command, .held_ms = answer.document.value("pause_ms", 0.0), .longest_ms = waits.back(), .p50_ms = waits[waits.size() / 2]};
   report_.moves.push_back(move);
-  return fmt::format("clients waited {:.0f} ms (p50), {:.0f} ms (most); held {:.0f} ms", move.p50_ms, move.longest_ms, move.held_ms);
+  return fmt::format("waited {:.0f} ms (p50), {:.0f} ms (most); held {:.0f} ms", move.p50_ms, move.longest_ms, move.held_ms);
 }
 
 // What the client was told is committed must be on both sides: on the serving one at once, on the other when its stream has caught up.

@@ -19,6 +19,8 @@ using sql::quote_identifier;
 using sql::quote_string;
 using sql::quote_table;
 
+constexpr std::chrono::seconds kReconnectMax{15};  // the server may not have noticed that the session before is gone
+
 db::Connection open(db::Dsn dsn, db::Side side) {
   dsn.schema.clear();
   return db::Connection::open({.side = side, .dsn = dsn});
@@ -50,11 +52,11 @@ void Throwaway::reconnect() {
   if (!source_.ping()) source_ = open(source_dsn_, db::Side::source);
   if (target_.ping()) return;
   target_ = open(target_dsn_, db::Side::target);
-  lock();
+  lock(kReconnectMax);
 }
 
-void Throwaway::lock() {
-  if (target_.scalar(fmt::format("SELECT GET_LOCK({}, 0)", quote_string(lock_name(name_)))) == "1") return;
+void Throwaway::lock(std::chrono::seconds time_max) {
+  if (target_.scalar(fmt::format("SELECT GET_LOCK({}, {})", quote_string(lock_name(name_)), time_max.count())) == "1") return;
   const std::string holder = target_.scalar(fmt::format("SELECT IS_USED_LOCK({})", quote_string(lock_name(name_))));
   throw Error(Code::rehearsal_running, {.object = "godwit rehearse " + name_, .cause = fmt::format("another one is at work: connection {} of the target", holder), .remedy = "let it end; or another name"});
 }

@@ -2,6 +2,7 @@
 // sides. Recorded before it is created, and dropped by that record only. One thread. Private to rehearsal.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,8 +23,9 @@ class Throwaway {
 
   db::Connection& source() { return source_; }
   db::Connection& target() { return target_; }
-  // Holds the rehearsal's lock for as long as this lives. Throws Error(rehearsal_running).
-  void lock();
+  // Holds the rehearsal's lock for as long as this process and those that it has begun live: they have its connection open, too. So who has the lock knows that
+  // nothing of an earlier rehearsal is at work any more. Waits, where one was killed, for its steps to end. Throws Error(rehearsal_running).
+  void lock(std::chrono::seconds time_max);
   // The lock's session must not be ended for idleness.
   void keep_alive();
   // Where a session was lost, another one, with the lock.
