@@ -332,3 +332,44 @@ TEST_CASE("rehearse: one at a time; --keep leaves all for --clean; --dry-run nam
   CHECK(cleaned.status == 0);
   CHECK(stage.changes() == "");
 }
+
+TEST_CASE("rehearse: an error that the synthetic client sees is told, and it is not ready; what cannot be dropped stays for --clean, and is told too", "[rehearse]") {
+  Stage stage("b");
+  const Outcome unknown = stage.run({"--client-user", "rehearsed_nobody"});
+  INFO(unknown.out << unknown.err);
+  CHECK(unknown.status == 3);
+  CHECK_THAT(document_of(unknown)["why"].dump(), Catch::Contains("GW1303") && Catch::Contains("rehearsed_nobody"));
+  CHECK(document_of(unknown)["phases"].back()["name"] == "clean");
+  CHECK(stage.changes() == "");
+
+  Process process = stage.migration.start("rehearse", Stage::with_defaults({"--no-switch"}), armed("cancel.claim.before=error"));
+  const Outcome stuck = process.wait(seconds(180));
+  INFO(stuck.out << stuck.err);
+  CHECK(stuck.status == 5);
+  CHECK_FALSE(document_of(stuck)["left"].empty());
+  CHECK_THAT(document_of(stuck)["why"].dump(), Catch::Contains("--clean"));
+  Process cleaning = stage.migration.start("rehearse", {"--clean", "--json"}, armed("cancel.claim.before=error"));
+  const Outcome refused = cleaning.wait(seconds(180));
+  INFO(refused.out << refused.err);
+  CHECK(refused.status == 5);
+  CHECK(document_of(refused)["error"]["code"] == "GW1304");
+  CHECK(stage.run({"--clean"}).status == 0);
+  CHECK(stage.changes() == "");
+}
+
+TEST_CASE("rehearse: an account that may make no other one is refused with what it can do instead", "[rehearse]") {
+  Stage stage("c");
+  for (const auto* server : {&stage.source, &stage.target}) server->client().execute("CREATE USER rehearsed_app2@'%' IDENTIFIED BY 'godwit'");
+  for (const auto* server : {&stage.source, &stage.target}) server->client().execute("GRANT ALL ON *.* TO rehearsed_app2@'%'");
+  for (const auto* server : {&stage.source, &stage.target}) server->client().execute("REVOKE CREATE USER ON *.* FROM rehearsed_app2@'%'");
+  stage.remember();
+  const auto as_that = [](std::string dsn) { return dsn.replace(dsn.find("godwit@"), 7, "rehearsed_app2@"); };
+  stage.migration.source_dsn = as_that(stage.migration.source_dsn);
+  stage.migration.target_dsn = as_that(stage.migration.target_dsn);
+  const Outcome outcome = stage.run();
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  CHECK_THAT(document_of(outcome)["why"].dump(), Catch::Contains("--client-user"));
+  CHECK(stage.changes() == "");
+  for (const auto* server : {&stage.source, &stage.target}) server->client().execute("DROP USER rehearsed_app2@'%'");
+}
