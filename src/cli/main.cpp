@@ -5,18 +5,23 @@
 #include <cstdio>
 #include <functional>
 
+#include "completion.h"
 #include "config_file.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/stop.h"
+#include "godwit/util/text.h"
 #include "godwit/workflow/shards.h"
 #include "inspect_binlog.h"
 #include "options.h"
+#include "page.h"
 #include "proxy_options.h"
+#include "redact.h"
 #include "rehearse_options.h"
 #include "report.h"
 #include "shard_options.h"
 #include "switch_options.h"
+#include "version.h"
 
 namespace godwit::cli {
 namespace {
@@ -36,6 +41,8 @@ struct Invocation {
   InspectShardArguments key;
   bool does_follow = false;
   bool with_history = false;
+  std::string shell;                // of `completion`
+  std::vector<std::string> manual;  // the command whose page `inspect man` prints
   std::string config;         // --config FILE
   CLI::App* app = nullptr;    // of the command that was named
   std::string command;        // its name, for JSON
@@ -44,7 +51,9 @@ struct Invocation {
 
 constexpr std::chrono::milliseconds kStopGrace{1500};
 
-void print_error(const Invocation& it, const Error& error) {
+void print_error(const Invocation& it, const Error& met) {
+  // What was mistyped is quoted, and may be a DSN with its password.
+  const Error error(met.code(), {.object = without_passwords(met.object()), .cause = without_passwords(met.cause()), .remedy = without_passwords(met.remedy())});
   log::show_progress("");
   log::error("{}", error.what());
   if (it.common.is_json) print_json_error(it.command, error);
@@ -261,7 +270,8 @@ int run_status(Invocation& it) {
 CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const char* what, const char* example,
                       std::function<int()> deed) {
   CLI::App* command = parent.add_subcommand(name, what);
-  if (*example != '\0') command->footer(std::string("Example:\n  ") + example);
+  command->footer(std::string("Example:\n  ") + example);
+  command->get_help_ptr()->group(kGeneral);
   add_common(*command, it.common);
   command->callback([&it, name, command, deed = std::move(deed)] {
     it.app = command;
@@ -269,6 +279,12 @@ CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const 
     it.deed = deed;
   });
   return command;
+}
+
+// The last option of a command.
+void add_config(CLI::App& command, Invocation& it) {
+  command.option_defaults()->group(kGeneral);
+  command.add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins")->type_name(kFile);
 }
 
 void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
@@ -279,13 +295,13 @@ void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
     return 0;
   });
   auto& a = it.binlog;
-  command->add_option("input", a.inputs, "Files, or mysql://user@host:port (password: $GODWIT_SOURCE_PASSWORD)")->required();
-  command->add_option("--from", a.from, "A GTID set or position: what it holds is left out (default: from the beginning)");
-  command->add_option("--table", a.tables, "Only events of these: table or schema.table, with * and ?")->delimiter(',');
+  command->add_option("input", a.inputs, "Files, or mysql://user@host:port (password: $GODWIT_SOURCE_PASSWORD)")->type_name(kFile)->required();
+  command->add_option("--from", a.from, "A GTID set or position: what it holds is left out (default: from the beginning)")->type_name("POSITION");
+  command->add_option("--table", a.tables, "Only events of these: table or schema.table, with * and ?")->type_name("TABLE")->delimiter(',');
   command->add_option("--limit", a.limit, "Stop after so many events");
   command->add_option("--rows", a.rows_per_event, "Rows shown of one event; 0: all")->capture_default_str();
   command->add_flag("--follow", a.is_following, "Wait for more at the end of a server's log");
-  command->add_option("--source-defaults-file", a.defaults_file, "A my.cnf-style file with the user and password");
+  command->add_option("--source-defaults-file", a.defaults_file, "A my.cnf-style file with the user and password")->type_name(kFile);
 }
 
 void add_inspect_shard(CLI::App& inspect, Invocation& it) {
@@ -295,19 +311,64 @@ void add_inspect_shard(CLI::App& inspect, Invocation& it) {
   add_shards(*command, it.copy);
 }
 
+// The page of the command that is named by its words: {"inspect", "binlog"}; of godwit itself by none.
+void print_manual(const CLI::App& root, const std::vector<std::string>& words) {
+  const CLI::App* command = &root;
+  for (const auto& word : words) {
+    command = find_command(*command, word);
+    if (command == nullptr) throw Error(Code::bad_usage, {.object = "inspect man " + join(words, " "), .cause = "there is no such command", .remedy = "godwit --help lists them"});
+  }
+  fmt::print("{}", manual_of(page_of(*command)));
+}
+
+void add_inspect(CLI::App& app, Invocation& it) {
+  auto* inspect = app.add_subcommand("inspect", "Look inside: the binlog, a key's shard, failpoints, error codes, steps of a switch, checks, manual pages");
+  inspect->require_subcommand(1);
+  inspect->footer("Examples:\n  godwit inspect binlog binlog.000042\n  godwit inspect codes");
+  add_inspect_binlog(*inspect, it);
+  add_inspect_shard(*inspect, it);
+  const auto add_list = [&](const char* name, const char* what, const char* example, void (*print)(bool is_json)) {
+    add_command(*inspect, it, name, what, example, [&it, print] { print(it.common.is_json); return 0; });
+  };
+  add_list("failpoints", "Places where a test can stop godwit", "godwit inspect failpoints", print_failpoints);
+  add_list("codes", "Every error code, with its exit status", "godwit inspect codes --json", print_codes);
+  add_list("steps", "The steps of a switch, in their order", "godwit inspect steps", print_steps);
+  add_list("checks", "Every check, by the name that --skip takes", "godwit inspect checks", print_checks);
+  auto* manual = inspect->add_subcommand("man", "The manual page of a command, for man -l");
+  manual->footer("Example:\n  godwit inspect man copy\n  godwit inspect man inspect binlog");
+  manual->add_option("command", it.manual, "The command's words; without any, the page of godwit itself")->type_name(kCommand);
+  manual->callback([&, manual] {
+    it.app = manual;
+    it.command = "inspect man";
+    it.deed = [&] { print_manual(app, it.manual); return 0; };
+  });
+}
+
+void add_completion(CLI::App& app, Invocation& it) {
+  auto* completion = app.add_subcommand("completion", "Print what makes a shell complete godwit's command line");
+  completion->footer("Examples:\n  . <(godwit completion bash)\n  godwit completion zsh > ~/.zfunc/_godwit\n  godwit completion fish > ~/.config/fish/completions/godwit.fish");
+  completion->add_option("shell", it.shell, "bash, zsh or fish")->required()->type_name("SHELL")->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->callback([&, completion] {
+    it.app = completion;
+    it.command = "completion";
+    it.deed = [&] { fmt::print("{}", completion_script(it.shell)); return 0; };
+  });
+}
+
 void add_shard_commands(CLI::App& app, Invocation& it) {
   auto* shard = app.add_subcommand("shard", "What serves the shards: definitions of a Spider head, a Vitess vschema");
   shard->require_subcommand(1);
+  shard->footer("Examples:\n  godwit shard ddl shop --engine spider\n  godwit shard vschema shop");
   auto* ddl = add_command(*shard, it, "ddl", "The definitions of a head over the shards; --apply creates them", "godwit shard ddl shop --engine spider\n  godwit shard ddl shop --engine spider --apply --head-user app", [&] { return run_shard_ddl(it); });
   auto* vschema = add_command(*shard, it, "vschema", "The layout as a Vitess vschema, with its key ranges", "godwit shard vschema shop", [&] { return run_shard_vschema(it); });
   for (auto* command : {ddl, vschema}) {
-    command->add_option("name", it.common.name, "The workflow's name");
+    command->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
     add_endpoints(*command, it.copy);
     add_shards(*command, it.copy);
     add_selection(*command, it.copy);
-    command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
   }
   add_shard_ddl(*ddl, it.shard);
+  for (auto* command : {ddl, vschema}) add_config(*command, it);
 }
 
 void add_commands(CLI::App& app, Invocation& it) {
@@ -333,11 +394,11 @@ void add_commands(CLI::App& app, Invocation& it) {
                              "godwit cancel shop\n  godwit cancel shop --without-target --yes", [&] { return run_cancel(it); });
   auto* status = add_command(app, it, "status", "Show the recorded workflows, and which side serves", "godwit status shop --history", [&] { return run_status(it); });
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel}) {
-    command->add_option("name", it.common.name, "The workflow's name");
+    command->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
     add_endpoints(*command, it.copy);
     add_shards(*command, it.copy);
   }
-  rehearse->add_option("name", it.common.name, "The workflow's name");
+  rehearse->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
   add_endpoints(*rehearse, it.copy);
   for (auto* command : {check, rehearse, copy}) add_selection(*command, it.copy);
   for (auto* command : {rehearse, copy}) add_tuning(*command, it.copy);
@@ -351,22 +412,16 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_rehearse(*rehearse, it.rehearse);
   add_complete(*complete, it.complete);
   add_cancel(*cancel, it.cancel);
-  status->add_option("name", it.common.name, "One workflow only");
+  status->add_option("name", it.common.name, "One workflow only")->type_name(kWorkflow);
   status->add_flag("--history", it.with_history, "With the event log");
-  status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves");
+  status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves")->type_name(kFile);
   for (auto* command : {check, rehearse, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
-    command->add_option("--config", it.config, "A JSON file of these options: {\"source\": …}; what the command line gives wins");
+    add_config(*command, it);
   }
 
-  auto* inspect = app.add_subcommand("inspect", "Look inside: binlog, failpoints, codes, checks");
-  inspect->require_subcommand(1);
-  add_inspect_binlog(*inspect, it);
-  add_inspect_shard(*inspect, it);
+  add_inspect(app, it);
   add_shard_commands(app, it);
-  add_command(*inspect, it, "failpoints", "Places where a test can stop godwit", "", [&] { print_failpoints(it.common.is_json); return 0; });
-  add_command(*inspect, it, "codes", "Every error code, with its exit status", "", [&] { print_codes(it.common.is_json); return 0; });
-  add_command(*inspect, it, "steps", "The steps of a switch, in their order", "", [&] { print_steps(it.common.is_json); return 0; });
-  add_command(*inspect, it, "checks", "Every check, by the name that --skip takes", "", [&] { print_checks(it.common.is_json); return 0; });
+  add_completion(app, it);
 }
 
 void settle_options(Invocation& it) {
@@ -385,8 +440,12 @@ int perform(Invocation& it) {
 
 // --help and --version are no errors; the rest is told as every other error is.
 int end_parsing(CLI::App& app, Invocation& it, const CLI::ParseError& error, const std::vector<std::string>& words) {
-  if (error.get_exit_code() == 0) return app.exit(error);
   it.common.is_json = std::find(words.begin(), words.end(), "--json") != words.end();
+  if (dynamic_cast<const CLI::CallForVersion*>(&error) != nullptr) {
+    print_version(it.common.is_json);
+    return 0;
+  }
+  if (error.get_exit_code() == 0) return app.exit(error);
   const auto named = app.get_subcommands();
   it.command = named.empty() ? "" : named.front()->get_name();
   print_error(it, Error(Code::bad_usage, {"command line", error.what(), it.command.empty() ? "godwit --help" : fmt::format("godwit {} --help", it.command)}));
@@ -395,10 +454,16 @@ int end_parsing(CLI::App& app, Invocation& it, const CLI::ParseError& error, con
 
 int run(int argc, char** argv) {
   CLI::App app("godwit moves live MySQL and MariaDB databases to another server", "godwit");
-  app.set_version_flag("--version", "godwit " GODWIT_VERSION);
+  app.set_version_flag("--version", "", "Print version, build, compiler and flavour of build, with --json as JSON, and exit");
   app.require_subcommand(1);
+  app.footer("Examples:\n  godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop\n  godwit switch shop --proxy 10.0.0.7:6033 --admin-user godwit_admin");
+  use_pages(app);
   Invocation it;
   add_commands(app, it);
+  if (argc > 1 && std::string_view(argv[1]) == kCompleteWord) {
+    print_completion(completion_of(app, {argv + 2, argv + argc}, completion_sources()));
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -9,6 +9,7 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/shards.h"
+#include "page.h"
 
 namespace godwit::cli {
 namespace {
@@ -22,6 +23,17 @@ std::uint64_t bytes_of(const std::string& text, const char* flag) {
   if (!bytes || *bytes == 0) refuse(std::string(flag) + " " + text, "it is no size", std::string(flag) + " 16MiB");
   return *bytes;
 }
+
+// What is added meanwhile stands under a title of its own in --help.
+class Group {
+ public:
+  Group(CLI::App& app, const char* title) : app_(app), before_(app.option_defaults()->get_group()) { app.option_defaults()->group(title); }
+  ~Group() { app_.option_defaults()->group(before_); }
+
+ private:
+  CLI::App& app_;
+  std::string before_;
+};
 
 }  // namespace
 
@@ -41,57 +53,60 @@ void fill_password(db::Dsn& dsn, const char* variable, const std::string& defaul
 }
 
 void add_common(CLI::App& app, CommonOptions& options) {
-  app.add_option("--state", options.state, "State file (default: $GODWIT_STATE, else $XDG_STATE_HOME/godwit/godwit.db)");
+  const Group group(app, kGeneral);
+  app.add_option("--state", options.state, "State file (default: $GODWIT_STATE, else $XDG_STATE_HOME/godwit/godwit.db)")->type_name(kFile);
   app.add_flag("--json", options.is_json, "One JSON document on standard output");
   app.add_flag("-v,--verbose", options.is_verbose, "More lines in the log");
   app.add_flag("-q,--quiet", options.is_quiet, "Warnings and errors only");
 }
 
 void add_endpoints(CLI::App& app, CopyArguments& a) {
-  app.add_option("--source", a.source, "mysql://user@host:port/schema?ssl-mode=…&ssl-ca=… (password: $GODWIT_SOURCE_PASSWORD)");
-  app.add_option("--target", a.target, "Likewise (password: $GODWIT_TARGET_PASSWORD)");
-  app.add_option("--source-defaults-file", a.source_defaults_file, "A my.cnf-style file with the source's user and password");
-  app.add_option("--target-defaults-file", a.target_defaults_file, "Likewise for the target, or all shards");
+  const Group group(app, "Servers");
+  app.add_option("--source", a.source, "mysql://user@host:port/schema?ssl-mode=…&ssl-ca=… (password: $GODWIT_SOURCE_PASSWORD)")->type_name("DSN");
+  app.add_option("--target", a.target, "Likewise (password: $GODWIT_TARGET_PASSWORD)")->type_name("DSN");
+  app.add_option("--source-defaults-file", a.source_defaults_file, "A my.cnf-style file with the source's user and password")->type_name(kFile);
+  app.add_option("--target-defaults-file", a.target_defaults_file, "Likewise for the target, or all shards")->type_name(kFile);
 }
 
 // Each takes one value at a time, which may begin with a dash.
 void add_shards(CLI::App& app, CopyArguments& a) {
-  app.add_option("--shard", a.shards, "RANGE=DSN, for each shard, instead of --target: -80=mysql://user@host/schema, 80-=… (password: as for a target)")->allow_extra_args(false);
-  app.add_option("--vindex", a.vindexes, "TABLE.COLUMN[,COLUMN]=FUNCTION: the rows live where their key's id lies (docs/sharding.md)")->allow_extra_args(false);
-  app.add_option("--partition", a.partitions, "\"TABLE=HASH(column)\", likewise RANGE and LIST: a partition per shard")->allow_extra_args(false);
-  app.add_option("--reference", a.references, "TABLE: every row on every shard")->allow_extra_args(false);
-  app.add_option("--unsharded", a.unsharded, "TABLE: every row on the first shard")->allow_extra_args(false);
-  app.add_option("--serve", a.serve, "DSN of the SQL endpoint that serves the shards (password: as for a target)");
+  const Group group(app, "Shards");
+  app.add_option("--shard", a.shards, "RANGE=DSN, for each shard, instead of --target: -80=mysql://user@host/schema, 80-=… (password: as for a target)")->type_name("RANGE=DSN")->allow_extra_args(false);
+  app.add_option("--vindex", a.vindexes, "TABLE.COLUMN[,COLUMN]=FUNCTION: the rows live where their key's id lies (docs/sharding.md)")->type_name("PLACEMENT")->allow_extra_args(false);
+  app.add_option("--partition", a.partitions, "\"TABLE=HASH(column)\", likewise RANGE and LIST: a partition per shard")->type_name("PLACEMENT")->allow_extra_args(false);
+  app.add_option("--reference", a.references, "TABLE: every row on every shard")->type_name("TABLE")->allow_extra_args(false);
+  app.add_option("--unsharded", a.unsharded, "TABLE: every row on the first shard")->type_name("TABLE")->allow_extra_args(false);
+  app.add_option("--serve", a.serve, "DSN of the SQL endpoint that serves the shards (password: as for a target)")->type_name("DSN");
 }
 
 void add_selection(CLI::App& app, CopyArguments& a) {
-  app.add_option("--databases", a.databases, "Schemas to copy, '*' for all but the system's (default: the source DSN's)")->delimiter(',');
-  app.add_option("--tables", a.tables, "Only these: table or schema.table, with * and ?")->delimiter(',');
-  app.add_option("--exclude-tables", a.exclude_tables, "All but these")->delimiter(',');
-  app.add_option("--map", a.map, "old=new for a schema, a.b=c.d for a table")->delimiter(',');
-  app.add_option("--collation-map", a.collation_map, "old=new, before the built-in counterparts")->delimiter(',');
-  app.add_option("--schema", a.schema, "create the tables on the target, or copy into existing ones")
+  app.add_option("--databases", a.databases, "Schemas to copy, '*' for all but the system's (default: the source DSN's)")->type_name("SCHEMA")->delimiter(',');
+  app.add_option("--tables", a.tables, "Only these: table or schema.table, with * and ?")->type_name("TABLE")->delimiter(',');
+  app.add_option("--exclude-tables", a.exclude_tables, "All but these")->type_name("TABLE")->delimiter(',');
+  app.add_option("--map", a.map, "old=new for a schema, a.b=c.d for a table")->type_name("OLD=NEW")->delimiter(',');
+  app.add_option("--collation-map", a.collation_map, "old=new, before the built-in counterparts")->type_name("OLD=NEW")->delimiter(',');
+  app.add_option("--schema", a.schema, "Create the tables on the target, or copy into existing ones")
       ->check(CLI::IsMember({"create", "existing"}))
       ->capture_default_str();
   app.add_flag("--allow-no-key", a.allow_no_key, "Copy tables without a key too: as one chunk, under a lock of milliseconds");
-  app.add_option("--skip", a.skip, "Leave a check out, by name (godwit inspect checks)")->delimiter(',');
-  app.add_option("--accounts", a.accounts, "Carry these accounts where the target has none: all, or names: app, app@10.%")->delimiter(',');
+  app.add_option("--skip", a.skip, "Leave a check out, by name (godwit inspect checks)")->type_name(kCheck)->delimiter(',');
+  app.add_option("--accounts", a.accounts, "Carry these accounts where the target has none: all, or names: app, app@10.%")->type_name("ACCOUNT")->delimiter(',');
   app.add_flag("--skip-target-binlog", a.skip_target_binlog, "Keep the copy out of the target's binlog");
 }
 
 void add_tuning(CLI::App& app, CopyArguments& a) {
   app.add_option("--readers", a.readers, "Sessions that read the source, and as many that write")->check(CLI::Range(1, 64))->capture_default_str();
   app.add_option("--key-builders", a.key_builders, "Tables whose keys are built at a time")->check(CLI::Range(1, 32))->capture_default_str();
-  app.add_option("--chunk-size", a.chunk_size, "Bytes of rows in one transaction, about")->capture_default_str();
-  app.add_option("--max-rate", a.max_rate, "Bytes per second to read at most, for example 50MiB");
-  app.add_option("--snapshot-age", a.snapshot_age, "Longest life of a snapshot on the source")->capture_default_str();
+  app.add_option("--chunk-size", a.chunk_size, "Bytes of rows in one transaction, about")->type_name("SIZE")->capture_default_str();
+  app.add_option("--max-rate", a.max_rate, "Bytes per second to read at most, for example 50MiB")->type_name("SIZE");
+  app.add_option("--snapshot-age", a.snapshot_age, "Longest life of a snapshot on the source")->type_name("DURATION")->capture_default_str();
   app.add_option("--attempts", a.attempts, "Failures in a row before giving up")->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--history-list-max", a.history_list_max, "Give the snapshot up at this purge lag of the source; 0: never")->capture_default_str();
   app.add_option("--source-threads-running-max", a.source_threads_running_max, "Pause at so many running threads; 0: never")->capture_default_str();
   app.add_option("--target-threads-running-max", a.target_threads_running_max, "Likewise on the target")->capture_default_str();
-  app.add_option("--commit-latency-max", a.commit_latency_max, "Pause when commits on the target take so long");
-  app.add_option("--throttle-replica", a.throttle_replica, "DSN of a replica whose lag pauses the copy");
-  app.add_option("--replica-lag-max", a.replica_lag_max, "…at this lag")->capture_default_str();
+  app.add_option("--commit-latency-max", a.commit_latency_max, "Pause when commits on the target take so long")->type_name("DURATION");
+  app.add_option("--throttle-replica", a.throttle_replica, "DSN of a replica whose lag pauses the copy")->type_name("DSN");
+  app.add_option("--replica-lag-max", a.replica_lag_max, "…when it is so far behind")->type_name("DURATION")->capture_default_str();
   app.add_flag("--no-load-data", a.no_load_data, "Write by plain INSERT, not by bulk insert or LOAD DATA LOCAL");
   app.add_flag("--dry-run", a.dry_run, "Say what would be done, and change nothing");
 }
@@ -102,35 +117,35 @@ void add_apply(CLI::App& app, ReplicateArguments& a) {
   app.add_option("--on-ddl", a.on_ddl, "At DDL on a migrated table: stop; ignore it; or exec it on the target")
       ->check(CLI::IsMember({"stop", "ignore", "exec"}))
       ->capture_default_str();
-  app.add_option("--stream-deadline", a.stream_deadline, "Silence of a server that counts as its loss: the stream connects anew")->capture_default_str();
-  app.add_option("--skip-gtid", a.skip_gtids, "Do not apply the DDL of this transaction: it was done by hand")->delimiter(',');
+  app.add_option("--stream-deadline", a.stream_deadline, "Silence of a server that counts as its loss: the stream connects anew")->type_name("DURATION")->capture_default_str();
+  app.add_option("--skip-gtid", a.skip_gtids, "Do not apply the DDL of this transaction: it was done by hand")->type_name("GTID")->delimiter(',');
 }
 
 void add_replicate(CLI::App& app, ReplicateArguments& a) {
   app.add_flag("--until-current", a.until_current, "End when the target is where the source is now");
-  app.add_option("--until", a.until, "End at this position (a GTID set, or MariaDB GTIDs)");
+  app.add_option("--until", a.until, "End at this position (a GTID set, or MariaDB GTIDs)")->type_name("POSITION");
   app.add_flag("--no-heartbeat", a.no_heartbeat, "Write nothing on the source; lag is told from positions and event times");
-  app.add_option("--heartbeat-interval", a.heartbeat_interval, "How often the heartbeat row is written")->capture_default_str();
+  app.add_option("--heartbeat-interval", a.heartbeat_interval, "How often the heartbeat row is written")->type_name("DURATION")->capture_default_str();
   app.add_flag("--source-moved", a.source_moved, "--source names the server that took the source's place");
-  app.add_option("--metrics", a.metrics, "Serve Prometheus text at this ADDR:PORT");
+  app.add_option("--metrics", a.metrics, "Serve Prometheus text at this ADDR:PORT")->type_name("ADDR:PORT");
   app.add_option("--target-threads-running-max", a.target_threads_running_max, "Pause at so many running threads on the target; 0: never")->capture_default_str();
 }
 
 void add_vdiff(CLI::App& app, VdiffArguments& a) {
-  app.add_option("--tables", a.tables, "Only these: table or schema.table of the source, with * and ?")->delimiter(',');
+  app.add_option("--tables", a.tables, "Only these: table or schema.table of the source, with * and ?")->type_name("TABLE")->delimiter(',');
   app.add_flag("--only-keys", a.only_keys, "Look only whether every row is there, not what is in it");
   app.add_option("--limit-differences", a.differences_max, "Leave the rest of a table out after so many")->check(CLI::Range(1, 1'000'000))->capture_default_str();
   app.add_flag("--repair", a.repair, "Rewrite rows that differ from the source's, then look at them again");
   app.add_flag("--resume", a.resume, "Leave out tables that neither side has changed since the last finished comparison");
   app.add_flag("--restart", a.restart, "Forget a comparison that was interrupted, and begin anew");
   app.add_flag("--wait", a.wait, "Wait for the copy to be finished, and for another vdiff to end, rather than refuse");
-  app.add_option("--source-replica", a.source_replica, "DSN of a replica of the source, where the source's rows are read instead");
-  app.add_option("--target-replica", a.target_replica, "Likewise for the target");
+  app.add_option("--source-replica", a.source_replica, "DSN of a replica of the source, where the source's rows are read instead")->type_name("DSN");
+  app.add_option("--target-replica", a.target_replica, "Likewise for the target")->type_name("DSN");
   app.add_option("--lanes", a.lanes, "Ranges compared at a time, each by a session with either side")->check(CLI::Range(1, 64))->capture_default_str();
   app.add_option("--chunk-rows", a.chunk_rows, "Rows of one range, at most about")->check(CLI::Range(1, 1'000'000))->capture_default_str();
-  app.add_option("--chunk-size", a.chunk_size, "Bytes of one range, about")->capture_default_str();
+  app.add_option("--chunk-size", a.chunk_size, "Bytes of one range, about")->type_name("SIZE")->capture_default_str();
   app.add_flag("--by-rows", a.by_rows, "Compare row by row where the servers could hash");
-  app.add_option("--snapshot-age", a.snapshot_age, "Longest life of a snapshot on either side")->capture_default_str();
+  app.add_option("--snapshot-age", a.snapshot_age, "Longest life of a snapshot on either side")->type_name("DURATION")->capture_default_str();
   app.add_option("--history-list-max", a.history_list_max, "Give the snapshots up at this purge lag of the source; 0: never")->capture_default_str();
   app.add_option("--source-threads-running-max", a.source_threads_running_max, "Pause at so many running threads; 0: never")->capture_default_str();
   app.add_option("--target-threads-running-max", a.target_threads_running_max, "Likewise on the target")->capture_default_str();

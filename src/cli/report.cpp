@@ -10,6 +10,7 @@
 #include "godwit/util/failpoint.h"
 #include "godwit/util/text.h"
 #include "grid.h"
+#include "terminal.h"
 
 namespace godwit::cli {
 namespace {
@@ -90,11 +91,8 @@ std::string rate(std::uint64_t bytes, std::chrono::milliseconds duration) {
 
 void print_issues(const std::vector<catalog::Issue>& issues) {
   for (const auto& issue : issues) {
-    fmt::print("{} {}: {} => {}\n",
-               issue.severity == catalog::Severity::note ? "note" : issue.severity == catalog::Severity::warning ? "warning" : "blocker",
-               issue.object,
-               issue.cause,
-               issue.remedy);
+    const char* severity = issue.severity == catalog::Severity::note ? "note" : issue.severity == catalog::Severity::warning ? "warning" : "blocker";
+    print_line(fmt::format("{} {}: {} => {}", severity, issue.object, issue.cause, issue.remedy));
   }
 }
 
@@ -102,9 +100,9 @@ void print_accounts(const std::vector<workflow::CarriedAccount>& accounts) {
   for (const auto& account : accounts) {
     std::string state = account.state;
     std::replace(state.begin(), state.end(), '_', ' ');
-    fmt::print("{}account {}: {}{}\n", on_shard(account.shard), account.account, state, account.why.empty() ? "" : ": " + account.why);
+    print_line(fmt::format("{}account {}: {}{}", on_shard(account.shard), account.account, state, account.why.empty() ? "" : ": " + account.why));
     for (const auto& statement : account.statements) fmt::print("  {};\n", statement);
-    for (const auto& what : account.left_out) fmt::print("  left out: {}\n", what);
+    for (const auto& what : account.left_out) print_line("  left out: " + what, 4);
   }
 }
 
@@ -128,6 +126,34 @@ void print_json_error(const std::string& command, const Error& error) {
                 {"remedy", error.remedy()}}}});
 }
 
+namespace {
+
+Colour colour_of(check::Verdict verdict) {
+  switch (verdict) {
+    case check::Verdict::ok:
+      return Colour::green;
+    case check::Verdict::warning:
+      return Colour::yellow;
+    case check::Verdict::blocker:
+      return Colour::red;
+    case check::Verdict::skipped:
+      return Colour::plain;
+  }
+  return Colour::plain;
+}
+
+void print_finding(const check::Finding& finding) {
+  constexpr std::size_t kVerdictColumns = 8;
+  const std::string verdict(check::to_string(finding.verdict));
+  const bool has_code = finding.verdict == check::Verdict::warning || finding.verdict == check::Verdict::blocker;
+  const std::string padding(kVerdictColumns - std::min(kVerdictColumns, verdict.size()), ' ');
+  const std::string what = fmt::format("{:<25} {}{}{}{}", finding.check, on_shard(finding.shard), has_code ? std::string(info(finding.code).id) + " " : "", finding.object.empty() ? "" : finding.object + ": ", finding.cause);
+  print_line(coloured(colour_of(finding.verdict), verdict) + padding + " " + what, kVerdictColumns + 1);
+  if (!finding.remedy.empty() && has_code) print_line(fmt::format("{:<8} {:<25} => {}", "", "", finding.remedy), kVerdictColumns + 1);
+}
+
+}  // namespace
+
 void print_findings(const std::vector<check::Finding>& findings, bool is_json) {
   if (is_json) {
     print_json("check", {{"code", check::has_blocker(findings) ? 3 : 0}, {"findings", list(findings)}});
@@ -136,15 +162,7 @@ void print_findings(const std::vector<check::Finding>& findings, bool is_json) {
   std::map<check::Verdict, std::size_t> counts;
   for (const auto& finding : findings) {
     ++counts[finding.verdict];
-    const bool has_code = finding.verdict == check::Verdict::warning || finding.verdict == check::Verdict::blocker;
-    fmt::print("{:<8} {:<25} {}{}{}{}\n",
-               check::to_string(finding.verdict),
-               finding.check,
-               on_shard(finding.shard),
-               has_code ? std::string(info(finding.code).id) + " " : "",
-               finding.object.empty() ? "" : finding.object + ": ",
-               finding.cause);
-    if (!finding.remedy.empty() && has_code) fmt::print("{:<8} {:<25} => {}\n", "", "", finding.remedy);
+    print_finding(finding);
   }
   fmt::print("{} ok, {} warnings, {} blockers, {} skipped\n",
              counts[check::Verdict::ok],
@@ -165,7 +183,8 @@ void print_planned_tables(const workflow::CopyPlan& plan) {
 }
 
 void print_statements(const std::string& where, const std::vector<std::string>& statements) {
-  fmt::print("\non {}, in this order:\n", where);
+  fmt::print("\n");
+  print_line(fmt::format("on {}, in this order:", where));
   for (const auto& statement : statements) fmt::print("{};\n", statement);
 }
 
@@ -230,24 +249,19 @@ void print_copy(const std::string& name, const workflow::CopyReport& report, boo
     bytes += table.bytes;
   }
   grid.print();
-  for (const auto& object : report.created_objects) fmt::print("created {}\n", object);
+  for (const auto& object : report.created_objects) print_line("created " + object);
   print_accounts(report.accounts);
   for (const auto& statement : report.pending) {
-    fmt::print("waiting: {}{} of {}: {}\n", on_shard(statement.shard), statement.kind, statement.object, statement.error);
+    print_line(fmt::format("waiting: {}{} of {}: {}", on_shard(statement.shard), statement.kind, statement.object, statement.error));
   }
   if (report.writes_held.count() > 0) {
     fmt::print("writes to tables without a key were held for {:.1f} ms\n", static_cast<double>(report.writes_held.count()) / 1000.0);
   }
-  fmt::print("{} the source at {} ({} transactions applied since the snapshot)\n",
-             report.shards.empty() ? "the target is" : "the shards are",
-             report.position.empty() ? "(the beginning)" : report.position,
-             format_count(report.transactions));
-  fmt::print("{}: {} tables, {} rows, {} copied in {}\n",
-             name,
-             std::set<std::string>(names.begin(), names.end()).size(),
-             format_count(rows),
-             format_bytes(bytes),
-             format_duration(report.duration));
+  const std::string who = report.shards.empty() ? "the target is" : "the shards are";
+  const std::string position = report.position.empty() ? "(the beginning)" : report.position;
+  const std::size_t tables = std::set<std::string>(names.begin(), names.end()).size();
+  print_line(fmt::format("{} the source at {} ({} transactions applied since the snapshot)", who, position, format_count(report.transactions)));
+  print_line(fmt::format("{}: {} tables, {} rows, {} copied in {}", name, tables, format_count(rows), format_bytes(bytes), format_duration(report.duration)));
 }
 
 namespace {
@@ -272,14 +286,9 @@ void print_replicate(const std::string& name, const workflow::ReplicateReport& r
                 {"shards", shards_json(report)}});
     return;
   }
-  for (const auto& shard : report.shards) fmt::print("  shard {} at {}, {} rows\n", shard.shard, shard.position, format_count(shard.rows));
-  fmt::print("{}: {} at {}, {} transactions, {} rows applied in {}\n",
-             name,
-             report.was_stopped ? "stopped" : "caught up",
-             report.position,
-             format_count(report.transactions),
-             format_count(report.rows),
-             format_duration(report.duration));
+  for (const auto& shard : report.shards) print_line(fmt::format("  shard {} at {}, {} rows", shard.shard, shard.position, format_count(shard.rows)), 4);
+  print_line(fmt::format("{}: {} at {}, {} transactions, {} rows applied in {}", name, report.was_stopped ? "stopped" : "caught up", report.position, format_count(report.transactions),
+                         format_count(report.rows), format_duration(report.duration)));
 }
 
 void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool is_json) {
@@ -295,8 +304,8 @@ void print_cancel(const workflow::CancelReport& report, bool is_json) {
     print_json("cancel", {{"dropped", report.dropped}, {"warnings", report.warnings}});
     return;
   }
-  for (const auto& what : report.warnings) fmt::print("warning {}\n", what);
-  for (const auto& what : report.dropped) fmt::print("dropped {}\n", what);
+  for (const auto& what : report.warnings) print_line("warning " + what);
+  for (const auto& what : report.dropped) print_line("dropped " + what);
   fmt::print("cancelled\n");
 }
 

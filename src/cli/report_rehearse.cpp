@@ -6,6 +6,7 @@
 #include "godwit/util/text.h"
 #include "grid.h"
 #include "report.h"
+#include "terminal.h"
 
 namespace godwit::cli {
 namespace {
@@ -38,9 +39,9 @@ json to_json(const rehearsal::Report& report) {
 
 void print_estimate(const rehearsal::Report& report) {
   if (report.copy.count() == 0) return;
-  fmt::print("estimate: {} until the switch (copy {}, catch up {}, vdiff {})\n", format_duration(report.until_switch()), format_duration(report.copy), format_duration(report.catch_up), format_duration(report.compare));
+  print_line(fmt::format("estimate: {} until the switch (copy {}, catch up {}, vdiff {})", format_duration(report.until_switch()), format_duration(report.copy), format_duration(report.catch_up), format_duration(report.compare)));
   if (report.moves.empty()) return;
-  fmt::print("estimate: clients wait {:.0f} ms at the switch (most of {}); else {:.1f} ms\n", report.pause_ms(), report.moves.size(), report.usual_ms);
+  print_line(fmt::format("estimate: clients wait {:.0f} ms at the switch (most of {}); else {:.1f} ms", report.pause_ms(), report.moves.size(), report.usual_ms));
 }
 
 }  // namespace
@@ -54,22 +55,25 @@ void print_rehearsal(const std::string& name, const rehearsal::Report& report, b
   Grid grid({"phase", "state", "took", "what"}, 4);
   for (const auto& phase : report.phases) grid.add({phase.name, phase.state, phase.state == "left out" ? "" : format_duration(phase.took), phase.detail});
   grid.print();
-  for (const auto& one : report.warnings) fmt::print("warning: {}{}{}: {}\n  => {}\n", one.code, one.code.empty() ? "" : " ", one.object, one.cause, one.remedy);
+  for (const auto& one : report.warnings) {
+    print_line(fmt::format("{} {}{}{}: {}", coloured(Colour::yellow, "warning"), one.code, one.code.empty() ? "" : " ", one.object, one.cause));
+    print_line("  => " + one.remedy, 5);
+  }
   if (report.is_dry_run && report.is_ready()) {
-    for (const auto& what : report.created) fmt::print("would create: {}\n", what);
+    for (const auto& what : report.created) print_line("would create: " + what);
     return fmt::print("nothing was changed (--dry-run)\n");
   }
   print_estimate(report);
-  for (const auto& what : report.left) fmt::print("left: {}\n", what);
+  for (const auto& what : report.left) print_line("left: " + what);
   if (!report.left.empty()) fmt::print("godwit rehearse {} --clean takes it back\n", name);
-  for (const auto& why : report.why) fmt::print("not ready: {}\n", why);
-  if (report.is_ready()) fmt::print("ready\n");
+  for (const auto& why : report.why) print_line(fmt::format("{}: {}", coloured(Colour::red, "not ready"), why));
+  if (report.is_ready()) print_line(coloured(Colour::green, "ready"));
 }
 
 void print_cleaned(const std::string& name, const std::vector<std::string>& dropped, bool is_json) {
   if (is_json) return print_json("rehearse", {{"workflow", name}, {"code", 0}, {"dropped", dropped}});
-  for (const auto& what : dropped) fmt::print("dropped: {}\n", what);
-  if (dropped.empty()) fmt::print("nothing of a rehearsal of {} is there\n", name);
+  for (const auto& what : dropped) print_line("dropped: " + what);
+  if (dropped.empty()) print_line(fmt::format("nothing of a rehearsal of {} is there", name));
 }
 
 }  // namespace godwit::cli

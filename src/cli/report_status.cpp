@@ -10,11 +10,14 @@
 #include "godwit/workflow/direction.h"
 #include "report.h"
 #include "serving.h"
+#include "terminal.h"
 
 namespace godwit::cli {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::size_t kHang = 10;  // where what is said of a workflow begins
 
 // Phases in which a stream is to be at work.
 constexpr std::array<std::string_view, 3> kStreaming{"replicating", "switched", "reversed"};
@@ -66,23 +69,23 @@ std::string throttled(const json& progress) {
 }
 
 void print_serving(const json& document) {
-  if (document["serving"].is_null()) return fmt::print("  serving unknown: {}\n", document.value("serving_unknown", ""));
+  if (document["serving"].is_null()) return print_line(fmt::format("  serving unknown: {}", document.value("serving_unknown", "")), kHang);
   const std::string side = document["serving"].get<std::string>();
-  if (document["epoch"].is_null()) return fmt::print("  serving {}\n", side);
-  fmt::print("  serving {}, epoch {}{}\n", side, document["epoch"].get<std::uint64_t>(), document["is_switching"].get<bool>() ? ", a switch is under way" : "");
+  if (document["epoch"].is_null()) return print_line(fmt::format("  serving {}", side), kHang);
+  print_line(fmt::format("  serving {}, epoch {}{}", side, document["epoch"].get<std::uint64_t>(), document["is_switching"].get<bool>() ? ", a switch is under way" : ""), kHang);
 }
 
 void print_copying(const json& copy) {
-  fmt::print("  copy    {} of ~{}, {}/s, {} of {} tables{}\n",
+  print_line(fmt::format("  copy    {} of ~{}, {}/s, {} of {} tables{}",
              format_bytes(copy.value("bytes", std::uint64_t{0})),
              format_bytes(copy.value("bytes_estimate", std::uint64_t{0})),
              format_bytes(copy.value("bytes_per_s", std::uint64_t{0})),
              copy.value("tables_done", std::uint64_t{0}),
              copy.value("tables", std::uint64_t{0}),
-             throttled(copy));
+             throttled(copy)), kHang);
   for (const auto& shard : copy.value("shards", json::array())) {
-    fmt::print("    shard {}: {}, {} rows, {} of {} tables\n", shard.value("shard", ""), format_bytes(shard.value("bytes", std::uint64_t{0})), format_count(shard.value("rows", std::uint64_t{0})),
-               shard.value("tables_done", std::uint64_t{0}), shard.value("tables", std::uint64_t{0}));
+    print_line(fmt::format("    shard {}: {}, {} rows, {} of {} tables", shard.value("shard", ""), format_bytes(shard.value("bytes", std::uint64_t{0})), format_count(shard.value("rows", std::uint64_t{0})),
+                           shard.value("tables_done", std::uint64_t{0}), shard.value("tables", std::uint64_t{0})), kHang);
   }
 }
 
@@ -93,48 +96,48 @@ void print_stream(const json& document) {
   const std::string last = stream.value("direction", "");
   const std::string wanted = document.value("stream_direction", last);
   const char* prefix = wanted == "reverse" ? "reverse, " : "";
-  if (last.empty() || last != wanted) return fmt::print("  stream  {}nothing is known of it yet: does godwit replicate run, with this state file?\n", prefix);
+  if (last.empty() || last != wanted) return print_line(fmt::format("  stream  {}nothing is known of it yet: does godwit replicate run, with this state file?", prefix), kHang);
   const auto lag = stream.contains("lag_ms") ? format_duration(std::chrono::milliseconds(stream["lag_ms"].get<std::int64_t>())) : "unknown";
-  fmt::print("  stream  {}lag {}, {:.0f} transactions/s, {:.0f} rows/s{}{}\n",
+  print_line(fmt::format("  stream  {}lag {}, {:.0f} transactions/s, {:.0f} rows/s{}{}",
              prefix,
              lag,
              stream.value("transactions_per_s", 0.0),
              stream.value("rows_per_s", 0.0),
              stream.value("is_caught_up", false) ? ", caught up" : "",
-             throttled(stream));
+             throttled(stream)), kHang);
   for (const auto& shard : stream.value("shards", json::array())) {
-    fmt::print("          shard {}: lag {}, {:.0f} rows/s{}{}\n",
+    print_line(fmt::format("          shard {}: lag {}, {:.0f} rows/s{}{}",
                shard.value("shard", ""),
                shard.contains("lag_ms") ? format_duration(std::chrono::milliseconds(shard["lag_ms"].get<std::int64_t>())) : "unknown",
                shard.value("rows_per_s", 0.0),
                shard.value("is_caught_up", false) ? ", caught up" : "",
-               shard.contains("parked") ? fmt::format(", {} rows wait for another shard's", shard["parked"].get<std::uint64_t>()) : "");
+               shard.contains("parked") ? fmt::format(", {} rows wait for another shard's", shard["parked"].get<std::uint64_t>()) : ""), kHang + 2);
   }
 }
 
 void print_comparison(const json& vdiff) {
   const std::string verdict = vdiff.value("verdict", "");
   if (!verdict.empty()) {
-    return fmt::print("  vdiff   {}: {} tables, {} rows at {}, ended {}\n", verdict, vdiff.value("tables", std::uint64_t{0}), format_count(vdiff.value("rows", std::uint64_t{0})),
-                      vdiff.value("position", ""), vdiff.value("ended", "") + " UTC");
+    return print_line(fmt::format("  vdiff   {}: {} tables, {} rows at {}, ended {}", verdict, vdiff.value("tables", std::uint64_t{0}), format_count(vdiff.value("rows", std::uint64_t{0})),
+                      vdiff.value("position", ""), vdiff.value("ended", "") + " UTC"), kHang);
   }
-  fmt::print("  vdiff   {} of ~{} rows, {}/s, {} suspected\n",
+  print_line(fmt::format("  vdiff   {} of ~{} rows, {}/s, {} suspected",
              format_count(vdiff.value("rows", std::uint64_t{0})),
              format_count(vdiff.value("rows_estimate", std::uint64_t{0})),
              format_count(vdiff.value("rows_per_s", std::uint64_t{0})),
-             format_count(vdiff.value("suspected", std::uint64_t{0})));
+             format_count(vdiff.value("suspected", std::uint64_t{0}))), kHang);
 }
 
 void print_workflow(const json& document) {
   const std::string phase = document["phase"].get<std::string>();
-  fmt::print("{}  {}  since {}\n", document["name"].get<std::string>(), phase, document["updated"].get<std::string>());
-  fmt::print("  source  {}\n  target  {}\n", document["definition"].value("source", ""), document["definition"].value("target", ""));
+  print_line(fmt::format("{}  {}  since {}", document["name"].get<std::string>(), phase, document["updated"].get<std::string>()), kHang);
+  for (const char* side : {"source", "target"}) print_line(fmt::format("  {}  {}", side, document["definition"].value(side, "")), kHang);
   print_serving(document);
   if (document.contains("copy") && phase == "copying") print_copying(document["copy"]);
   if (std::find(kStreaming.begin(), kStreaming.end(), phase) != kStreaming.end()) print_stream(document);
   if (document.contains("vdiff")) print_comparison(document["vdiff"]);
   for (const auto& event : document.value("events", json::array())) {
-    fmt::print("  {}  {:<7} {} {}\n", event["at"].get<std::string>(), event["level"].get<std::string>(), event["what"].get<std::string>(), event["detail"].get<std::string>());
+    print_line(fmt::format("  {}  {:<7} {} {}", event["at"].get<std::string>(), event["level"].get<std::string>(), event["what"].get<std::string>(), event["detail"].get<std::string>()), kHang);
   }
 }
 
@@ -143,7 +146,7 @@ void print_workflow(const json& document) {
 void print_workflows(state::StateFile& state, const StatusOptions& options, bool is_json) {
   const json documents = documents_of(state, options);
   if (is_json) return print_json("status", {{"workflows", documents}});
-  if (documents.empty()) fmt::print("no workflow is recorded\n");
+  if (documents.empty()) print_line(fmt::format("no workflow is recorded"), kHang);
   for (const auto& document : documents) print_workflow(document);
 }
 

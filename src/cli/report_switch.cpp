@@ -5,6 +5,7 @@
 #include "godwit/cutover/steps.h"
 #include "grid.h"
 #include "report.h"
+#include "terminal.h"
 
 namespace godwit::cli {
 namespace {
@@ -34,7 +35,7 @@ json to_json(const cutover::SwitchReport& report, bool is_dry_run) {
 }
 
 void print_lines(const char* title, const std::vector<std::string>& lines) {
-  for (const auto& line : lines) fmt::print("{} {}\n", title, line);
+  for (const auto& line : lines) print_line(fmt::format("{} {}", title, line));
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ void print_switch(const std::string& command, const std::string& name, const cut
   print_lines(is_dry_run ? "first" : "settled", report.finished);
   print_lines("warning", report.warnings);
   for (const auto& pause : report.proxies) {
-    fmt::print("proxy {}: {} sessions; those with a statement waited {:.1f} ms (p50), {:.1f} (p99), {:.1f} (most)\n", pause.endpoint, pause.sessions, pause.p50_ms, pause.p99_ms, pause.max_ms);
+    print_line(fmt::format("proxy {}: {} sessions; those with a statement waited {:.1f} ms (p50), {:.1f} (p99), {:.1f} (most)", pause.endpoint, pause.sessions, pause.p50_ms, pause.p99_ms, pause.max_ms));
   }
   if (is_dry_run) {
     if (report.was_done && report.finished.empty()) return fmt::print("nothing to do: the {} serves\n", db::to_string(report.serving));
@@ -70,9 +71,9 @@ void print_complete(const std::string& name, const cutover::CompleteReport& repo
   json left = json::array();
   for (const auto& one : report.left) left.push_back({{"what", one.what}, {"statements", one.statements}});
   if (is_json) return print_json("complete", {{"name", name}, {"done", report.done}, {"left", left}, {"hints", report.hints}, {"was_done", report.was_done}});
-  for (const auto& what : report.done) fmt::print("{}\n", what);
+  for (const auto& what : report.done) print_line(what);
   for (const auto& one : report.left) {
-    fmt::print("left on the source: {}{}\n", one.what, one.statements.empty() ? "" : "; to lift it, there:");
+    print_line(fmt::format("left on the source: {}{}", one.what, one.statements.empty() ? "" : "; to lift it, there:"));
     for (const auto& statement : one.statements) fmt::print("  {};\n", statement);
   }
   print_lines("note", report.hints);

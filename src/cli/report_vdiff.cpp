@@ -5,6 +5,7 @@
 #include "godwit/util/text.h"
 #include "grid.h"
 #include "report.h"
+#include "terminal.h"
 
 namespace godwit::cli {
 namespace {
@@ -64,7 +65,7 @@ std::string words_of(const workflow::VdiffDifference& sample) {
 void print_sample(const workflow::VdiffTable& table, const workflow::VdiffDifference& sample) {
   const std::string what = words_of(sample);
   const std::string where = sample.key.empty() ? "a row" : sample.key;
-  fmt::print("{}: {}{}: {}{}\n", table.source, where, sample.count > 1 ? fmt::format(" ({} times)", format_count(sample.count)) : "", what, sample.is_repaired ? ", repaired" : "");
+  print_line(fmt::format("{}: {}{}: {}{}", table.source, where, sample.count > 1 ? fmt::format(" ({} times)", format_count(sample.count)) : "", what, sample.is_repaired ? ", repaired" : ""));
   if (sample.kind != "different" && sample.kind != "misplaced" && !sample.key.empty()) return;
   for (const auto& value : sample.values) {
     if (!value.source.empty()) fmt::print("    {:<24} source {}\n", value.column, value.source);
@@ -137,11 +138,11 @@ void print_vdiff(const std::string& name, const workflow::VdiffReport& report, i
   print_tables(report);
   for (const auto& table : report.tables) {
     for (const auto& sample : table.samples) print_sample(table, sample);
-    if (!table.why.empty()) fmt::print("{}: not compared to its end: {}\n", table.source, table.why);
-    if (!table.left_out.empty()) fmt::print("{}: not compared, since the source has no such column: {}\n", table.source, join(table.left_out, ", "));
+    if (!table.why.empty()) print_line(fmt::format("{}: not compared to its end: {}", table.source, table.why));
+    if (!table.left_out.empty()) print_line(fmt::format("{}: not compared, since the source has no such column: {}", table.source, join(table.left_out, ", ")));
   }
-  fmt::print("{} in {}, {} snapshot pairs; the stream stood still for {:.1f} ms at most\n", name, format_duration(report.duration), report.pairs, static_cast<double>(report.held_max.count()) / 1000);
-  fmt::print("{}\n", verdict_line(report));
+  print_line(fmt::format("{} in {}, {} snapshot pairs; the stream stood still for {:.1f} ms at most", name, format_duration(report.duration), report.pairs, static_cast<double>(report.held_max.count()) / 1000));
+  print_line(verdict_line(report));
 }
 
 }  // namespace godwit::cli

@@ -11,7 +11,9 @@
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/shards.h"
+#include "page.h"
 #include "report.h"
+#include "terminal.h"
 
 namespace godwit::cli {
 namespace {
@@ -36,7 +38,7 @@ void print_settings() {
 }  // namespace
 
 void add_head_user(CLI::App& app, ShardArguments& a) {
-  app.add_option("--head-user", a.head_user, "As whom the head logs in on the shards: an account that read_only holds (password: $GODWIT_HEAD_PASSWORD)");
+  app.add_option("--head-user", a.head_user, "As whom the head logs in on the shards: an account that read_only holds (password: $GODWIT_HEAD_PASSWORD)")->type_name("USER");
 }
 
 void add_shard_ddl(CLI::App& app, ShardArguments& a) {
@@ -51,9 +53,9 @@ void add_create_head(CLI::App& copy, ShardArguments& a) {
 }
 
 void add_shard_key(CLI::App& app, InspectShardArguments& a) {
-  app.add_option("table", a.table, "TABLE or SCHEMA.TABLE, as the source names it")->required();
-  app.add_option("key", a.key, "The values of its shard key, in its order; NULL for none");
-  app.add_option("--workflow", a.workflow, "Whose shards; it may be left out where only one is recorded");
+  app.add_option("table", a.table, "TABLE or SCHEMA.TABLE, as the source names it")->type_name("TABLE")->required();
+  app.add_option("key", a.key, "The values of its shard key, in its order; NULL for none")->type_name("VALUE");
+  app.add_option("--workflow", a.workflow, "Whose shards; it may be left out where only one is recorded")->type_name(kWorkflow);
 }
 
 workflow::HeadAccount head_account_of(const ShardArguments& a) {
@@ -93,8 +95,8 @@ void print_head_plan(const std::string& name, const workflow::HeadPlan& plan, bo
 void print_head(const std::string& name, const workflow::HeadReport& report, bool is_json) {
   if (is_json) return print_json("shard ddl", {{"workflow", name}, {"created", report.created}, {"there", report.there}, {"warnings", report.warnings}});
   for (const auto& warning : report.warnings) log::warning("{}", warning);
-  for (const auto& object : report.created) fmt::print("created {}\n", object);
-  for (const auto& object : report.there) fmt::print("there   {}\n", object);
+  for (const auto& object : report.created) print_line("created " + object);
+  for (const auto& object : report.there) print_line("there   " + object);
 }
 
 void print_vschema(const workflow::Definition& definition, bool is_json) {
@@ -110,9 +112,9 @@ void print_whereabouts(const workflow::Whereabouts& found, bool is_json) {
     if (found.keyspace_id) body["keyspace_id"] = *found.keyspace_id;
     return print_json("inspect shard", std::move(body));
   }
-  if (found.is_everywhere) return fmt::print("{}: on every shard\n", found.table);
-  fmt::print("{}: shard {} of {}, {}, on {}\n", found.table, found.shard, found.shards, found.range, found.server);
-  if (!found.columns.empty()) fmt::print("by {}{}\n", join(found.columns, ", "), found.keyspace_id ? ", keyspace id " + *found.keyspace_id : "");
+  if (found.is_everywhere) return print_line(found.table + ": on every shard");
+  print_line(fmt::format("{}: shard {} of {}, {}, on {}", found.table, found.shard, found.shards, found.range, found.server));
+  if (!found.columns.empty()) print_line(fmt::format("by {}{}", join(found.columns, ", "), found.keyspace_id ? ", keyspace id " + *found.keyspace_id : ""));
 }
 
 }  // namespace godwit::cli

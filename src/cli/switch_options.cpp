@@ -8,22 +8,23 @@
 
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "page.h"
 
 namespace godwit::cli {
 void add_switch(CLI::App& app, SwitchArguments& a) {
-  app.add_option("--proxy", a.proxies, "HOST:PORT of a proxy; each of them, repeatable")->delimiter(',');
+  app.add_option("--proxy", a.proxies, "HOST:PORT of a proxy; each of them, repeatable")->type_name("HOST:PORT")->delimiter(',');
   app.add_flag("--no-proxy", a.no_proxy, "Nobody uses a proxy: clients of the old side get errors from the fence on");
-  app.add_option("--admin-user", a.admin_user, "The proxies' admin account; its password is in $GODWIT_ADMIN_PASSWORD");
+  app.add_option("--admin-user", a.admin_user, "The proxies' admin account; its password is in $GODWIT_ADMIN_PASSWORD")->type_name("USER");
   app.add_option("--on-straggler", a.on_straggler, "A session that comes to no safe point in time: give up, or end it")->check(CLI::IsMember({"abort", "kill"}))->capture_default_str();
-  app.add_option("--drain-timeout", a.drain_timeout, "How long a moment is looked for in which every session is at a safe point")->capture_default_str();
-  app.add_option("--pause-max", a.pause_max, "Undo, when clients were held for so long before the commit")->capture_default_str();
-  app.add_option("--lag-max", a.lag_max, "Refuse, when the stream is further behind")->capture_default_str();
-  app.add_option("--return-wait", a.return_wait, "How long to wait for the stream back to run, when all is done")->capture_default_str();
-  app.add_option("--require-vdiff", a.require_vdiff, "Refuse, unless a vdiff has passed within this time, for example 24h");
+  app.add_option("--drain-timeout", a.drain_timeout, "How long a moment is looked for in which every session is at a safe point")->type_name("DURATION")->capture_default_str();
+  app.add_option("--pause-max", a.pause_max, "Undo, when clients were held for so long before the commit")->type_name("DURATION")->capture_default_str();
+  app.add_option("--lag-max", a.lag_max, "Refuse, when the stream is further behind")->type_name("DURATION")->capture_default_str();
+  app.add_option("--return-wait", a.return_wait, "How long to wait for the stream back to run, when all is done")->type_name("DURATION")->capture_default_str();
+  app.add_option("--require-vdiff", a.require_vdiff, "Refuse, unless a vdiff has passed within this time, for example 24h")->type_name("DURATION");
   app.add_option("--fence", a.fence, "What keeps writers off the side that does not serve; auto: read_only where the whole server moves, else triggers")
       ->check(CLI::IsMember({"auto", "read_only", "triggers", "none"}))
       ->capture_default_str();
-  app.add_option("--hook-dir", a.hook_dir, "Folder of executables before-STEP and after-STEP; a before-STEP that fails ends the switch");
+  app.add_option("--hook-dir", a.hook_dir, "Folder of executables before-STEP and after-STEP; a before-STEP that fails ends the switch")->type_name(kFolder);
   app.add_flag("--dry-run", a.dry_run, "Say what would be done, and change nothing");
   app.add_flag("--yes", a.yes, "Do not ask");
 }

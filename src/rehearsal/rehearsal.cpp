@@ -116,12 +116,14 @@ void Run::go_through() {
   phase("names", [&] { return require_free_names(); });
   if (options_.is_dry_run) return;
   is_created_ = true;
+  // Ahead of what may take hours: what the account or the source does not let it create is found in seconds.
+  if (options_.has_switch) phase("prepare", [&] { return prepare_switch(); });
   phase("copy", [&] { return copy_data(); });
   phase("catch up", [&] { return catch_up(); });
   phase("follow", [&] { return watch(); });
   phase("vdiff", [&] { return compare(); });
   if (!options_.has_switch) return leave_out("switch", "--no-switch");
-  phase("prepare", [&] { return prepare_switch(); });
+  phase("stage", [&] { return stage_switch(); });
   phase("proxy", [&] { return start_proxy_and_client(); });
   for (unsigned round = 1; round <= options_.rounds; ++round) {
     phase("switch", [&] { return move("switch", round); });

@@ -52,6 +52,7 @@ class Run {
 
   // --- switch_part.cpp
   std::string prepare_switch();
+  std::string stage_switch();
   std::string start_proxy_and_client();
   std::string move(const std::string& command, unsigned round);
   std::string settle_books();

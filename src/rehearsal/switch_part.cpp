@@ -62,6 +62,11 @@ std::string Run::prepare_switch() {
     report_.warnings.push_back({.code = "", .object = "the rehearsed switch", .cause = "it is without a table: " + left_out, .remedy = "none: the data part has it"});
   }
   throwaway_.run_on_source(client_tables(switch_schema_, options_.clients));
+  return fmt::format("{} tables without rows, 2 of the client", tables.size());
+}
+
+// From here on it is a migration like any other.
+std::string Run::stage_switch() {
   Words words{"copy", switch_workflow_};
   const auto sides = endpoints(switch_schema_, switch_schema_);
   words.insert(words.end(), sides.begin(), sides.end());
@@ -69,7 +74,7 @@ std::string Run::prepare_switch() {
   const Answer answer = commands_.run("switch-copy", words, stop_);
   switch_stream_ = commands_.start("switch-replicate", {"replicate", switch_workflow_});
   await_caught_up(switch_workflow_, kStartMax);
-  return fmt::format("{} tables without rows, {} of the client", tables.size(), 2);
+  return fmt::format("{} tables copied and followed", answer.document.value("tables", json::array()).size());
 }
 
 void Run::start_proxy() {

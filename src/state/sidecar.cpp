@@ -284,14 +284,14 @@ auto Sidecar::with_row(const std::function<std::optional<std::uint64_t>()>& stre
 }
 
 StreamRow Sidecar::claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
-                         const std::string& source_version, bool is_frozen_taken) {
+                         const std::string& source_version, bool is_cancel) {
   const auto id = [&]() -> std::optional<std::uint64_t> {
     const auto blocked = find(key);
     return blocked ? std::optional(blocked->id) : std::nullopt;
   };
   return with_row(id, [&] {
     insert(key, flavour, source_identity, source_version);
-    return take_over(key, source_identity, {.only_epoch = {}, .is_frozen_taken = is_frozen_taken});
+    return take_over(key, source_identity, {.only_epoch = {}, .is_cancel = is_cancel});
   });
 }
 
@@ -310,7 +310,7 @@ void Sidecar::insert(const StreamKey& key, const std::string& flavour, const std
 }
 
 StreamRow Sidecar::claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity) {
-  return take_over(key, source_identity, {.only_epoch = epoch, .is_frozen_taken = false});
+  return take_over(key, source_identity, {.only_epoch = epoch, .is_cancel = false});
 }
 
 namespace {
@@ -423,6 +423,11 @@ std::chrono::milliseconds Sidecar::touched_ago(std::uint64_t stream) {
   return std::chrono::milliseconds(rows.empty() ? 0 : parse_i64(rows.text(0, "age")).value_or(0));
 }
 
+void refuse_cancelled(std::string_view workflow) {
+  throw Error(Code::stream_not_ready,
+              {.object = fmt::format("workflow {}", workflow), .cause = "a cancel of it has begun: some of what was copied is gone", .remedy = fmt::format("godwit cancel {} again; then it can be copied anew", workflow)});
+}
+
 StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_identity, const Takeover& how) {
   db_.execute("START TRANSACTION");
   const db::Rows rows = db_.query(fmt::format("SELECT * FROM {} WHERE {} FOR UPDATE", name("stream"), where_key(key)));
@@ -432,10 +437,14 @@ StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_ide
     db_.execute("ROLLBACK");
     throw_fenced(row.id, *how.only_epoch);
   }
-  if (row.state == "frozen" && !how.is_frozen_taken) {
+  if (row.state == "frozen" && !how.is_cancel) {
     db_.execute("ROLLBACK");
     throw Error(Code::stream_fenced,
                 {.object = fmt::format("workflow {}", key.workflow), .cause = fmt::format("a switch has frozen its {} stream", key.direction), .remedy = "run the switch again: it finishes or undoes what it began"});
+  }
+  if (row.state == kCancelledState && !how.is_cancel) {
+    db_.execute("ROLLBACK");
+    refuse_cancelled(key.workflow);
   }
   if (row.source_identity != source_identity) {
     db_.execute("ROLLBACK");
@@ -445,9 +454,11 @@ StreamRow Sidecar::take_over(const StreamKey& key, const std::string& source_ide
                  .remedy = "name the server it began with; or godwit cancel, and copy anew"});
   }
   ++row.epoch;
-  db_.execute(fmt::format("UPDATE {} SET epoch = {}, heartbeat = UTC_TIMESTAMP(3), last_error = NULL WHERE id = {}",
+  if (how.is_cancel) row.state = kCancelledState;
+  db_.execute(fmt::format("UPDATE {} SET epoch = {}, heartbeat = UTC_TIMESTAMP(3), last_error = NULL, state = {} WHERE id = {}",
                           name("stream"),
                           row.epoch,
+                          quote_string(row.state),
                           row.id));
   db_.execute("COMMIT");
   return row;

@@ -50,10 +50,13 @@ std::vector<std::string> row_of(sqlite3_stmt* statement) {
 
 }  // namespace
 
-Sqlite::Sqlite(const std::string& path) : path_(path) {
+Sqlite::Sqlite(const std::string& path) : Sqlite(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) {}
+
+Sqlite Sqlite::open_to_read(const std::string& path) { return {path, SQLITE_OPEN_READONLY}; }
+
+Sqlite::Sqlite(const std::string& path, int flags) : path_(path) {
   sqlite3* handle = nullptr;
-  const int result = sqlite3_open_v2(
-      path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+  const int result = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_FULLMUTEX, nullptr);
   handle_.reset(handle);
   if (result != SQLITE_OK) fail("open");
   sqlite3_extended_result_codes(handle, 1);

@@ -17,6 +17,8 @@ using SqlValue = std::variant<std::int64_t, std::string>;
 class Sqlite {
  public:
   explicit Sqlite(const std::string& path);
+  // Of a file that is there, which this does not change.
+  static Sqlite open_to_read(const std::string& path);
 
   // Rows as text, NULL as "".
   std::vector<std::vector<std::string>> query(std::string_view sql, const std::vector<SqlValue>& values = {});
@@ -38,6 +40,7 @@ class Sqlite {
   }
 
  private:
+  Sqlite(const std::string& path, int flags);
   [[noreturn]] void fail(std::string_view what) const;
 
   struct Close {

@@ -3,6 +3,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -43,8 +44,21 @@ void erase_progress() {
   if (!progress.empty()) std::fputs("\r\033[K", stderr);
 }
 
+// What does not fit into the line is left out: a line that went over could not be erased any more.
+std::string_view fitting(std::string_view line) {
+  winsize size{};
+  const bool is_known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  std::size_t columns = is_known ? size.ws_col - 1U : 79U;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const bool begins_character = (static_cast<unsigned char>(line[i]) & 0xC0U) != 0x80U;
+    if (begins_character && columns-- == 0) return line.substr(0, i);
+  }
+  return line;
+}
+
 void paint_progress() {
-  if (!progress.empty()) std::fputs(progress.c_str(), stderr);
+  const std::string_view shown = fitting(progress);
+  std::fwrite(shown.data(), 1, shown.size(), stderr);
   std::fflush(stderr);
 }
 

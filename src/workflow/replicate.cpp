@@ -49,9 +49,10 @@ StreamRun::End ReplicateRun::attempt(StreamRun& stream, const StreamTurn::Turn& 
     return stream.run(turn);
   } catch (const Error& error) {
     if (error.code() == Code::stream_fenced && turn.is_routed && turn_.is_by_switch(turn.direction)) return StreamRun::End::out_of_turn;
-    // `complete` ends the streams first, and takes the authority away last: whoever looks in between has been fenced out by it, and finds nothing a moment later.
-    const bool may_be_ended = error.code() == Code::stream_fenced || error.code() == Code::stream_not_ready;
-    if (may_be_ended && turn.is_routed && comes_to_its_end()) return StreamRun::End::out_of_turn;
+    // `complete` and `cancel` end the streams first: whoever looks in between has been fenced out by them, and finds nothing a moment later. Or it has met what they took away.
+    const bool is_taken = error.code() == Code::stream_fenced || error.code() == Code::stream_not_ready;
+    const bool may_be_ended = is_taken && (turn.is_routed || stream.has_begun());
+    if (may_be_ended ? comes_to_its_end() : turn_.has_ended()) return StreamRun::End::out_of_turn;
     if (!has_begun_ || !error.is_retryable()) throw;
     log::warning("the stream is taken up again in 1 s: {}", error.what());
   }
@@ -101,8 +102,8 @@ StreamRun::End ReplicateRun::run_turn() {
     report_.was_stopped = true;
     return StreamRun::End::stopped;
   }
-  if (turn->is_completed) {
-    log::info("{}", turn->is_forgotten ? "the authority has no such workflow any more: it was completed, or cancelled" : "the migration is completed");
+  if (!turn->over.empty()) {
+    log::info("{}", turn->over);
     return StreamRun::End::reached;
   }
   if (has_begun_) log::info("following the {} from now on", turn->direction == Direction::forward ? "source" : "target");

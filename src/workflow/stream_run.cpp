@@ -30,6 +30,7 @@ void refuse_unready(const Definition& definition, const std::optional<state::Str
     throw Error(Code::stream_not_ready,
                 {.object = fmt::format("workflow {}", definition.name), .cause = "the stream has ended for good: " + row->last_error, .remedy = "godwit cancel, and copy again"});
   }
+  if (row && row->state == state::kCancelledState) state::refuse_cancelled(definition.name);
   // Since it was looked at whose turn it is: it will be looked at again.
   if (row && (row->state == "frozen" || row->state == state::kCompletedState)) {
     throw Error(Code::stream_fenced,

@@ -40,6 +40,10 @@ bool StreamTurn::Seen::has_state(std::string_view state) const {
   return std::any_of(streams.begin(), streams.end(), [&](const auto& stream) { return stream && stream->state == state; });
 }
 
+bool StreamTurn::Seen::is_empty() const {
+  return !route && std::none_of(streams.begin(), streams.end(), [](const auto& stream) { return stream.has_value(); });
+}
+
 // The row of a direction is in the sidecar of its passive side, which nobody has ever made there before the first switch.
 StreamTurn::Seen StreamTurn::see(Direction direction) {
   Seen seen;
@@ -54,11 +58,19 @@ StreamTurn::Seen StreamTurn::see(Direction direction) {
 
 StreamTurn::Turn StreamTurn::look() {
   const auto route = state::Authority(session(db::Side::target), definition_.name).read();
-  if (!route && was_routed_) return {.is_routed = true, .is_completed = true, .is_forgotten = true};
-  was_routed_ = route.has_value();
   const Direction direction = direction_of(route);
   const Seen seen = see(direction);
-  return {.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.has_state("frozen"), .is_completed = seen.has_state(state::kCompletedState)};
+  const Turn turn{.direction = direction, .is_routed = route.has_value(), .is_frozen = seen.has_state("frozen"), .over = why_over(seen)};
+  was_routed_ = was_routed_ || turn.is_routed;
+  was_there_ = was_there_ || (!seen.is_empty() && !seen.has_state(state::kCancelledState));
+  return turn;
+}
+
+std::string StreamTurn::why_over(const Seen& seen) const {
+  if (seen.has_state(state::kCompletedState)) return "the migration is completed";
+  if (was_there_ && seen.has_state(state::kCancelledState)) return "the migration is cancelled";
+  const bool is_gone = (was_routed_ && !seen.route) || (was_there_ && seen.is_empty());
+  return is_gone ? "the target knows no such workflow any more: it was completed, or cancelled" : "";
 }
 
 // The authority says for all of them whether they go on.
@@ -106,7 +118,7 @@ bool StreamTurn::confirms(Direction direction) {
 
 bool StreamTurn::has_ended() {
   try {
-    return was_routed_ && !state::Authority(session(db::Side::target), definition_.name).read();
+    return !look().over.empty();
   } catch (const Error& error) {
     log::debug("whether the migration has ended is not known: {}", error.cause());
     forget_sessions();

@@ -27,8 +27,7 @@ class StreamTurn {
     Direction direction = Direction::forward;
     bool is_routed = false;  // the authority has a row: a switch has been prepared, at least
     bool is_frozen = false;  // not now
-    bool is_completed = false;  // never again: the migration has ended
-    bool is_forgotten = false;  // … and the authority knows it no more
+    std::string over;        // never again: why the migration has ended
   };
   // As it is now.
   Turn look();
@@ -38,7 +37,7 @@ class StreamTurn {
   bool confirms(Direction direction);
   // A stream was taken from whoever followed it. By a switch, or by another process of its own kind?
   bool is_by_switch(Direction direction);
-  // The authority had this migration once, and has it no more: it is completed, or cancelled.
+  // The migration is completed, or cancelled, or nothing of it is left.
   bool has_ended();
 
  private:
@@ -46,8 +45,10 @@ class StreamTurn {
     std::optional<state::Route> route;
     std::vector<std::optional<state::StreamRow>> streams;  // one per shard, or one
     bool has_state(std::string_view state) const;
+    bool is_empty() const;
   };
   Seen see(Direction direction);
+  std::string why_over(const Seen& seen) const;
   void let_go();
   void forget_sessions();
   db::Connection& session(db::Side side, std::size_t shard = 0);
@@ -59,6 +60,7 @@ class StreamTurn {
   std::vector<std::unique_ptr<db::Connection>> targets_;
   bool has_looked_ = false;
   bool was_routed_ = false;  // the authority has had a row
+  bool was_there_ = false;   // there has been a stream that nobody was cancelling
 };
 
 }  // namespace godwit::workflow

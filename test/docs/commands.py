@@ -24,6 +24,7 @@ OTHERS = {
     "Vitess": "--defer-secondary-keys",
     "mydumper, myloader": "--optimize-keys",
     "cmake, ctest": "--install --prefix --preset --target",
+    "docker": "--stop-timeout",
 }
 FOREIGN = {option for options in OTHERS.values() for option in options.split()}
 
@@ -36,13 +37,13 @@ def help_of(binary, *path):
 
 @functools.cache
 def options_of(binary, *path):
-    return set(re.findall(r"(?m)^\s+(?:-\w,)?(--[a-z][a-z-]*)", help_of(binary, *path))) | set(re.findall(r"(?m)^\s+(-\w),--", help_of(binary, *path)))
+    return set(re.findall(r"(?m)^\s+(?:-\w, )?(--[a-z][a-z-]*)", help_of(binary, *path))) | set(re.findall(r"(?m)^\s+(-\w), --", help_of(binary, *path)))
 
 
 @functools.cache
 def subcommands_of(binary, *path):
-    part = re.split(r"(?im)^subcommands:$", help_of(binary, *path))
-    return set(re.findall(r"(?m)^  (\w[\w-]*)", part[1])) if len(part) > 1 else set()
+    part = re.search(r"(?ms)^Subcommands:\n(.*?)(?=^\S|\Z)", help_of(binary, *path))
+    return set(re.findall(r"(?m)^  (\w[\w-]*)", part.group(1))) if part else set()
 
 
 @functools.cache

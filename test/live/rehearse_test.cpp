@@ -166,7 +166,7 @@ void check_ready(const Outcome& outcome) {
   CHECK(document["ready"] == true);
   CHECK(document["why"].empty());
   CHECK(document["left"].empty());
-  CHECK(phases_of(document) == Strings{"check", "names", "copy", "catch up", "follow", "vdiff", "prepare", "proxy", "switch", "reverse", "books", "clean"});
+  CHECK(phases_of(document) == Strings{"check", "names", "prepare", "copy", "catch up", "follow", "vdiff", "stage", "proxy", "switch", "reverse", "books", "clean"});
   CHECK(document["data"]["tables"] == 3);
   CHECK(document["data"]["rows"] >= 940);
   CHECK(document["data"]["verdict"] == "identical");
@@ -218,7 +218,7 @@ TEST_CASE("rehearse: stopped in any phase it cleans up, and ends with 130", "[re
     milliseconds later;
   };
   for (const auto& moment : std::vector<Moment>{{"check", milliseconds(20)}, {"copy", milliseconds(300)}, {"copy", milliseconds(900)}, {"catch up", milliseconds(300)}, {"follow", milliseconds(300)}, {"vdiff", milliseconds(300)},
-                                                {"prepare", milliseconds(50)}, {"prepare", milliseconds(1500)}, {"proxy", milliseconds(500)}, {"switch", milliseconds(500)}, {"switch", milliseconds(3500)}, {"reverse", milliseconds(800)}, {"books", milliseconds(200)}}) {
+                                                {"prepare", milliseconds(20)}, {"stage", milliseconds(1500)}, {"proxy", milliseconds(500)}, {"switch", milliseconds(500)}, {"switch", milliseconds(3500)}, {"reverse", milliseconds(800)}, {"books", milliseconds(200)}}) {
     Process process = stage.start();
     await_phase(process, moment.phase);
     std::this_thread::sleep_for(moment.later);
@@ -241,7 +241,7 @@ TEST_CASE("rehearse: what one that was killed has left is taken back by --clean,
     milliseconds later;
     bool is_folder_lost;
   };
-  for (const auto& moment : std::vector<Moment>{{"copy", milliseconds(700), false}, {"follow", milliseconds(300), true}, {"prepare", milliseconds(60), true}, {"prepare", milliseconds(1200), false}, {"switch", milliseconds(700), true}, {"switch", milliseconds(3200), false}, {"reverse", milliseconds(200), true}, {"reverse", milliseconds(200), false}}) {
+  for (const auto& moment : std::vector<Moment>{{"copy", milliseconds(700), false}, {"follow", milliseconds(300), true}, {"prepare", milliseconds(20), true}, {"stage", milliseconds(1200), false}, {"switch", milliseconds(700), true}, {"switch", milliseconds(3200), false}, {"reverse", milliseconds(200), true}, {"reverse", milliseconds(200), false}}) {
     Process process = stage.start();
     await_phase(process, moment.phase);
     std::this_thread::sleep_for(moment.later);

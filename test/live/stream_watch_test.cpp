@@ -114,6 +114,29 @@ TEST_CASE("a running stream tells its lag and rates to Prometheus and to status,
   }
 }
 
+TEST_CASE("a stream whose migration is cancelled ends well, and a cancel that was killed is ended before anything else", "[stream_watch]") {
+  const Server source("a");
+  const Server target("c");
+  const Migration migration(source, target, "watched");
+  prepare(source, migration);
+  Process process = migration.start("replicate", {"--metrics", "127.0.0.1:0"});
+  REQUIRE(holds_soon([&] { return metrics_port(process) != 0; }));
+  CHECK(migration.run("cancel", {}, armed("cancel.objects.after=kill")).status == 128 + SIGKILL);
+  const Outcome ended = process.wait();
+  INFO(ended.err);
+  CHECK(ended.status == 0);
+  CHECK(ended.err.find("the migration is cancelled") != std::string::npos);
+  for (const char* command : {"copy", "replicate"}) {
+    const Outcome refused = migration.run(command);
+    INFO(refused.out << refused.err);
+    CHECK(refused.status == 3);
+    CHECK(refused.err.find("a cancel of it has begun") != std::string::npos);
+  }
+  REQUIRE(migration.run("cancel").status == 0);
+  REQUIRE(migration.run("copy").status == 0);
+  migration.clean();
+}
+
 TEST_CASE("an account that may write nothing on the source is enough: the lag is told without a heartbeat", "[stream_watch]") {
   const Server source("a");
   const Server target("c");

@@ -44,3 +44,15 @@ TEST_CASE("a foreign key that is not written as expected is refused, not guessed
   CHECK_THROWS_AS(parse_foreign_keys(table_with("  CONSTRAINT `z` FOREIGN KEY (`a`)")), godwit::Error);
   CHECK_THROWS_AS(parse_foreign_keys(table_with("  CONSTRAINT `z` FOREIGN KEY (`a`) REFERENCES `p` (`x`, `y`)")), godwit::Error);
 }
+
+TEST_CASE("a definition that cannot be read is refused by its table, not guessed") {
+  Table table = table_with("  CONSTRAINT `c` CHECK (`a` > 0)");
+  table.create_sql.resize(table.create_sql.find("KEY (`id`)"));
+  try {
+    parse_create_table(table);
+    FAIL("it was taken");
+  } catch (const godwit::Error& error) {
+    CHECK(error.code() == godwit::Code::ddl_unreadable);
+    CHECK(error.object().find("orders") != std::string::npos);
+  }
+}

@@ -19,6 +19,7 @@ namespace godwit::state {
 inline constexpr std::string_view kSidecarSchema = "_godwit";
 
 inline constexpr std::string_view kCompletedState = "completed";
+inline constexpr std::string_view kCancelledState = "cancelled";  // or about to be: what was copied is being dropped
 
 struct StreamKey {
   std::string workflow;
@@ -30,7 +31,7 @@ struct StreamRow {
   std::uint64_t id = 0;
   StreamKey key;
   std::uint64_t epoch = 0;
-  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen", "completed"
+  std::string state;  // "creating", "copying", "copied", "running", "stopped", "error", "frozen", "completed", "cancelled"
   std::optional<gtid::Position> position;       // where the stream goes on from
   std::optional<gtid::Position> stop_position;
   std::optional<gtid::Position> overlap_end;    // up to here changes may already be in copied rows
@@ -128,9 +129,9 @@ class Sidecar {
 
   // Takes the stream over: inserts its row with epoch 1, or raises the epoch of the one that is there, in one transaction; whoever
   // held it before finds 0 rows at its next guarded statement. Throws Error(server_changed) when source_identity differs, stream_fenced while
-  // a switch has frozen it, unless `is_frozen_taken` (to end it).
+  // a switch has frozen it, stream_not_ready when a cancel of it has begun. is_cancel: it is taken in any state, and nobody takes it after that.
   StreamRow claim(const StreamKey& key, const std::string& flavour, const std::string& source_identity,
-                  const std::string& source_version, bool is_frozen_taken = false);
+                  const std::string& source_version, bool is_cancel = false);
   // The same for one who must fence out nobody: only while the epoch is the one given. Throws Error(stream_fenced) when it is another,
   // Error(lock_contention) when somebody is writing to the row.
   StreamRow claim_idle(const StreamKey& key, std::uint64_t epoch, const std::string& source_identity);
@@ -191,7 +192,7 @@ class Sidecar {
   void put_tables(std::uint64_t stream, const std::vector<TableRow>& wanted);
   struct Takeover {
     std::optional<std::uint64_t> only_epoch;
-    bool is_frozen_taken = false;
+    bool is_cancel = false;
   };
   StreamRow take_over(const StreamKey& key, const std::string& source_identity, const Takeover& how);
   template <typename Attempt>
@@ -199,5 +200,8 @@ class Sidecar {
 
   db::Connection& db_;
 };
+
+// Throws Error(stream_not_ready): its cancel is to be ended first.
+[[noreturn]] void refuse_cancelled(std::string_view workflow);
 
 }  // namespace godwit::state

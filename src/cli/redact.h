@@ -1,0 +1,11 @@
+// Private to cli.
+#pragma once
+
+#include <string>
+
+namespace godwit::cli {
+
+// The text with the password of every user:password@ in it left out: whoever mistypes a command line, or a file, finds it quoted in the message, and that in logs.
+std::string without_passwords(std::string text);
+
+}  // namespace godwit::cli
