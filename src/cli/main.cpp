@@ -375,7 +375,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   auto* check = add_command(app, it, "check", "Say what stands in the way of a migration, each with its remedy",
                             "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
   auto* rehearse = add_command(app, it, "rehearse", "Go through the whole migration on throwaway schemas, switch included, and say how long it will take",
-                               "godwit rehearse shop --source mysql://app@old/shop --target mysql://app@new/shop\n  godwit rehearse shop --clean", [&] { return run_rehearse(it); });
+                               "godwit rehearse shop --source mysql://me@old/shop --target mysql://me@new/shop\n  godwit rehearse shop --clean", [&] { return run_rehearse(it); });
   auto* copy = add_command(app, it, "copy", "Copy the tables; the same command goes on where it was stopped",
                            "godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_copy(it); });
   auto* replicate = add_command(app, it, "replicate", "Keep the target in step with the source, for as long as the migration lives",
