@@ -17,6 +17,7 @@
 #include "page.h"
 #include "proxy_options.h"
 #include "redact.h"
+#include "rehearse_options.h"
 #include "report.h"
 #include "shard_options.h"
 #include "switch_options.h"
@@ -35,6 +36,7 @@ struct Invocation {
   SwitchArguments cutover;
   CompleteArguments complete;
   CancelArguments cancel;
+  RehearseArguments rehearse;
   ShardArguments shard;
   InspectShardArguments key;
   bool does_follow = false;
@@ -216,6 +218,23 @@ int run_cutover(Invocation& it, db::Side to) {
   return 0;
 }
 
+int run_rehearse(Invocation& it) {
+  if (it.rehearse.clean) take_recorded_sides(it.common, it.copy);
+  const auto definition = [&] {
+    state::StateFile state = open_state(it.common);
+    return definition_of(it.common, it.copy, state);
+  }();
+  auto options = rehearse_options_of(*it.app, definition, it.common, it.rehearse);
+  options.is_dry_run = it.copy.dry_run;
+  if (it.rehearse.clean) {
+    print_cleaned(definition.name, rehearsal::clean(options), it.common.is_json);
+    return 0;
+  }
+  const auto report = rehearsal::rehearse(options, stop_on_signals());
+  print_rehearsal(definition.name, report, it.common.is_json);
+  return report.status;
+}
+
 int run_complete(Invocation& it) {
   state::StateFile state = open_state(it.common);
   const auto definition = followed_definition(it.common, it.copy, state);
@@ -355,6 +374,8 @@ void add_shard_commands(CLI::App& app, Invocation& it) {
 void add_commands(CLI::App& app, Invocation& it) {
   auto* check = add_command(app, it, "check", "Say what stands in the way of a migration, each with its remedy",
                             "godwit check shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_check(it); });
+  auto* rehearse = add_command(app, it, "rehearse", "Go through the whole migration on throwaway schemas, switch included, and say how long it will take",
+                               "godwit rehearse shop --source mysql://me@old/shop --target mysql://me@new/shop\n  godwit rehearse shop --clean", [&] { return run_rehearse(it); });
   auto* copy = add_command(app, it, "copy", "Copy the tables; the same command goes on where it was stopped",
                            "godwit copy shop --source mysql://app@old/shop --target mysql://app@new/shop", [&] { return run_copy(it); });
   auto* replicate = add_command(app, it, "replicate", "Keep the target in step with the source, for as long as the migration lives",
@@ -377,21 +398,24 @@ void add_commands(CLI::App& app, Invocation& it) {
     add_endpoints(*command, it.copy);
     add_shards(*command, it.copy);
   }
-  for (auto* command : {check, copy}) add_selection(*command, it.copy);
-  add_tuning(*copy, it.copy);
+  rehearse->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
+  add_endpoints(*rehearse, it.copy);
+  for (auto* command : {check, rehearse, copy}) add_selection(*command, it.copy);
+  for (auto* command : {rehearse, copy}) add_tuning(*command, it.copy);
   add_create_head(*copy, it.shard);
   copy->add_flag("--follow", it.does_follow, "Go on replicating when the copy is done");
-  for (auto* command : {copy, replicate}) add_apply(*command, it.replicate);
+  for (auto* command : {rehearse, copy, replicate}) add_apply(*command, it.replicate);
   add_replicate(*replicate, it.replicate);
   add_vdiff(*vdiff, it.vdiff);
   add_proxy(*proxy, it.proxy);
   for (auto* command : {cutover, reverse}) add_switch(*command, it.cutover);
+  add_rehearse(*rehearse, it.rehearse);
   add_complete(*complete, it.complete);
   add_cancel(*cancel, it.cancel);
   status->add_option("name", it.common.name, "One workflow only")->type_name(kWorkflow);
   status->add_flag("--history", it.with_history, "With the event log");
   status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves")->type_name(kFile);
-  for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
+  for (auto* command : {check, rehearse, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
     add_config(*command, it);
   }
 

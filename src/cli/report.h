@@ -7,6 +7,7 @@
 
 #include "godwit/check/check.h"
 #include "godwit/cutover/cutover.h"
+#include "godwit/rehearsal/rehearsal.h"
 #include "godwit/state/state_file.h"
 #include "godwit/util/error.h"
 #include "godwit/proxy/proxy.h"
@@ -27,6 +28,8 @@ void print_proxy(const std::string& name, const proxy::ProxyReport& report, bool
 void print_vdiff(const std::string& name, const workflow::VdiffReport& report, int status, bool is_json);
 void print_cancel(const workflow::CancelReport& report, bool is_json);
 void print_switch(const std::string& command, const std::string& name, const cutover::SwitchReport& report, bool is_dry_run, bool is_json);
+void print_rehearsal(const std::string& name, const rehearsal::Report& report, bool is_json);
+void print_cleaned(const std::string& name, const std::vector<std::string>& dropped, bool is_json);
 void print_complete(const std::string& name, const cutover::CompleteReport& report, bool is_json);
 struct StatusOptions {
   std::string only;  // one workflow; "": all

@@ -1,6 +1,6 @@
 // Every error code, once. Append within a block, never renumber, never reuse: scripts and runbooks hold these numbers.
 // Blocks: 00 general, 01 connections, 02 catalog, 03 checks, 04 state and sidecar, 05 copy, 06 accounts,
-// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy, 11 the switch, 12 shards.
+// 07 positions and the binlog, 08 streams, 09 vdiff, 10 the proxy, 11 the switch, 12 shards, 13 rehearsals.
 #pragma once
 
 // X(number, name, reaction, title)
@@ -129,7 +129,11 @@
   X(1207, row_unplaced, precondition, "a row belongs to no shard")                           \
   X(1221, not_servable, precondition, "the engine over the shards has no form for what the layout or a table says") \
   X(1222, head_unfit, precondition, "the server cannot be the head of these shards as it is")      \
-  X(1223, head_occupied, precondition, "the head has something of that name that godwit did not create")
+  X(1223, head_occupied, precondition, "the head has something of that name that godwit did not create") \
+  X(1301, rehearsal_occupied, precondition, "a name that a rehearsal would create is taken")        \
+  X(1302, rehearsal_running, precondition, "another rehearsal of that name is at work")            \
+  X(1303, rehearsal_unready, precondition, "the rehearsed migration did not pass")                 \
+  X(1304, rehearsal_uncleaned, retryable, "something that a rehearsal created could not be dropped")
 
 namespace godwit {
 
