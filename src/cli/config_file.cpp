@@ -36,10 +36,17 @@ CLI::Option* find_option(CLI::App& command, const std::string& name) {
   return option != nullptr ? option : name == "name" ? command.get_option_no_throw(name) : nullptr;
 }
 
+// Of the commands below this one, at any depth.
+bool is_taken_below(CLI::App& command, const std::string& name) {
+  const auto below = command.get_subcommands([](CLI::App*) { return true; });
+  return std::any_of(below.begin(), below.end(), [&](CLI::App* one) { return find_option(*one, name) != nullptr || is_taken_below(*one, name); });
+}
+
 // One file serves all commands: what only another one takes is passed over.
 bool is_of_another(CLI::App& command, const std::string& name) {
-  const auto others = command.get_parent()->get_subcommands([](CLI::App*) { return true; });
-  return std::any_of(others.begin(), others.end(), [&](CLI::App* other) { return find_option(*other, name) != nullptr; });
+  CLI::App* root = &command;
+  while (root->get_parent() != nullptr) root = root->get_parent();
+  return is_taken_below(*root, name);
 }
 
 std::string text_of(const json& value, const std::string& object) {

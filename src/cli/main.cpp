@@ -20,6 +20,7 @@
 #include "rehearse_options.h"
 #include "report.h"
 #include "shard_options.h"
+#include "status_options.h"
 #include "switch_options.h"
 #include "version.h"
 
@@ -39,8 +40,8 @@ struct Invocation {
   RehearseArguments rehearse;
   ShardArguments shard;
   InspectShardArguments key;
+  StatusArguments status;
   bool does_follow = false;
-  bool with_history = false;
   std::string shell;                // of `completion`
   std::vector<std::string> manual;  // the command whose page `inspect man` prints
   std::string config;         // --config FILE
@@ -197,7 +198,6 @@ int run_shard_vschema(Invocation& it) {
 }
 
 int run_inspect_shard(Invocation& it) {
-  it.command = "inspect shard";
   state::StateFile state = open_state(it.common);
   it.common.name = sharded_workflow(it.key, state);
   const auto definition = followed_definition(it.common, it.copy, state);
@@ -257,14 +257,16 @@ int run_cancel(Invocation& it) {
 }
 
 int run_status(Invocation& it) {
-  state::StateFile state = open_state(it.common);
-  if (!it.common.name.empty() && !state.find_workflow(it.common.name)) {
-    throw Error(Code::no_such_workflow,
-                {.object = it.common.name, .cause = "the state file has no workflow of that name", .remedy = "godwit status lists those there are"});
-  }
-  const StatusOptions options{.only = it.common.name, .with_history = it.with_history, .target_defaults_file = it.copy.target_defaults_file};
-  print_workflows(state, options, it.common.is_json);
+  print_status(it.status, it.common, stop_on_signals());
   return 0;
+}
+
+// "inspect binlog": as it is typed, without godwit itself.
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  if (parent == nullptr) return "";
+  const std::string before = full_name(*parent);
+  return before.empty() ? command.get_name() : before + " " + command.get_name();
 }
 
 CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const char* what, const char* example,
@@ -273,9 +275,9 @@ CLI::App* add_command(CLI::App& parent, Invocation& it, const char* name, const 
   command->footer(std::string("Example:\n  ") + example);
   command->get_help_ptr()->group(kGeneral);
   add_common(*command, it.common);
-  command->callback([&it, name, command, deed = std::move(deed)] {
+  command->callback([&it, command, deed = std::move(deed)] {
     it.app = command;
-    it.command = name;
+    it.command = full_name(*command);
     it.deed = deed;
   });
   return command;
@@ -290,7 +292,6 @@ void add_config(CLI::App& command, Invocation& it) {
 void add_inspect_binlog(CLI::App& inspect, Invocation& it) {
   auto* command = add_command(inspect, it, "binlog", "The events of binlog files, or of a server, with their rows",
                               "godwit inspect binlog binlog.000042 --table shop.orders\n  godwit inspect binlog mysql://app@old --from 0-1-4711 --limit 20", [&] {
-    it.command = "inspect binlog";
     inspect_binlog(it.binlog, it.common.is_json, stop_on_signals());
     return 0;
   });
@@ -392,7 +393,7 @@ void add_commands(CLI::App& app, Invocation& it) {
                                "godwit complete shop --old-side read-only", [&] { return run_complete(it); });
   auto* cancel = add_command(app, it, "cancel", "Drop what godwit created on the target, and forget the workflow",
                              "godwit cancel shop\n  godwit cancel shop --without-target --yes", [&] { return run_cancel(it); });
-  auto* status = add_command(app, it, "status", "Show the recorded workflows, and which side serves", "godwit status shop --history", [&] { return run_status(it); });
+  auto* status = add_command(app, it, "status", "Which side serves, how far it is, whether it may be switched now, and what needs you", "godwit status shop --watch\n  godwit status shop --history\n  godwit status shop --target mysql://monitor@new", [&] { return run_status(it); });
   for (auto* command : {check, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel}) {
     command->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
     add_endpoints(*command, it.copy);
@@ -412,9 +413,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   add_rehearse(*rehearse, it.rehearse);
   add_complete(*complete, it.complete);
   add_cancel(*cancel, it.cancel);
-  status->add_option("name", it.common.name, "One workflow only")->type_name(kWorkflow);
-  status->add_flag("--history", it.with_history, "With the event log");
-  status->add_option("--target-defaults-file", it.copy.target_defaults_file, "A my.cnf-style file with the target's user and password (else $GODWIT_TARGET_PASSWORD): the target knows which side serves")->type_name(kFile);
+  add_status(*status, it.status, it.common);
   for (auto* command : {check, rehearse, copy, replicate, vdiff, proxy, cutover, reverse, complete, cancel, status}) {
     add_config(*command, it);
   }
@@ -446,8 +445,9 @@ int end_parsing(CLI::App& app, Invocation& it, const CLI::ParseError& error, con
     return 0;
   }
   if (error.get_exit_code() == 0) return app.exit(error);
-  const auto named = app.get_subcommands();
-  it.command = named.empty() ? "" : named.front()->get_name();
+  const CLI::App* named = &app;
+  while (!named->get_subcommands().empty()) named = named->get_subcommands().front();
+  it.command = full_name(*named);
   print_error(it, Error(Code::bad_usage, {"command line", error.what(), it.command.empty() ? "godwit --help" : fmt::format("godwit {} --help", it.command)}));
   return exit_status(Reaction::usage);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,9 +35,15 @@ void print_complete(const std::string& name, const cutover::CompleteReport& repo
 struct StatusOptions {
   std::string only;  // one workflow; "": all
   bool with_history = false;
-  std::string target_defaults_file;  // with the password that the target is asked by
+  std::string state_path;
+  // Instead of those that are recorded, with their passwords; with targets a state file is not needed. Of shards: each, the first range's first.
+  std::optional<db::Dsn> source;
+  std::vector<db::Dsn> targets;
+  std::string source_defaults_file;  // with the passwords of those that are recorded
+  std::string target_defaults_file;
 };
-void print_workflows(state::StateFile& state, const StatusOptions& options, bool is_json);
+// Throws Error(no_such_workflow), and what a target answers whose workflows are to be listed.
+void print_workflows(const StatusOptions& options, bool is_json);
 void print_failpoints(bool is_json);
 void print_codes(bool is_json);
 void print_checks(bool is_json);
