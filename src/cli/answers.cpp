@@ -61,23 +61,28 @@ void need_stream(const Learned& learned, const StreamView& stream, Needs& result
   const std::string replicate = "godwit replicate " + learned.name;
   if (stream.row.state == "error") {
     result.push_back({fmt::format("the stream{} has stopped: {}", of_shard(stream), stream.row.last_error), replicate});
-  } else if (is_copying(stream)) {
-    if (stream.is_followed) return;
-    const std::string error = stream.row.last_error.empty() ? "" : ": " + stream.row.last_error;
-    result.push_back({fmt::format("the copy{} stands still{}", of_shard(stream), error), "godwit copy " + learned.name});
-  } else if (!stream.is_followed && stream.row.state != "frozen" && stream.row.state != state::kCompletedState) {
+  } else if (!is_copying(stream) && !stream.is_followed && stream.row.state != "frozen" && stream.row.state != state::kCompletedState) {
     const std::string error = stream.row.last_error.empty() ? "" : ": " + stream.row.last_error;
     result.push_back({fmt::format("no godwit replicate is at work{}, its position last moved {} ago{}", of_shard(stream), format_duration(stream.moved_ago), error), replicate});
   }
 }
 
+void need_copy(const Learned& learned, Needs& result) {
+  constexpr std::chrono::minutes kSilent{1};  // it says so every ten seconds
+  if (learned.phase != "copying") return;
+  const std::string copy = "godwit copy " + learned.name;
+  if (!learned.copy_error.empty()) return result.push_back({"the copy has stopped: " + learned.copy_error, copy});
+  if (learned.copy_silence && *learned.copy_silence > kSilent) result.push_back({fmt::format("the copy has not been heard of for {}", format_duration(*learned.copy_silence)), copy + ", unless it is at work on a large table's keys"});
+}
+
 void need_streams(const Learned& learned, Needs& result) {
+  need_copy(learned, result);
   for (const auto* stream : learned.survey.streams()) {
     need_stream(learned, *stream, result);
     if (stream->failed > 0) result.push_back({fmt::format("{} statements after the copy{} have failed", stream->failed, of_shard(*stream)), "godwit copy " + learned.name});
   }
   if (!learned.retention_left || *learned.retention_left > kLittleRetention) return;
-  result.push_back({fmt::format("the side that serves keeps what the stream needs next for {} only", format_duration(*learned.retention_left)), "keep its binlogs longer, until the stream has caught up"});
+  result.push_back({fmt::format("the side that serves keeps what the stream needs next for {} only", format_duration(*learned.retention_left)), "let that side keep its binlogs longer"});
 }
 
 void need_fences(const Learned& learned, Needs& result) {

@@ -18,6 +18,9 @@ struct Learned {
   std::optional<std::chrono::milliseconds> lag;
   std::optional<std::chrono::seconds> retention_left;
   bool is_replicate_heard = false;
+  // Of a copy that has not ended; by the state file, since sessions that copy rows are known to nobody else.
+  std::optional<std::chrono::milliseconds> copy_silence;  // since it said how far it is
+  std::string copy_error;                                 // it has stopped since
 };
 
 struct Permission {

@@ -28,7 +28,7 @@ Names names_of(const std::function<void(CLI::App&)>& add) {
 
 // As they were given, each in one word; what is rehearsal's own business is left out.
 std::vector<std::string> given_words(const CLI::App& app, const Names& names) {
-  static const Names own{"dry-run", "schema"};
+  static const Names own{"dry-run", "schema", "databases", "tables", "exclude-tables", "map", "collation-map", "allow-no-key"};  // the last six are the definition's
   std::vector<std::string> words;
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
@@ -39,6 +39,28 @@ std::vector<std::string> given_words(const CLI::App& app, const Names& names) {
   }
   return words;
 }
+
+// Which tables, and how: as given, or as recorded.
+std::vector<std::string> words_of(const workflow::Definition& definition) {
+  std::vector<std::string> words;
+  const auto add = [&](const char* name, const std::vector<std::string>& values) {
+    if (!values.empty()) words.push_back(fmt::format("--{}={}", name, join(values, ",")));
+  };
+  add("databases", definition.databases);
+  add("tables", definition.tables);
+  add("exclude-tables", definition.exclude_tables);
+  add("map", definition.map);
+  return words;
+}
+
+std::vector<std::string> words_of_both_parts(const CLI::App& app, const workflow::Definition& definition) {
+  auto words = given_words(app, {"skip", "skip-target-binlog"});
+  if (!definition.collation_map.empty()) words.push_back("--collation-map=" + join(definition.collation_map, ","));
+  if (definition.allow_no_key) words.emplace_back("--allow-no-key");
+  return words;
+}
+
+void append(std::vector<std::string>& words, const std::vector<std::string>& more) { words.insert(words.end(), more.begin(), more.end()); }
 
 }  // namespace
 
@@ -76,10 +98,15 @@ rehearsal::Options rehearse_options_of(const CLI::App& app, const workflow::Defi
   Names all = selection;
   all.insert(tuning.begin(), tuning.end());
   all.insert(apply.begin(), apply.end());
+  for (const char* name : {"skip", "skip-target-binlog"}) all.erase(name);
+  const auto both = words_of_both_parts(app, definition);
+  auto of_copy = given_words(app, all);
+  append(of_copy, words_of(definition));
+  append(of_copy, both);
   rehearsal::Options options{.definition = definition,
-                             .copy_words = given_words(app, all),
+                             .copy_words = of_copy,
                              .apply_words = given_words(app, apply),
-                             .switch_words = given_words(app, {"skip", "allow-no-key", "collation-map", "skip-target-binlog"}),
+                             .switch_words = both,
                              .folder = rehearsal_folder(common)};
   options.has_switch = !a.no_switch;
   options.rounds = a.rounds;

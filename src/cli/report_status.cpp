@@ -55,9 +55,19 @@ void hear_replicate(Learned& learned, const json& stream) {
   constexpr milliseconds kFresh{5'000};
   const auto age = std::chrono::microseconds(static_cast<std::int64_t>(apply::now_us()) - stream.value("at_us", std::int64_t{0}));
   if (age > kFresh || !learned.survey.serving || stream.value("direction", "") != workflow::to_string(workflow::direction_serving(*learned.survey.serving))) return;
+  // One that has ended a moment ago has spoken a moment ago.
+  if (std::ranges::any_of(learned.survey.streams(), [](const StreamView* one) { return !one->is_followed; })) return;
   learned.is_replicate_heard = true;
   if (stream.contains("lag_ms")) learned.lag = milliseconds(stream["lag_ms"].get<std::int64_t>());
   if (stream.contains("retention_left_s")) learned.retention_left = std::chrono::seconds(stream["retention_left_s"].get<std::int64_t>());
+}
+
+void hear_copy(Learned& learned, state::StateFile& state) {
+  learned.copy_silence = state.progress_age(learned.name, "copy");
+  for (const auto& event : state.events(learned.name, kEventsShown)) {
+    if (event.what == "copy_started") learned.copy_error.clear();
+    if (event.what == "copy_stopped") learned.copy_error = event.detail;
+  }
 }
 
 void add_history(json& document, state::StateFile& state, const std::string& workflow) {
@@ -83,6 +93,7 @@ json document_of(state::StateFile& state, const state::Workflow& workflow, Surve
     if (const auto progress = progress_of(state, workflow.name, command)) document[command] = *progress;
   }
   if (document.contains("replicate") && document["replicate"].is_object()) hear_replicate(learned, document["replicate"]);
+  hear_copy(learned, state);
   add_answers(document, learned);
   if (options.with_history) add_history(document, state, workflow.name);
   return document;
@@ -185,9 +196,8 @@ void print_left(const json& copy) {
 void print_tables(const json& document) {
   for (const auto& stream : document.value("streams", json::array())) {
     const std::string shard = stream.value("shard", "-");
-    print_line(fmt::format("  copy    {}{} of {} tables, {}, {} rows, {}/s on average{}", shard == "-" ? "" : "shard " + shard + ": ", stream.value("tables_done", 0), stream["tables"].size(),
-                           format_bytes(stream.value("bytes", std::uint64_t{0})), format_count(stream.value("rows", std::uint64_t{0})), format_bytes(stream.value("bytes_per_s", std::uint64_t{0})),
-                           stream.value("is_followed", false) ? "" : "; nobody is at it"), kHang);
+    print_line(fmt::format("  copy    {}{} of {} tables, {}, {} rows, {}/s on average", shard == "-" ? "" : "shard " + shard + ": ", stream.value("tables_done", 0), stream["tables"].size(),
+                           format_bytes(stream.value("bytes", std::uint64_t{0})), format_count(stream.value("rows", std::uint64_t{0})), format_bytes(stream.value("bytes_per_s", std::uint64_t{0}))), kHang);
     for (const auto& table : stream["tables"]) {
       if (table["state"] != "pending" || table.value("chunks", 0) == 0) continue;
       print_line(fmt::format("          {}: {} of {} chunks, {} rows", table.value("source", ""), table.value("chunks_done", 0), table.value("chunks", 0), format_count(table.value("rows", std::uint64_t{0}))), kHang + 2);
@@ -208,7 +218,10 @@ void print_seen_streams(const json& document) {
   }
 }
 
-std::string ago(const json& comparison) { return comparison.contains("age_s") ? format_duration(std::chrono::seconds(comparison["age_s"].get<std::int64_t>())) + " ago" : ""; }
+std::string ago(const json& comparison) {
+  const std::chrono::seconds age(comparison.value("age_s", std::int64_t{0}));
+  return age.count() == 0 ? "just now" : format_duration(age) + " ago";
+}
 
 void print_comparison(const json& document) {
   const json comparison = document.value("comparison", json::object());

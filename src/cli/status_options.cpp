@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "godwit/util/error.h"
 #include "page.h"
@@ -30,7 +31,8 @@ constexpr const char* kHomeAndClear = "\033[H\033[2J";
 // A screen is written in one piece, so that a terminal shows no half of it. A server that is away for a while ends nothing.
 void watch(const StatusOptions& options, bool is_json, std::chrono::milliseconds interval, const Stop& stop) {
   std::setvbuf(stdout, nullptr, _IOFBF, 1U << 20U);
-  const bool is_terminal = terminal_columns() > 0;
+  const char* kind = std::getenv("TERM");
+  const bool is_terminal = terminal_columns() > 0 && kind != nullptr && std::string_view(kind) != "dumb";
   bool is_first = true;
   while (!stop.is_requested()) {
     if (is_terminal) fmt::print("{}", kHomeAndClear);

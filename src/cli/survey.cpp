@@ -190,7 +190,9 @@ std::vector<const StreamView*> Survey::streams() const {
   const auto direction = workflow::to_string(workflow::direction_serving(*serving));
   const auto add = [&](const ServerView& view) {
     for (const auto& stream : view.streams) {
-      if (stream.row.key.direction == direction) result.push_back(&stream);
+      // Two shards may be on one server.
+      const bool is_there = std::ranges::any_of(result, [&](const StreamView* one) { return one->row.key.shard == stream.row.key.shard; });
+      if (stream.row.key.direction == direction && !is_there) result.push_back(&stream);
     }
   };
   if (*serving == db::Side::source) std::ranges::for_each(targets, add);

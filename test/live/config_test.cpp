@@ -35,6 +35,7 @@ json shop(const Server& server, const std::string& state) {
           {"tables", {"orders", "items"}},
           {"exclude-tables", "items"},
           {"readers", 2},
+          {"engine", "spider"},  // of a command two words deep
           {"json", true},
           {"allow-no-key", true},
           {"skip-target-binlog", false}};

@@ -113,7 +113,7 @@ class Stage {
   Process start(const Strings& more = {}) const { return migration.start("rehearse", with_defaults(more)); }
   Outcome run(const Strings& more = {}) const {
     Process process = start(more);
-    return process.wait(seconds(180));
+    return process.wait(seconds(400));
   }
   static Strings with_defaults(const Strings& more) {
     Strings all{"--json", "--watch", "1s", "--rounds", "1", "--clients", "4", "--pause-max", "10s"};
@@ -185,7 +185,7 @@ void check_ready(const Outcome& outcome) {
 
 // The process is at work on that phase, by its log.
 void await_phase(Process& process, const std::string& phase) {
-  if (!has_logged(process, "rehearse test: " + phase, seconds(90))) throw std::runtime_error("it does not come to " + phase + ": " + process.log());
+  if (!has_logged(process, "rehearse test: " + phase, seconds(300))) throw std::runtime_error("it does not come to " + phase + ": " + process.log());
 }
 
 }  // namespace
@@ -223,7 +223,7 @@ TEST_CASE("rehearse: stopped in any phase it cleans up, and ends with 130", "[re
     await_phase(process, moment.phase);
     std::this_thread::sleep_for(moment.later);
     process.signal(SIGTERM);
-    const Outcome outcome = process.wait(seconds(90));
+    const Outcome outcome = process.wait(seconds(300));
     INFO(moment.phase << " + " << moment.later.count() << " ms\n" << outcome.out << outcome.err);
     CHECK(outcome.status == 130);
     CHECK(document_of(outcome).value("ready", true) == false);
@@ -320,7 +320,7 @@ TEST_CASE("rehearse: one at a time; --keep leaves all for --clean; --dry-run nam
   const Outcome second = stage.run();
   CHECK(second.status == 3);
   CHECK(document_of(second)["error"]["code"] == "GW1302");
-  const Outcome kept = first.wait(seconds(180));
+  const Outcome kept = first.wait(seconds(400));
   INFO(kept.out << kept.err);
   CHECK(kept.status == 0);
   CHECK(stage.target.client().scalar("SELECT COUNT(*) FROM " + kThrowaway + ".customers") == "50");
@@ -343,13 +343,13 @@ TEST_CASE("rehearse: an error that the synthetic client sees is told, and it is 
   CHECK(stage.changes() == "");
 
   Process process = stage.migration.start("rehearse", Stage::with_defaults({"--no-switch"}), armed("cancel.claim.before=error"));
-  const Outcome stuck = process.wait(seconds(180));
+  const Outcome stuck = process.wait(seconds(400));
   INFO(stuck.out << stuck.err);
   CHECK(stuck.status == 5);
   CHECK_FALSE(document_of(stuck)["left"].empty());
   CHECK_THAT(document_of(stuck)["why"].dump(), Catch::Contains("--clean"));
   Process cleaning = stage.migration.start("rehearse", {"--clean", "--json"}, armed("cancel.claim.before=error"));
-  const Outcome refused = cleaning.wait(seconds(180));
+  const Outcome refused = cleaning.wait(seconds(400));
   INFO(refused.out << refused.err);
   CHECK(refused.status == 5);
   CHECK(document_of(refused)["error"]["code"] == "GW1304");
@@ -372,4 +372,36 @@ TEST_CASE("rehearse: an account that may make no other one is refused with what 
   CHECK_THAT(document_of(outcome)["why"].dump(), Catch::Contains("--client-user"));
   CHECK(stage.changes() == "");
   for (const auto* server : {&stage.source, &stage.target}) server->client().execute("DROP USER rehearsed_app2@'%'");
+}
+
+TEST_CASE("rehearse: a migration of the same source that is under way goes on beside it, and keeps all that is its", "[rehearse]") {
+  Stage stage("b");
+  stage.target.client().execute("DROP DATABASE IF EXISTS rehearsed_really");
+  Migration real(stage.source, stage.target, kSchema, "rehearsed_really");
+  real.name = "real";
+  Application application(stage.source);
+  const Outcome copied = real.run("copy", {"--json"});
+  INFO(copied.out << copied.err);
+  REQUIRE(copied.status == 0);
+  Process stream = real.start("replicate", {"--json"});
+  REQUIRE(holds_within(seconds(30), [&] { return godwit::state::StateFile(real.state).progress("real", "replicate").has_value(); }));
+  const Outcome outcome = stage.run();
+  check_ready(outcome);
+  CHECK(stream.is_running());
+  application.end();
+  CHECK(application.error() == "");
+  stream.signal(SIGTERM);
+  INFO(stream.log());
+  CHECK(stream.wait().status == 130);
+  CHECK(real.run("replicate", {"--until-current", "--json"}).status == 0);
+  const Outcome compared = real.run("vdiff", {"--json"});
+  INFO(compared.out << compared.err);
+  CHECK(document_of(compared)["verdict"] == "identical");
+  // The name alone: its recorded target is another schema, which is not empty any more.
+  Process by_name({real.arguments("rehearse").front(), "rehearse", "real", "--dry-run", "--json", "--skip", "target_empty", "--state", real.state}, {{"GODWIT_SOURCE_PASSWORD", "godwit"}, {"GODWIT_TARGET_PASSWORD", "godwit"}});
+  const Outcome recorded = by_name.wait();
+  INFO(recorded.out << recorded.err);
+  CHECK_THAT(document_of(recorded)["created"].dump(), Catch::Contains("rehearsed_really_godwit_rehearsal"));
+  CHECK(real.run("cancel").status == 0);
+  CHECK(stage.changes() == "");
 }

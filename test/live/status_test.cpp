@@ -1,12 +1,15 @@
 // servers: a=mariadb-10.11 b=mysql-9.7
 // alone: it asks for seconds
-// `godwit status` says which side serves, as the target's authority has it, and of the stream that runs from there; a target that is away costs it seconds.
+// `godwit status` answers what an operator asks, from the state file and the servers, or from the target alone. It says which side serves, as the target's authority has it, and of the stream that runs from there; a target that is away costs it seconds.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
+#include <sstream>
+#include <thread>
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
@@ -30,6 +33,66 @@ Outcome status_of(const std::string& state, const Strings& options = {}, const s
 std::string text_of_status(const SwitchStage& stage) { return status_of(stage.migration.state).out; }
 json document_of(const std::string& state) { return json::parse(status_of(state, {"--json"}).out)["workflows"][0]; }
 bool says(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
+
+constexpr const char* kNoState = "/tmp/godwit-no-state-here.db";
+
+// From a host that has no state file, as an account that may read the sidecar and nothing else.
+Outcome seen_from(const Server& target, const Strings& options = {}) {
+  Strings all{std::getenv("GODWIT_BIN"), "status", "--state", kNoState, "--target", "mysql://watcher@127.0.0.1:" + std::to_string(target.port())};
+  all.insert(all.end(), options.begin(), options.end());
+  const Outcome outcome = Process(all, {{"GODWIT_TARGET_PASSWORD", "godwit"}, {"GODWIT_SOURCE_PASSWORD", "godwit"}}).wait(seconds(30));
+  CHECK(::access(kNoState, F_OK) != 0);
+  return outcome;
+}
+json seen_document(const Server& target, Strings options = {}) {
+  options.emplace_back("--json");
+  const Outcome outcome = seen_from(target, options);
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.status == 0);
+  const json document = json::parse(outcome.out);
+  REQUIRE(document["workflows"].size() == 1);
+  return document["workflows"][0];
+}
+void create_watcher(const Server& server) {
+  Client client = server.client();
+  client.execute("DROP USER IF EXISTS watcher@'%'");
+  client.execute("CREATE USER watcher@'%' IDENTIFIED BY 'godwit'");
+  client.execute("GRANT SELECT ON _godwit.* TO watcher@'%'");
+}
+bool needs(const json& document, const std::string& what, const std::string& remedy) {
+  for (const auto& need : document["needs"]) {
+    if (says(need["what"].get<std::string>(), what) && need["remedy"] == remedy) return true;
+  }
+  return false;
+}
+
+// A copied table, for a test of its own.
+class Small {
+ public:
+  Small(const std::string& from, const std::string& to) : source(from), target(to), migration(source, target, "seen") {
+    clean();
+    Client client = source.client();
+    client.script("CREATE DATABASE seen;\nCREATE TABLE seen.t (id INT PRIMARY KEY, v VARCHAR(20));\nINSERT INTO seen.t VALUES (1,'a'),(2,'b'),(3,'c');\n");
+    create_watcher(target);
+  }
+  ~Small() { clean(); }
+  Small(const Small&) = delete;
+  Small& operator=(const Small&) = delete;
+  Strings to_source() const { return {"--source", source.dsn("")}; }
+
+  const Server source;
+  const Server target;
+  const Migration migration;
+
+ private:
+  void clean() const {
+    migration.clean();
+    for (const auto* server : {&source, &target}) {
+      server->client().execute("DROP DATABASE IF EXISTS _godwit");
+      server->client().execute("DROP USER IF EXISTS watcher@'%'");
+    }
+  }
+};
 
 // The kernel takes connections in its name, and nobody answers them.
 class Mute {
@@ -131,4 +194,133 @@ TEST_CASE("status: a target that is away, silent, or refuses the account is said
   const Outcome refused = status_of(stage.migration.state, {}, "wrong");
   CHECK(refused.status == 0);
   CHECK(says(refused.out, "  serving unknown: the target does not say it: "));
+}
+
+TEST_CASE("status, by the target alone and an account that may only read the sidecar, answers at every stage", "[status]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("b", "a")}) {
+    INFO(from << " to " << to);
+    const Small small(from, to);
+    const Server& target = small.target;
+    const Migration& migration = small.migration;
+
+    CHECK(seen_from(target).status == 0);
+    const Outcome unknown = seen_from(target, {"test", "--json"});
+    CHECK(unknown.status == 2);
+    CHECK(json::parse(unknown.out)["error"]["code"] == "GW0404");
+    CHECK(migration.run("copy", {}, {{"GODWIT_FAILPOINTS", "copy.snapshot_opened=fatal"}}).status != 0);
+    CHECK(needs(document_of(migration.state), "the copy has stopped: ", "godwit copy test"));
+    {
+      Process copy = migration.start("copy", {}, {{"GODWIT_FAILPOINTS", "copy.cycle_ended=sleep:5000"}});
+      REQUIRE(has_logged(copy, "failpoint copy.cycle_ended: sleeps"));
+      const json document = seen_document(target, {"test"});
+      INFO(document.dump());
+      CHECK(document["from"] == "target");
+      CHECK(document["phase"] == "copying");
+      CHECK(document["serving"] == "source");
+      CHECK(document["streams"][0]["tables"][0]["source"] == "seen.t");
+      CHECK(document["streams"][0]["rows"] == 3);
+      CHECK(document["may_switch"]["is_allowed"] == false);
+      CHECK(says(document["may_switch"]["why"].get<std::string>(), "copy is not finished"));
+      CHECK(document["needs"].empty());
+      CHECK(says(seen_from(target).out, "  copy    1 of 1 tables, "));
+      CHECK(copy.wait().status == 0);
+    }
+    CHECK(needs(seen_document(target), "no godwit replicate is at work", "godwit replicate test"));
+    {
+      Process stream = migration.start("replicate");
+      CHECK(holds_within(seconds(30), [&] { return seen_document(target, small.to_source())["may_switch"]["is_allowed"] == true; }));
+      CHECK(needs(seen_document(target), "no vdiff", "godwit vdiff test"));
+      CHECK(migration.run("vdiff").status == 0);
+      CHECK(holds_within(seconds(10), [&] { return seen_document(target, small.to_source())["needs"].empty(); }));
+      const json alone = seen_document(target);
+      INFO(alone.dump());
+      CHECK(alone["phase"] == "replicating");
+      CHECK(alone["comparison"]["state"] == "equal");
+      CHECK(alone["may_switch"]["is_allowed"].is_null());
+      CHECK(says(alone["may_switch"]["why"].get<std::string>(), "--source"));
+      CHECK(alone["unknown"].size() == 2);
+      const json away = seen_document(target, {"--source", "mysql://godwit@127.0.0.1:1"});
+      CHECK(says(away["lag"]["unknown"].get<std::string>(), "the source is unreachable"));
+      CHECK(away["may_switch"]["is_allowed"].is_null());
+      const std::string screen = seen_from(target, small.to_source()).out;
+      INFO(screen);
+      CHECK(says(screen, "  stream  running, less than 1 s behind; "));
+      CHECK(says(screen, "  vdiff   equal, ended "));
+      CHECK(says(screen, "  switch  yes: "));
+      CHECK(says(screen, "  needs you: nothing\n"));
+      // With the state file, of this host.
+      CHECK(holds_within(seconds(10), [&] { return says(status_of(migration.state).out, "  switch  yes: "); }));
+      stream.signal(SIGTERM);
+      stream.wait();
+    }
+    const json stopped = seen_document(target, small.to_source());
+    CHECK(stopped["may_switch"]["is_allowed"] == false);
+    CHECK(says(stopped["may_switch"]["why"].get<std::string>(), "no godwit replicate is at work"));
+    CHECK(says(status_of(migration.state).out, "  stream  stopped; "));
+
+    small.source.client().execute("ALTER TABLE seen.t ADD COLUMN more INT");
+    CHECK(migration.run("replicate", {"--until-current"}).status == 3);
+    const json failed = seen_document(target);
+    INFO(failed.dump());
+    CHECK(says(failed["streams"][0]["last_error"].get<std::string>(), "GW0804"));
+    CHECK(needs(failed, "GW0804", "godwit replicate test"));
+    CHECK(failed["may_switch"]["is_allowed"] == false);
+  }
+}
+
+TEST_CASE("status, by the target alone, once it serves, and while a switch that nobody ends is under way", "[status]") {
+  SwitchStage stage({.clients = 2});
+  create_watcher(stage.target);
+  const Strings to_source{"--source", stage.source.dsn("")};
+  REQUIRE(stage.run("switch").status == 0);
+  const json alone = seen_document(stage.target);
+  INFO(alone.dump());
+  CHECK(alone["phase"] == "switched");
+  CHECK(alone["serving"] == "target");
+  CHECK(alone["epoch"].get<int>() > 1);
+  CHECK(alone["may_switch"]["to"] == "source");
+  CHECK(alone["may_switch"]["is_allowed"].is_null());
+  CHECK(holds_within(seconds(20), [&] {
+    const json document = seen_document(stage.target, to_source);
+    return document["may_switch"]["is_allowed"] == true && document["streams"][0]["direction"] == "reverse";
+  }));
+  const json document = seen_document(stage.target, to_source);
+  REQUIRE(document["proxies"].size() == 1);
+  CHECK(document["proxies"][0]["serving"] == "target");
+
+  // Killed behind its begin, and its proxies let go of: somebody has to run it again.
+  stage.start("reverse", {}, "switch.begin.after=kill").wait();
+  const json half = seen_document(stage.target, to_source);
+  INFO(half.dump());
+  CHECK((half["is_switching"] == false || half["may_switch"]["is_allowed"] == false));
+  if (half["is_switching"] == true) CHECK(needs(half, "has begun, and nobody is at it any more", "godwit reverse " + stage.migration.name));
+  CHECK(stage.run_until_done("reverse").empty());
+  CHECK(seen_document(stage.target)["serving"] == "source");
+  stage.target.client().execute("DROP USER watcher@'%'");
+}
+
+TEST_CASE("status --watch repeats itself until it is told to end, which is no failure", "[status]") {
+  const Small small("a", "b");
+  REQUIRE(small.migration.run("copy").status == 0);
+  const auto watch = [&](const Strings& options) {
+    Strings all{std::getenv("GODWIT_BIN"), "status", "test", "--state", small.migration.state, "--watch", "--interval", "100ms"};
+    all.insert(all.end(), options.begin(), options.end());
+    Process process(all, {{"GODWIT_TARGET_PASSWORD", "godwit"}});
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    process.signal(SIGINT);
+    return process.wait(seconds(20));
+  };
+  const Outcome lines = watch({"--json"});
+  CHECK(lines.status == 0);
+  std::istringstream text(lines.out);
+  std::size_t documents = 0;
+  for (std::string line; std::getline(text, line); ++documents) CHECK(json::parse(line)["workflows"][0]["workflow"] == "test");
+  CHECK(documents > 1);
+  const Outcome screens = watch({});
+  CHECK(screens.status == 0);
+  CHECK(says(screens.out, "\n\ntest  copied  since "));
+  CHECK(screens.out.find('\033') == std::string::npos);
+  const Outcome refused = status_of(small.migration.state, {"--watch", "--interval", "1ms", "--json"});
+  CHECK(refused.status == 2);
+  CHECK(json::parse(refused.out)["error"]["object"] == "--interval 1ms");
 }
