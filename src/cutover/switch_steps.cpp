@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kFollowPatience{5'000};
 constexpr std::chrono::milliseconds kArmPatience{60'000};       // for moments in which a busy table is not in use: nobody waits for that
-constexpr std::chrono::milliseconds kArmMoment{300};            // at a time, while the proxies hold; what is left is done in the next
+constexpr std::chrono::milliseconds kArmOneTable{300};          // more for each: three triggers, on a slow disk
+constexpr std::chrono::milliseconds kArmMoment{200};            // at a time, while the proxies hold; what is left is done in the next
 constexpr std::chrono::milliseconds kGateDrain{250};       // how long one attempt holds those that are at a safe point already
 constexpr std::chrono::milliseconds kGatePause{250};       // between two attempts
 constexpr std::chrono::milliseconds kLeaseMore{2'000};     // beyond --pause-max: the coordinator gives up first
@@ -58,15 +59,16 @@ void SwitchRun::prepare_sidecars() {
 // it is done in moments in which the proxies hold. Where they find none, it is done all the same.
 void SwitchRun::prepare_fences() {
   const auto plan = fence_plan(from_);
-  const auto deadline = Clock::now() + options_.drain_timeout;
+  const auto work = kArmOneTable * static_cast<int>(plan.tables.size());
+  const auto deadline = Clock::now() + options_.drain_timeout + work;
   while (!proxies_.empty() && !are_fences_prepared(plan) && Clock::now() < deadline) {
     if (prepare_while_held(plan)) break;
     stop_.sleep_for(kGatePause);
     stop_.throw_if_requested();
   }
-  for (auto* one : sides_.all(from_)) fence::prepare(one->session(), plan, kArmPatience);
+  for (auto* one : sides_.all(from_)) fence::prepare(one->session(), plan, kArmPatience + work);
   const auto passive = fence_plan(to_);
-  for (auto* one : sides_.all(to_)) fence::prepare(one->session(), passive, kArmPatience);
+  for (auto* one : sides_.all(to_)) fence::prepare(one->session(), passive, kArmPatience + work);
 }
 
 bool SwitchRun::are_fences_prepared(const fence::Plan& plan) {

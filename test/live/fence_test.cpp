@@ -3,6 +3,7 @@
 // what it was told was committed is before the position read next. And each of the ways in which a fence follows the authority.
 #include "godwit/fence/fence.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -364,6 +365,37 @@ TEST_CASE("fence: triggers: guards are told from the application's triggers, and
     CHECK(scene.server.client().scalar("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'fenced'") == "1");
     Client app = scene.app();
     CHECK(refusal(app, "UPDATE t SET v = 4 WHERE id = 1").empty());
+  }
+}
+
+// Clients are held for each of them.
+TEST_CASE("fence: triggers: many tables are guarded in moments, each no longer than was said", "[fence]") {
+  constexpr int kTables = 120;
+  constexpr std::chrono::milliseconds kMoment{40};
+  for (const char* name : kServers) {
+    Scene scene(name, fence::Kind::triggers);
+    INFO(scene.server.flavour());
+    Client client = scene.server.client();
+    for (int i = 0; i < kTables; ++i) {
+      const std::string table = "many" + std::to_string(i);
+      client.execute("CREATE TABLE fenced." + table + " (id INT PRIMARY KEY)");
+      scene.plan.tables.push_back({"fenced", table});
+    }
+    int moments = 0;
+    std::chrono::milliseconds longest{0};
+    const auto one = [&] {
+      const auto began = steady_clock::now();
+      const Code code = code_of([&] { fence::prepare(*scene.own, scene.plan, kMoment); });
+      longest = std::max(longest, std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - began));
+      CHECK((code == Code::lock_contention || code == Code::internal_error));  // the latter: none
+    };
+    while (!fence::is_prepared(*scene.own, scene.plan) && moments < 3 * kTables) {
+      one();
+      ++moments;
+    }
+    CHECK(fence::is_prepared(*scene.own, scene.plan));
+    CHECK(moments > 1);
+    CHECK(longest < kMoment * 10);  // one statement more, and the look before
   }
 }
 
