@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "godwit/cutover/cutover.h"
 #include "godwit/util/text.h"
@@ -17,15 +18,31 @@ using Reason = std::optional<std::string>;
 using Needs = std::vector<Need>;
 
 std::string of_shard(const StreamView& stream) { return stream.row.key.shard == "-" ? "" : " of shard " + stream.row.key.shard; }
+std::string on_shard(const StreamView& stream) { return stream.row.key.shard == "-" ? "" : " on shard " + stream.row.key.shard; }
 bool is_copying(const StreamView& stream) { return stream.row.state == "creating" || stream.row.state == "copying"; }
 bool is_unfinished(const Survey& survey) { return survey.route && survey.route->is_switching; }
 const char* command_to(db::Side side) { return side == db::Side::target ? "switch" : "reverse"; }
+
+// Their ranges, one behind the other, from the first key to the last: "-80", "80-"; of one target "-".
+bool are_all_shards(const std::vector<const StreamView*>& streams) {
+  std::map<std::string, std::string> ends;  // by begin
+  for (const auto* stream : streams) {
+    const std::string& range = stream->row.key.shard;
+    ends[range.substr(0, range.find('-'))] = range.substr(range.find('-') + 1);
+  }
+  auto at = ends.find("");
+  for (std::size_t i = 0; at != ends.end() && i < ends.size(); ++i) {
+    if (at->second.empty()) return true;
+    at = ends.find(at->second);
+  }
+  return false;
+}
 
 Reason refusal_of(const StreamView& stream) {
   if (is_copying(stream)) return fmt::format("the copy{} is not finished", of_shard(stream));
   if (stream.row.state != "running" && stream.row.state != "copied") return fmt::format("the stream{} is {}", of_shard(stream), stream.row.state);
   if (!stream.row.position) return fmt::format("the stream{} has no position", of_shard(stream));
-  if (!stream.is_followed) return fmt::format("no godwit replicate is at work{}", of_shard(stream));
+  if (!stream.is_followed) return fmt::format("no godwit replicate is at work{}", on_shard(stream));
   if (stream.is_compared) return "a vdiff is at work, and stops the stream now and then";
   return {};
 }
@@ -63,7 +80,7 @@ void need_stream(const Learned& learned, const StreamView& stream, Needs& result
     result.push_back({fmt::format("the stream{} has stopped: {}", of_shard(stream), stream.row.last_error), replicate});
   } else if (!is_copying(stream) && !stream.is_followed && stream.row.state != "frozen" && stream.row.state != state::kCompletedState) {
     const std::string error = stream.row.last_error.empty() ? "" : ": " + stream.row.last_error;
-    result.push_back({fmt::format("no godwit replicate is at work{}, its position last moved {} ago{}", of_shard(stream), format_duration(stream.moved_ago), error), replicate});
+    result.push_back({fmt::format("no godwit replicate is at work{}, its position last moved {} ago{}", on_shard(stream), format_duration(stream.moved_ago), error), replicate});
   }
 }
 
@@ -144,6 +161,7 @@ Permission may_switch(const Learned& learned) {
   if (const auto why = refusal_of(survey)) return refuse(*why);
   if (const auto why = lag_refusal(learned)) return refuse(*why);
   if (survey.passive() == nullptr) result.why = survey.source ? survey.source->why_unknown : "the source, which keeps the stream back, was not asked: --source";
+  if (result.why.empty() && !are_all_shards(survey.streams())) result.why = "not every shard was asked: --target for each";
   if (result.why.empty() && !survey.is_near && !learned.lag) result.why = survey.why_lag_unknown.empty() ? "the lag is not known" : survey.why_lag_unknown;
   if (result.why.empty()) result.is_given = true;
   return result;

@@ -1,4 +1,4 @@
-// servers: a=mariadb-10.11 b=mysql-9.7
+// servers: a=mariadb-10.11 b=mysql-9.7 c=mariadb-10.11
 // alone: it asks for seconds
 // `godwit status` answers what an operator asks, from the state file and the servers, or from the target alone. It says which side serves, as the target's authority has it, and of the stream that runs from there; a target that is away costs it seconds.
 #include <arpa/inet.h>
@@ -250,6 +250,14 @@ TEST_CASE("status, by the target alone and an account that may only read the sid
       CHECK(says(screen, "  needs you: nothing\n"));
       // With the state file, of this host.
       CHECK(holds_within(seconds(10), [&] { return says(status_of(migration.state).out, "  switch  yes: "); }));
+      target.client().execute("UPDATE seen.t SET v = 'other' WHERE id = 1");
+      CHECK(migration.run("vdiff").status == 4);
+      const json differs = seen_document(target, small.to_source());
+      INFO(differs.dump());
+      CHECK(differs["may_switch"]["is_allowed"] == false);
+      CHECK(says(differs["may_switch"]["why"].get<std::string>(), "found differences"));
+      CHECK(needs(differs, "found differences", "godwit vdiff test --repair"));
+      CHECK(migration.run("vdiff", {"--repair"}).status == 0);
       stream.signal(SIGTERM);
       stream.wait();
     }
@@ -288,6 +296,12 @@ TEST_CASE("status, by the target alone, once it serves, and while a switch that 
   REQUIRE(document["proxies"].size() == 1);
   CHECK(document["proxies"][0]["serving"] == "target");
 
+  // Whoever keeps it closed closes it again, so that it may have to be opened more than once.
+  CHECK(holds_within(seconds(20), [&] {
+    stage.source.client().execute("SET GLOBAL read_only = 0");
+    return needs(seen_document(stage.target, to_source), "the fence of the source is open", "godwit replicate " + stage.migration.name + " closes it again");
+  }));
+
   // Killed behind its begin, and its proxies let go of: somebody has to run it again.
   stage.start("reverse", {}, "switch.begin.after=kill").wait();
   const json half = seen_document(stage.target, to_source);
@@ -296,7 +310,45 @@ TEST_CASE("status, by the target alone, once it serves, and while a switch that 
   if (half["is_switching"] == true) CHECK(needs(half, "has begun, and nobody is at it any more", "godwit reverse " + stage.migration.name));
   CHECK(stage.run_until_done("reverse").empty());
   CHECK(seen_document(stage.target)["serving"] == "source");
+  stage.kill_proxy(0);
+  CHECK(holds_within(seconds(20), [&] { return needs(seen_document(stage.target), "has not been heard of for", "start it again, unless it was ended for good"); }));
   stage.target.client().execute("DROP USER watcher@'%'");
+}
+
+TEST_CASE("status of shards: each has its stream, and who asks one of them is not told that all are ready", "[status]") {
+  const Server source("a");
+  const Server first("b");
+  const Server second("c");
+  Migration migration(source, first, "seen");
+  migration.target_options = {"--shard=-80=" + first.dsn("seen"), "--shard=80-=" + second.dsn("seen"), "--vindex=t.id=hash"};
+  const auto clean = [&] {
+    migration.clean();
+    for (const auto* server : {&source, &first, &second}) server->client().script("DROP DATABASE IF EXISTS seen;\nDROP DATABASE IF EXISTS _godwit;\n");
+  };
+  clean();
+  source.client().script("CREATE DATABASE seen;\nCREATE TABLE seen.t (id INT PRIMARY KEY, v VARCHAR(20));\nINSERT INTO seen.t VALUES (1,'a'),(2,'b'),(3,'c');\n");
+  for (const auto* server : {&first, &second}) create_watcher(*server);
+  const Outcome copied = migration.run("copy");
+  INFO(copied.out << copied.err);
+  REQUIRE(copied.status == 0);
+  {
+    const Process stream = migration.start("replicate");
+    const Strings to_source{"--source", source.dsn("")};
+    const Strings to_both{"--source", source.dsn(""), "--target", "mysql://watcher@127.0.0.1:" + std::to_string(second.port())};
+    CHECK(holds_within(seconds(30), [&] { return seen_document(first, to_both)["may_switch"]["is_allowed"] == true; }));
+    CHECK(seen_document(first, to_both)["streams"].size() == 2);
+    const json one = seen_document(first, to_source);
+    INFO(one.dump());
+    CHECK(one["streams"].size() == 1);
+    CHECK(one["may_switch"]["is_allowed"].is_null());
+    CHECK(says(one["may_switch"]["why"].get<std::string>(), "not every shard was asked"));
+    CHECK(holds_within(seconds(10), [&] { return document_of(migration.state)["streams"].size() == 2; }));
+  }
+  const json stopped = document_of(migration.state);
+  CHECK(needs(stopped, "no godwit replicate is at work on shard 80-", "godwit replicate test"));
+  CHECK(stopped["may_switch"]["is_allowed"] == false);
+  clean();
+  for (const auto* server : {&first, &second}) server->client().execute("DROP USER watcher@'%'");
 }
 
 TEST_CASE("status --watch repeats itself until it is told to end, which is no failure", "[status]") {
