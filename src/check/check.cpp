@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "context.h"
+#include "godwit/util/error.h"
 #include "godwit/util/text.h"
 
 namespace godwit::check {
@@ -92,13 +93,18 @@ std::string_view to_string(Verdict verdict) {
 
 Finding ok(std::string cause) { return {.verdict = Verdict::ok, .cause = std::move(cause)}; }
 
-Finding warning(Code code, std::string object, std::string cause, std::string remedy) {
-  return {.verdict = Verdict::warning, .code = code, .object = std::move(object), .cause = std::move(cause), .remedy = std::move(remedy)};
+namespace {
+
+Finding finding(Verdict verdict, Code code, std::string object, std::string cause, std::string remedy) {
+  record_said(object + ": " + cause + " => " + remedy);
+  return {.verdict = verdict, .code = code, .object = std::move(object), .cause = std::move(cause), .remedy = std::move(remedy)};
 }
 
-Finding blocker(Code code, std::string object, std::string cause, std::string remedy) {
-  return {.verdict = Verdict::blocker, .code = code, .object = std::move(object), .cause = std::move(cause), .remedy = std::move(remedy)};
-}
+}  // namespace
+
+Finding warning(Code code, std::string object, std::string cause, std::string remedy) { return finding(Verdict::warning, code, std::move(object), std::move(cause), std::move(remedy)); }
+
+Finding blocker(Code code, std::string object, std::string cause, std::string remedy) { return finding(Verdict::blocker, code, std::move(object), std::move(cause), std::move(remedy)); }
 
 std::vector<Finding> run_checks(const Request& request) {
   refuse_unknown_names(request.skipped);

@@ -38,6 +38,9 @@ class Error : public std::runtime_error {
   ErrorText text_;
 };
 
+// For the tests of godwit itself: appends it, as one line, to the file that $GODWIT_ERRORS_TO names. Every Error does so when it is made. From any thread; never fails.
+void record_said(std::string_view message);
+
 // 0 done, 1 internal or corrupt, 2 usage, 3 precondition, 4 the sides differ, 5 retries used up, 130 interrupted.
 int exit_status(Reaction reaction);
 std::string_view to_string(Reaction reaction);
