@@ -76,7 +76,9 @@ void need_end_of_switch(const Learned& learned, Needs& result) {
 
 void need_stream(const Learned& learned, const StreamView& stream, Needs& result) {
   const std::string replicate = "godwit replicate " + learned.name;
-  if (stream.row.state == "error") {
+  if (stream.row.state == state::kCancelledState) {
+    result.push_back({fmt::format("a cancel{} has begun, and has not ended", of_shard(stream)), "godwit cancel " + learned.name});
+  } else if (stream.row.state == "error") {
     result.push_back({fmt::format("the stream{} has stopped: {}", of_shard(stream), stream.row.last_error), replicate});
   } else if (!is_copying(stream) && !stream.is_followed && stream.row.state != "frozen" && stream.row.state != state::kCompletedState) {
     const std::string error = stream.row.last_error.empty() ? "" : ": " + stream.row.last_error;
