@@ -61,9 +61,9 @@ Reason refusal_of(const Survey& survey) {
 }
 
 Reason lag_refusal(const Learned& learned) {
-  const bool is_behind = learned.survey.is_near ? !*learned.survey.is_near : learned.lag && *learned.lag > kLagMax;
+  const bool is_behind = learned.survey.is_near ? !*learned.survey.is_near : learned.lag && *learned.lag > cutover::kLagMax;
   if (!is_behind) return {};
-  return fmt::format("more than {} behind (--lag-max)", format_duration(kLagMax));
+  return fmt::format("more than {} behind (--lag-max)", format_duration(cutover::kLagMax));
 }
 
 void need_end_of_switch(const Learned& learned, Needs& result) {
@@ -76,7 +76,9 @@ void need_end_of_switch(const Learned& learned, Needs& result) {
 
 void need_stream(const Learned& learned, const StreamView& stream, Needs& result) {
   const std::string replicate = "godwit replicate " + learned.name;
-  if (stream.row.state == "error") {
+  if (stream.row.state == state::kCancelledState) {
+    result.push_back({fmt::format("a cancel{} has begun, and has not ended", of_shard(stream)), "godwit cancel " + learned.name});
+  } else if (stream.row.state == "error") {
     result.push_back({fmt::format("the stream{} has stopped: {}", of_shard(stream), stream.row.last_error), replicate});
   } else if (!is_copying(stream) && !stream.is_followed && stream.row.state != "frozen" && stream.row.state != state::kCompletedState) {
     const std::string error = stream.row.last_error.empty() ? "" : ": " + stream.row.last_error;
@@ -116,8 +118,10 @@ void need_fences(const Learned& learned, Needs& result) {
 void need_proxies(const Learned& learned, Needs& result) {
   const Survey& survey = learned.survey;
   for (const auto& proxy : survey.proxies) {
-    const bool is_silent = proxy.seen_ago > kProxyAgeMax;
-    const bool is_elsewhere = survey.serving && !is_unfinished(survey) && proxy.serving != *survey.serving;
+    const bool is_silent = proxy.seen_ago > state::kProxySilenceMax;
+    // What it noted before a switch it notes otherwise a moment after.
+    const bool has_noted_since = !survey.route || proxy.seen_ago < survey.route_age;
+    const bool is_elsewhere = survey.serving && !is_unfinished(survey) && has_noted_since && proxy.serving != *survey.serving;
     if (is_silent) result.push_back({fmt::format("the proxy at {} has not been heard of for {}", proxy.endpoint, format_duration(proxy.seen_ago)), "start it again, unless it was ended for good"});
     if (!is_silent && is_elsewhere) result.push_back({fmt::format("the proxy at {} sends to the {}", proxy.endpoint, db::to_string(proxy.serving)), fmt::format("godwit {} {} --proxy {}", command_to(*survey.serving), learned.name, proxy.endpoint)});
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "godwit/cutover/cutover.h"
+
 namespace godwit::cli {
 namespace {
 
@@ -49,7 +51,7 @@ void add_comparison(json& document, const Survey& survey) {
 }
 
 void add_lag(json& document, const Survey& survey) {
-  json lag{{"near_ms", std::chrono::milliseconds(kLagMax).count()}};
+  json lag{{"near_ms", cutover::kLagMax.count()}};
   if (survey.is_near) lag["is_near"] = *survey.is_near;
   if (!survey.why_lag_unknown.empty()) lag["unknown"] = survey.why_lag_unknown;
   document["lag"] = lag;
@@ -68,7 +70,7 @@ void add_answers(json& document, const Learned& learned) {
   add_comparison(document, survey);
   document["proxies"] = json::array();
   for (const auto& proxy : survey.proxies) {
-    document["proxies"].push_back({{"endpoint", proxy.endpoint}, {"serving", db::to_string(proxy.serving)}, {"seen_ms", proxy.seen_ago.count()}, {"is_live", proxy.seen_ago <= kProxyAgeMax}});
+    document["proxies"].push_back({{"endpoint", proxy.endpoint}, {"serving", db::to_string(proxy.serving)}, {"seen_ms", proxy.seen_ago.count()}, {"is_live", proxy.seen_ago <= state::kProxySilenceMax}});
   }
   const Permission permission = may_switch(learned);
   document["may_switch"] = {{"to", db::to_string(permission.to)}, {"is_allowed", permission.is_given ? json(*permission.is_given) : json()}, {"why", permission.why}};

@@ -8,9 +8,11 @@
 #include <set>
 #include <thread>
 
+#include "godwit/cutover/cutover.h"
 #include "godwit/db/snapshot.h"
 #include "godwit/gtid/set.h"
 #include "godwit/sql/quote.h"
+#include "godwit/state/coordinator_lock.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
 #include "godwit/workflow/vdiff.h"
@@ -48,8 +50,6 @@ db::Rows rows_if_any(db::Connection& server, const std::string& query) {
   }
 }
 
-bool is_locked(db::Connection& server, const std::string& name) { return !server.scalar(fmt::format("SELECT IS_USED_LOCK({})", sql::quote_string(name))).empty(); }
-
 std::vector<CopiedTable> tables_of(db::Connection& server, std::uint64_t stream) {
   const db::Rows rows = server.query(fmt::format("SELECT t.source_schema, t.source_table, t.target_schema, t.target_table, t.state, COUNT(c.number) AS chunks, COALESCE(SUM(c.state = 'done'), 0) AS done, "
                                                  "COALESCE(SUM(IF(c.state = 'done', c.`rows`, 0)), 0) AS chunk_rows, COALESCE(SUM(IF(c.state = 'done', c.bytes, 0)), 0) AS chunk_bytes, t.`rows` AS table_rows, t.bytes AS table_bytes "
@@ -80,7 +80,7 @@ StreamView view_of(db::Connection& server, const state::StreamRow& row) {
           .moved_ago = std::max(state::Sidecar(server).touched_ago(row.id), milliseconds(0)),
           .age = age_of(server, "stream", "created", row.id),
           .is_followed = state::has_sessions(server, row.id),
-          .is_compared = is_locked(server, workflow::vdiff_lock(row.id)),
+          .is_compared = !server.scalar(fmt::format("SELECT IS_USED_LOCK({})", sql::quote_string(workflow::vdiff_lock(row.id)))).empty(),
           .failed = server.query(fmt::format("SELECT COUNT(*) AS failed FROM {} WHERE stream = {} AND state = 'failed'", table("post_copy"), row.id)).u64(0, "failed"),
           .tables = tables_of(server, row.id)};
 }
@@ -122,6 +122,11 @@ ServerView ask(const db::Dsn& dsn, db::Side side, const std::string& workflow) {
   return view;
 }
 
+milliseconds route_age(db::Connection& target, const std::string& workflow) {
+  const auto text = target.scalar(fmt::format("SELECT GREATEST(TIMESTAMPDIFF(MICROSECOND, changed, UTC_TIMESTAMP(3)) DIV 1000, 0) FROM {} WHERE workflow = {}", table("route"), sql::quote_string(workflow)));
+  return milliseconds(parse_u64(text).value_or(0));
+}
+
 // Of the authority's server.
 void ask_authority(Survey& survey, const std::string& workflow, std::optional<db::Side> without) {
   ServerView& first = survey.targets.front();
@@ -131,7 +136,8 @@ void ask_authority(Survey& survey, const std::string& workflow, std::optional<db
     db::Connection& target = *first.connection;
     survey.route = state::Authority(target, workflow).read();
     survey.serving = survey.route ? survey.route->serving : without.value_or(db::Side::source);
-    survey.is_coordinated = is_locked(target, ("godwit_switch_" + workflow).substr(0, 64));
+    if (survey.route) survey.route_age = route_age(target, workflow);
+    survey.is_coordinated = state::CoordinatorLock::is_held(target, workflow);
     survey.proxies = state::ProxyRegistry(target, workflow).live(kProxyForgotten);
   } catch (const Error& error) {
     survey.why_unknown = fmt::format("the target {}: {}", error.is_retryable() ? "is unreachable" : "does not say it", error.cause());
@@ -149,7 +155,7 @@ bool is_behind(ServerView& passive, std::string_view direction, const gtid::Set&
 
 // A switch asks the same.
 bool reaches(const std::vector<ServerView*>& passive, const gtid::Set& end, std::string_view direction) {
-  const auto deadline = std::chrono::steady_clock::now() + kLagMax;
+  const auto deadline = std::chrono::steady_clock::now() + cutover::kLagMax;
   while (true) {
     if (std::ranges::none_of(passive, [&](ServerView* one) { return is_behind(*one, direction, end); })) return true;
     if (std::chrono::steady_clock::now() >= deadline) return false;

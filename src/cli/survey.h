@@ -15,9 +15,6 @@
 
 namespace godwit::cli {
 
-constexpr std::chrono::seconds kLagMax{1};         // what a switch accepts by itself
-constexpr std::chrono::milliseconds kProxyAgeMax{6'500};  // a proxy notes itself every 2 s
-
 struct Asked {  // whom
   std::string name;  // of the workflow
   std::optional<db::Dsn> source;
@@ -63,12 +60,13 @@ struct Survey {
   std::optional<db::Side> serving;    // nothing: not known
   std::optional<state::Route> route;  // nothing before a switch was prepared, and after `complete`
   std::string why_unknown;            // who serves
+  std::chrono::milliseconds route_age{0};  // since it was changed
   bool is_coordinated = false;        // somebody is at work on a switch
   std::vector<state::ProxyRow> proxies;  // of the last day
   std::optional<ServerView> source;
   std::vector<ServerView> targets;
   std::string why_lag_unknown;
-  std::optional<bool> is_near;  // the side that does not serve had, within kLagMax, what the other had at first
+  std::optional<bool> is_near;  // the side that does not serve had, within cutover::kLagMax, what the other had at first
 
   // Those that lead away from the side that serves, one for each shard; those of servers that were not asked are missing.
   std::vector<const StreamView*> streams() const;

@@ -12,34 +12,14 @@
 #include <thread>
 #include <vector>
 
+#include "godwit/util/environment.h"
 #include "godwit/util/error.h"
-
-extern char** environ;
 
 namespace godwit::cutover {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{1};
-
-std::vector<std::string> environment_with(const std::map<std::string, std::string>& more) {
-  std::vector<std::string> result;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    const std::string name = text.substr(0, text.find('='));
-    const bool is_secret = name.rfind("GODWIT_", 0) == 0 && name.find("PASSWORD") != std::string::npos;
-    if (!is_secret && more.count(name) == 0) result.push_back(text);
-  }
-  for (const auto& [name, value] : more) result.push_back(name + "=" + value);
-  return result;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (auto& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
 
 // The signals that godwit awaits in a thread of its own are blocked in all others: a child would inherit that.
 pid_t start(const std::string& path, std::vector<std::string> environment) {
@@ -55,7 +35,7 @@ pid_t start(const std::string& path, std::vector<std::string> environment) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);  // standard output is for results
   pid_t child = 0;
-  const int error = posix_spawn(&child, path.c_str(), &actions, &attributes, pointers(arguments).data(), pointers(environment).data());
+  const int error = posix_spawn(&child, path.c_str(), &actions, &attributes, pointers_to(arguments).data(), pointers_to(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) throw Error(Code::hook_failed, {.object = path, .cause = std::strerror(error), .remedy = "make it executable, or take it away"});
@@ -92,7 +72,7 @@ void Hooks::run(const std::string& when, const std::string& step, const std::map
   all["GODWIT_STEP"] = step;
   all["GODWIT_WHEN"] = when;
   int status = 0;
-  const bool has_ended = await(start(path, environment_with(all)), status, time_max);
+  const bool has_ended = await(start(path, environment_with(all, Passwords::left_out)), status, time_max);
   if (has_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
   const std::string cause = !has_ended              ? fmt::format("it did not end within {} ms and was killed", time_max.count())
                             : WIFSIGNALED(status) ? fmt::format("it ended by signal {}", WTERMSIG(status))

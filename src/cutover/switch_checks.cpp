@@ -11,8 +11,8 @@
 #include "godwit/util/duration.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
-#include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/head.h"
+#include "godwit/workflow/live_objects.h"
 #include "godwit/workflow/shards.h"
 #include "godwit/workflow/switching.h"
 #include "godwit/workflow/vdiff.h"
@@ -22,7 +22,6 @@
 namespace godwit::cutover {
 namespace {
 
-constexpr std::chrono::milliseconds kProxyAgeMax{6'500};  // a proxy notes itself every 2 s
 constexpr std::chrono::milliseconds kStreamPatience{15'000};
 constexpr std::chrono::milliseconds kStreamLook{50};
 constexpr std::chrono::seconds kVdiffPatience{3};
@@ -245,7 +244,7 @@ void SwitchRun::check_unnamed_proxies() {
   std::vector<std::string> alive;
   while (true) {
     std::vector<std::string> doubtful;
-    for (const auto& proxy : state::ProxyRegistry(server(db::Side::target), definition_.name).live(kProxyAgeMax)) {
+    for (const auto& proxy : state::ProxyRegistry(server(db::Side::target), definition_.name).live(state::kProxySilenceMax)) {
       if (proxies_.has(proxy.instance)) continue;
       const auto [known, is_new] = seen_ago.try_emplace(proxy.instance, proxy.seen_ago);
       (!is_new && proxy.seen_ago < known->second ? alive : doubtful).push_back(proxy.endpoint);

@@ -10,9 +10,8 @@
 #include <cstring>
 #include <thread>
 
+#include "godwit/util/environment.h"
 #include "godwit/util/error.h"
-
-extern char** environ;
 
 namespace godwit::rehearsal {
 namespace {
@@ -20,23 +19,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{5};
 constexpr std::chrono::milliseconds kPatience{15'000};  // a proxy waits for its sessions, a switch undoes what it has begun
-
-std::vector<std::string> environment_with(const std::map<std::string, std::string>& more) {
-  std::vector<std::string> result;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    if (more.count(text.substr(0, text.find('='))) == 0) result.push_back(text);
-  }
-  for (const auto& [name, value] : more) result.push_back(name + "=" + value);
-  return result;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (auto& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
 
 int open_new(const std::string& path) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -66,9 +48,9 @@ int open_new(const std::string& path) {
 Child::Child(const Start& start) {
   std::vector<std::string> words{"godwit"};
   words.insert(words.end(), start.words.begin(), start.words.end());
-  std::vector<std::string> environment = environment_with(start.environment);
-  const auto arguments = pointers(words);
-  const auto variables = pointers(environment);
+  std::vector<std::string> environment = environment_with(start.environment, Passwords::kept);
+  const auto arguments = pointers_to(words);
+  const auto variables = pointers_to(environment);
   const int out = open_new(start.out);
   const int err = open_new(start.err);
   const pid_t parent = ::getpid();

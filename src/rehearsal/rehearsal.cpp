@@ -74,7 +74,7 @@ Run::Words Run::endpoints(const std::string& source_schema, const std::string& t
 
 void Run::phase(const std::string& name, const std::function<std::string()>& deed) {
   stop_.throw_if_requested();
-  log::info("{} {}: {}", "rehearse", options_.definition.name, name);
+  log::info("rehearse {}: {}", options_.definition.name, name);
   const auto began = Clock::now();
   Phase phase{.name = name, .state = "done", .took = {}, .detail = {}};
   try {

@@ -10,10 +10,14 @@ namespace {
 
 constexpr std::size_t kLockNameMax = 64;  // MySQL's limit
 
+std::string lock_of(const std::string& workflow) { return sql::quote_string(("godwit_switch_" + workflow).substr(0, kLockNameMax)); }
+
 }  // namespace
 
+bool CoordinatorLock::is_held(db::Connection& authority, const std::string& workflow) { return !authority.scalar(fmt::format("SELECT IS_USED_LOCK({})", lock_of(workflow))).empty(); }
+
 CoordinatorLock::CoordinatorLock(const db::Endpoint& authority, const std::string& workflow)
-    : session_(db::Connection::open(authority)), workflow_(workflow), lock_(sql::quote_string(("godwit_switch_" + workflow).substr(0, kLockNameMax))) {
+    : session_(db::Connection::open(authority)), workflow_(workflow), lock_(lock_of(workflow)) {
   if (session_.scalar(fmt::format("SELECT GET_LOCK({}, 1)", lock_)) == "1") return;
   const std::string holder = session_.scalar(fmt::format("SELECT IS_USED_LOCK({})", lock_));
   throw Error(Code::switch_refused,

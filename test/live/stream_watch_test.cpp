@@ -126,6 +126,9 @@ TEST_CASE("a stream whose migration is cancelled ends well, and a cancel that wa
   INFO(ended.err);
   CHECK(ended.status == 0);
   CHECK(ended.err.find("the migration is cancelled") != std::string::npos);
+  const Outcome shown = migration.run("status");
+  INFO(shown.out << shown.err);
+  CHECK(shown.out.find("a cancel has begun, and has not ended") != std::string::npos);
   for (const char* command : {"copy", "replicate"}) {
     const Outcome refused = migration.run(command);
     INFO(refused.out << refused.err);

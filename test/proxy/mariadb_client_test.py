@@ -35,6 +35,9 @@ AROUND = {
     "test_mysql_insert_id": ("SET GLOBAL default_storage_engine=MyISAM", "SET GLOBAL default_storage_engine=InnoDB"),
     "test_cache_metadata": ("SET GLOBAL query_cache_size=0", "SET GLOBAL query_cache_size=16777216"),
 }
+# A connection is killed by another one, and used at once. A server has ended it when it answers the KILL; of a relay that answer may arrive before the end of the killed one has,
+# and a statement sent in between is lost with the connection (2013) where the test counts on a new one. Seldom: it passes at one of so many attempts.
+RACES = {"test_bug17512527": 3}
 # So many pass directly at least: fewer, and the run proves less than it says.
 PASSES_MIN = {"mariadb": 298, "mysql": 230}
 
@@ -80,7 +83,10 @@ def run_mode(mode, server, names, folder):
         failed, took_s = {}, {}
         for name in names:
             test_began = time.monotonic()
-            said = run_test(name, server, proxy.port if proxy else server.port)
+            for _attempt in range(RACES.get(name, 1) if proxy else 1):
+                said = run_test(name, server, proxy.port if proxy else server.port)
+                if not said:
+                    break
             took_s[name] = time.monotonic() - test_began
             if said:
                 failed[name] = said

@@ -28,13 +28,15 @@ struct Proxies {
   bool are_none = false;  // the operator's word that nobody uses a proxy
 };
 
+inline constexpr std::chrono::milliseconds kLagMax{1'000};
+
 struct SwitchOptions {
   db::Side to = db::Side::target;
   Proxies proxies;
   OnStraggler on_straggler = OnStraggler::abort;
   std::chrono::milliseconds drain_timeout{10'000};  // how long moments are looked for in which every session is at a safe point
   std::chrono::milliseconds pause_max{1'000};       // from the gate's closing to the commit; beyond it everything is undone
-  std::chrono::milliseconds lag_max{1'000};         // a stream further behind refuses the switch
+  std::chrono::milliseconds lag_max = kLagMax;      // a stream further behind refuses the switch
   std::chrono::milliseconds return_wait{15'000};    // for the stream back, after the release: a warning when it does not run by then
   std::optional<std::chrono::milliseconds> vdiff_age_max;  // --require-vdiff: one that passed, and is not older
   std::string fence = "auto";  // "auto", "read_only", "triggers", "none"

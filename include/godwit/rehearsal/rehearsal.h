@@ -1,4 +1,4 @@
-// `godwit rehearse`: the whole migration beforehand, on throwaway schemas, then cleaned up. docs/rehearse.md says what is created where, and why it does the source no harm. Its
+// `godwit rehearse`: the whole migration beforehand, on throwaway schemas, then cleaned up. docs/howto/rehearse.md says what is created where, and why it does the source no harm. Its
 // steps are commands of this same binary, run as child processes with a state file of their own. The caller's thread, and threads that have ended when it returns.
 #pragma once
 

@@ -15,6 +15,8 @@ class CoordinatorLock {
   // Throws Error(switch_fenced) when it is not had any more: the server has ended the session, or was restarted, while this process was asleep, and another
   // coordinator may be at work. To be asked before what the next one could not undo.
   void require();
+  // Whether any coordinator has it, by a session of the authority's server.
+  static bool is_held(db::Connection& authority, const std::string& workflow);
 
  private:
   db::Connection session_;

@@ -10,6 +10,8 @@
 
 namespace godwit::state {
 
+inline constexpr std::chrono::milliseconds kProxySilenceMax{6'500};  // of one that lives: it notes itself every 2 s
+
 struct ProxyRow {
   std::string instance;  // another one for each process, as its SHOW ROUTE says it
   std::string endpoint;  // where its admin is spoken to, as seen from its own host

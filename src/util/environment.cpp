@@ -1,0 +1,33 @@
+#include "godwit/util/environment.h"
+
+#include <string_view>
+
+extern char** environ;
+
+namespace godwit {
+namespace {
+
+bool is_password(std::string_view name) { return name.starts_with("GODWIT_") && name.find("PASSWORD") != std::string_view::npos; }
+
+}  // namespace
+
+std::vector<std::string> environment_with(const std::map<std::string, std::string>& more, Passwords passwords) {
+  std::vector<std::string> result;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::string name = text.substr(0, text.find('='));
+    const bool is_left_out = passwords == Passwords::left_out && is_password(name);
+    if (!is_left_out && more.count(name) == 0) result.push_back(text);
+  }
+  for (const auto& [name, value] : more) result.push_back(name + "=" + value);
+  return result;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (auto& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+}  // namespace godwit
