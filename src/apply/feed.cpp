@@ -22,7 +22,7 @@ bool has_nobody(const std::vector<std::shared_ptr<Lane>>& lanes) {
 }
 
 std::exception_ptr lost(std::string_view cause) {
-  return std::make_exception_ptr(Error(Code::connection_lost, {.object = "binlog stream", .cause = std::string(cause), .remedy = ""}));
+  return std::make_exception_ptr(Error(Code::connection_lost, {.object = "binlog stream", .cause = std::string(cause), .remedy = "it connects again by itself; if it goes on, look into the source's error log"}));
 }
 
 }  // namespace

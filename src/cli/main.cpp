@@ -16,7 +16,6 @@
 #include "options.h"
 #include "page.h"
 #include "proxy_options.h"
-#include "redact.h"
 #include "rehearse_options.h"
 #include "report.h"
 #include "shard_options.h"
@@ -52,9 +51,7 @@ struct Invocation {
 
 constexpr std::chrono::milliseconds kStopGrace{1500};
 
-void print_error(const Invocation& it, const Error& met) {
-  // What was mistyped is quoted, and may be a DSN with its password.
-  const Error error(met.code(), {.object = without_passwords(met.object()), .cause = without_passwords(met.cause()), .remedy = without_passwords(met.remedy())});
+void print_error(const Invocation& it, const Error& error) {
   log::show_progress("");
   log::error("{}", error.what());
   if (it.common.is_json) print_json_error(it.command, error);

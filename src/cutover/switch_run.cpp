@@ -217,7 +217,7 @@ std::string SwitchRun::run_step(StepId id) {
     case StepId::release: return release();
     case StepId::old_side: return settle_old_side();
   }
-  throw Error(Code::internal_error, {.object = "step", .cause = "it is unknown", .remedy = ""});
+  throw Error(Code::internal_error, {.object = "step", .cause = "it is unknown", .remedy = "this is a defect: please report it"});
 }
 
 }  // namespace godwit::cutover

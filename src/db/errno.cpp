@@ -1,5 +1,6 @@
 #include "errno.h"
 
+#include <algorithm>
 #include <array>
 
 namespace godwit::db {
@@ -89,6 +90,33 @@ constexpr std::array<Mapped, 75> kTable{{
     {2059, Code::access_denied},           // authentication plugin cannot be loaded
 }};
 
+struct Remedy {
+  Code code;
+  std::string_view words;
+};
+
+// Of what connections meet; the caller that knows more says more.
+constexpr auto kRemedies = std::to_array<Remedy>({
+    {Code::cannot_connect, "is the server running, and are host, port and firewall right?"},
+    {Code::access_denied, "check the user, and GODWIT_SOURCE_PASSWORD / GODWIT_TARGET_PASSWORD or the defaults file"},
+    {Code::no_such_schema, "name an existing schema in the DSN"},
+    {Code::tls_failed, "check ssl-mode, ssl-ca and the server's certificate"},
+    {Code::privilege_missing, "godwit check prints the GRANT that is missing"},
+    {Code::server_full, "free space on the server, then run the same command again"},
+    {Code::server_read_only, "SET GLOBAL read_only = OFF (or super_read_only) on that server"},
+    {Code::no_such_table, "was the table changed or dropped while godwit was at work?"},
+    {Code::table_changed, "was the table changed or dropped while godwit was at work?"},
+    {Code::too_many_connections, "raise max_connections, or ask for fewer with --readers"},
+    {Code::connection_lost, "it is tried again; if that ends too: is the server up, and does its log name who ended the connection?"},
+    {Code::server_shutting_down, "it is tried again; start the server if nobody else does"},
+    {Code::lock_contention, "it is tried again; SHOW PROCESSLIST on that server names who holds the lock"},
+    {Code::snapshot_lost, "run the same command again: it takes a new snapshot"},
+    {Code::interrupted, "somebody has ended the statement on the server; run the same command again"},
+    {Code::duplicate_key, "godwit vdiff names the rows that differ; who else writes to that server?"},
+    {Code::bad_data, "compare the column's definition on both sides, and sql_mode of that server"},
+});
+constexpr std::string_view kOtherRemedy = "the server's own words are the cause: mend that, and run the same command again";
+
 }  // namespace
 
 Code code_of_errno(unsigned number, std::string_view message) {
@@ -101,21 +129,8 @@ Code code_of_errno(unsigned number, std::string_view message) {
 }
 
 std::string remedy_of(Code code) {
-  // Only what connections meet; the caller that knows more says more.
-  if (code == Code::cannot_connect) return "is the server running, and are host, port and firewall right?";
-  if (code == Code::access_denied) {
-    return "check the user, and GODWIT_SOURCE_PASSWORD / GODWIT_TARGET_PASSWORD or the defaults file";
-  }
-  if (code == Code::no_such_schema) return "name an existing schema in the DSN";
-  if (code == Code::tls_failed) return "check ssl-mode, ssl-ca and the server's certificate";
-  if (code == Code::privilege_missing) return "godwit check prints the GRANT that is missing";
-  if (code == Code::server_full) return "free space on the server, then run the same command again";
-  if (code == Code::server_read_only) return "SET GLOBAL read_only = OFF (or super_read_only) on that server";
-  if (code == Code::no_such_table || code == Code::table_changed) {
-    return "was the table changed or dropped while godwit was at work?";
-  }
-  if (code == Code::too_many_connections) return "raise max_connections, or ask for fewer with --readers";
-  return {};
+  const auto known = std::ranges::find(kRemedies, code, &Remedy::code);
+  return std::string(known == kRemedies.end() ? kOtherRemedy : known->words);
 }
 
 }  // namespace godwit::db

@@ -310,7 +310,7 @@ class Reader {
   }
   [[noreturn]] static void fail(const char* cause) {
     throw Error(Code::event_corrupt,
-                {.object = "GTID set in binary form", .cause = cause, .remedy = {}});
+                {.object = "GTID set in binary form", .cause = cause, .remedy = "is it from a server of another version than its banner says?"});
   }
 
  private:

@@ -118,7 +118,7 @@ struct Tls::Impl {
     const long verified = SSL_get_verify_result(ssl.get());
     std::string cause = take_openssl_error();
     if (verified != X509_V_OK) cause += std::string(": ") + X509_verify_cert_error_string(verified);
-    throw Error(Code::tls_failed, {.object = host.empty() ? "TLS" : "TLS with " + host, .cause = std::string(doing) + ": " + cause, .remedy = {}});
+    throw Error(Code::tls_failed, {.object = host.empty() ? "TLS" : "TLS with " + host, .cause = std::string(doing) + ": " + cause, .remedy = "check its certificate, and the authority and the host name that it is verified with"});
   }
 
   // What a call that did not succeed means: ok never.

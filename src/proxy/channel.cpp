@@ -328,7 +328,7 @@ asio::awaitable<std::string> Channel::packet(Deadline deadline, std::size_t byte
     while (input_.size() < wire::kHeaderBytes) co_await more(deadline);
     const std::size_t length = wire::frame_length(input_.view().data());
     if (payload.size() + length > bytes_max) {
-      throw Error(Code::peer_misbehaved, {.object = peer_, .cause = fmt::format("a packet of over {} bytes where none is so long", bytes_max), .remedy = ""});
+      throw Error(Code::peer_misbehaved, {.object = peer_, .cause = fmt::format("a packet of over {} bytes where none is so long", bytes_max), .remedy = "is it a client or server of MySQL's protocol?"});
     }
     while (input_.size() < wire::kHeaderBytes + length) {
       want(wire::kHeaderBytes + length);

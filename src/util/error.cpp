@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "godwit/util/redact.h"
+
 namespace godwit {
 namespace {
 
@@ -19,6 +21,9 @@ std::string describe(Code code, const ErrorText& text) {
   if (!text.remedy.empty()) line += " => " + text.remedy;
   return line;
 }
+
+// What was mistyped is quoted, and may be a DSN with its password.
+ErrorText redacted(ErrorText text) { return {.object = without_passwords(std::move(text.object)), .cause = without_passwords(std::move(text.cause)), .remedy = without_passwords(std::move(text.remedy))}; }
 
 }  // namespace
 
@@ -34,7 +39,8 @@ void record_said(std::string_view message) {
   ::close(file);
 }
 
-Error::Error(Code code, ErrorText text) : std::runtime_error(describe(code, text)), code_(code), text_(std::move(text)) { record_said(what()); }
+Error::Error(Code code, ErrorText text) : Error(code, redacted(std::move(text)), Redacted{}) {}
+Error::Error(Code code, ErrorText text, Redacted) : std::runtime_error(describe(code, text)), code_(code), text_(std::move(text)) { record_said(what()); }
 
 Reaction Error::reaction() const { return info(code_).reaction; }
 

@@ -165,7 +165,7 @@ TEST_CASE("a socket leads to the same server", "[connection]") {
 
 TEST_CASE("nobody listens: the error says so, and may be tried again", "[connection]") {
   CHECK(attempt("mysql://godwit@127.0.0.3:1/?ssl-mode=disabled", "godwit") == "cannot_connect");
-  CHECK(Error(Code::cannot_connect, {}).is_retryable());
+  CHECK(Error(Code::cannot_connect, {.object = "a server", .cause = "it is off", .remedy = "start it"}).is_retryable());
 }
 
 TEST_CASE("a defaults file gives user and password", "[connection]") {

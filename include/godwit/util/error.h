@@ -21,6 +21,7 @@ struct ErrorText {
 
 class Error : public std::runtime_error {
  public:
+  // The password of a DSN that is quoted in it is left out.
   Error(Code code, ErrorText text);
 
   Code code() const { return code_; }
@@ -34,6 +35,9 @@ class Error : public std::runtime_error {
   Error in(std::string_view context) const;
 
  private:
+  struct Redacted {};
+  Error(Code code, ErrorText text, Redacted);
+
   Code code_;
   ErrorText text_;
 };

@@ -1,8 +1,8 @@
-#include "redact.h"
+#include "godwit/util/redact.h"
 
 #include <algorithm>
 
-namespace godwit::cli {
+namespace godwit {
 namespace {
 
 // Where the password ends that begins at `from`: at the last @ of the word that has one, since it may hold blanks and others of them. A port is none.
@@ -29,4 +29,4 @@ std::string without_passwords(std::string text) {
   return text;
 }
 
-}  // namespace godwit::cli
+}  // namespace godwit
