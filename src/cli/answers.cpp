@@ -152,18 +152,18 @@ void need_servers(const Survey& survey, Needs& result) {
 Permission may_switch(const Learned& learned) {
   const Survey& survey = learned.survey;
   Permission result{.to = survey.serving == db::Side::target ? db::Side::source : db::Side::target, .is_given = {}, .why = {}};
-  const auto refuse = [&](std::string why) {
+  const auto denied = [&](std::string why) {
     result.is_given = false;
     result.why = std::move(why);
     return result;
   };
-  if (cutover::is_completed_phase(learned.phase)) return refuse(fmt::format("it is {}: there is no way back", learned.phase));
+  if (cutover::is_completed_phase(learned.phase)) return denied(fmt::format("it is {}: there is no way back", learned.phase));
   if (!survey.serving) {
     result.why = survey.why_unknown;
     return result;
   }
-  if (const auto why = refusal_of(survey)) return refuse(*why);
-  if (const auto why = lag_refusal(learned)) return refuse(*why);
+  if (const auto why = refusal_of(survey)) return denied(*why);
+  if (const auto why = lag_refusal(learned)) return denied(*why);
   if (survey.passive() == nullptr) result.why = survey.source ? survey.source->why_unknown : "the source, which keeps the stream back, was not asked: --source";
   if (result.why.empty() && !are_all_shards(survey.streams())) result.why = "not every shard was asked: --target for each";
   if (result.why.empty() && !survey.is_near && !learned.lag) result.why = survey.why_lag_unknown.empty() ? "the lag is not known" : survey.why_lag_unknown;

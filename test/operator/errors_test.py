@@ -4,6 +4,9 @@
 import json
 import os
 import pathlib
+import pty
+import signal
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -77,6 +80,54 @@ def provoked(folder):
     ]
 
 
+SHARDS = [f"-80={NOWHERE}/a", f"80-={NOWHERE}/b"]
+
+
+def record(folder, name, **options):
+    """A workflow, as a copy has recorded it."""
+    folder.run("status")
+    with sqlite3.connect(folder.path / "state.db") as state:
+        state.execute("INSERT INTO workflow (name, phase) VALUES (?, 'copied')", (name,))
+        every = {"source": f"{NOWHERE}/shop", "target": f"{NOWHERE}/other", "schema": "create"} | {option: value if isinstance(value, str) else json.dumps(value) for option, value in options.items()}
+        state.executemany("INSERT INTO workflow_option (workflow, name, value) VALUES (?, ?, ?)", [(name, option, value) for option, value in every.items()])
+    state.close()
+
+
+def said(folder):
+    """Words of an error, and the line that leads to it."""
+    record(folder, "whole")
+    for name in ("split", "split too"):
+        record(folder, name, target=f"{NOWHERE}/a", shard=SHARDS, vindex=["orders.id=hash"])
+    split = ["--source", f"{NOWHERE}/shop", "--shard", SHARDS[0], "--shard", SHARDS[1], "--vindex", "orders.id=hash"]
+    binlog = str(ROOT / "test/data/mariadb-10.11.binlog")
+    flag = folder.write("flag.json", json.dumps({"readers": True}))
+    listen = ["--listen", "127.0.0.1:0"]
+    return [
+        ("--source]: it is not given", ["copy", "new", *TO]),
+        ("--target]: it is not given", ["copy", "new", "--source", f"{NOWHERE}/shop"]),
+        ("--shard is given too", ["copy", "new", *split, *TO]),
+        ("it is no duration", ["copy", "new", *ENDPOINTS, "--snapshot-age", "soon"]),
+        ("this option is no flag", ["copy", "new", *ENDPOINTS, "--config", flag]),
+        ("files do not grow under it", ["inspect", "binlog", binlog, "--follow"]),
+        ("a server and other inputs are named", ["inspect", "binlog", NOWHERE, binlog]),
+        ("the recorded ranges are others: -80 80-", ["replicate", "split", "--shard", f"-40={NOWHERE}/a", "--shard", f"40-={NOWHERE}/b"]),
+        ("another one is recorded: orders.id=hash", ["replicate", "split", "--vindex", "orders.id=xxhash"]),
+        ("its target is shards", ["replicate", "split", *TO]),
+        ("less than 3 s is no sign of a loss", ["replicate", "whole", "--stream-deadline", "2s"]),
+        ("--until-current is given too", ["replicate", "whole", "--until-current", "--until", "0-1-1"]),
+        ("--resume is given too", ["vdiff", "whole", "--restart", "--resume"]),
+        ("no client can be served by them", ["proxy", "split", *listen]),
+        ("no certificate of the proxy is named", ["proxy", "whole", *listen, "--tls-key", "key.pem"]),
+        ("--tls-cert is given too", ["proxy", "whole", *listen, "--no-tls", "--tls-cert", "cert.pem", "--tls-key", "key.pem"]),
+        ("part of a folder's", ["rehearse", "a/b", *ENDPOINTS]),
+        ("no workflow with shards is recorded", ["inspect", "shard", "orders", "1", "--state", str(folder.path / "no.db")]),
+        ("several have shards: split, split too", ["inspect", "shard", "orders", "1"]),
+        ("servers are not asked that often", ["status", "--interval", "1ms"]),
+        ("admin account is not named, or has no password", ["switch", "whole", "--proxy", "127.0.0.1:1"]),
+        ("there is no terminal to ask on", ["switch", "whole", "--no-proxy"]),
+    ]
+
+
 def mistyped(folder):
     """Ways to get a password into what godwit complains about."""
     config = {"good": json.dumps({"source": HIDDEN, "target": HIDDEN}), "cut": f'{{"source": "{HIDDEN}\\q"}}', "unknown": json.dumps({"sourze": HIDDEN}), "kind": json.dumps({"json": HIDDEN}),
@@ -112,6 +163,30 @@ def check_busy(tally, folder):
     check_error(tally, line, ran, "GW0403")
 
 
+def check_answer(tally, folder):
+    """On a terminal, where somebody says no."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([BINARY, "switch", "whole", "--no-proxy"], stdin=theirs, stderr=subprocess.PIPE, text=True, env=folder.environment) as asked:
+        os.write(ours, b"no\n")
+        _, log = asked.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    tally.expect("the answer was no; nothing was changed" in log and asked.returncode == 130, f"switch, told no, ends with {asked.returncode}: {log}")
+
+
+def check_silence(tally, folder):
+    """A server that accepts a connection and says nothing does not keep replicate from stopping."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        record(folder, "silent", source=f"mysql://app@127.0.0.1:{port}/shop", target=f"mysql://app@127.0.0.1:{port}/other")
+        with subprocess.Popen([BINARY, "replicate", "silent"], stderr=subprocess.PIPE, text=True, env=folder.environment) as stopped:
+            silent.settimeout(60)
+            with silent.accept()[0]:
+                stopped.send_signal(signal.SIGINT)
+                _, log = stopped.communicate(timeout=60)
+    tally.expect("a stop was requested, and a server does not answer" in log and stopped.returncode == 130, f"replicate of a silent server ends with {stopped.returncode}: {log}")
+
+
 def main():
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="godwit-errors-") as name:
@@ -125,11 +200,19 @@ def main():
                 check_error(tally, line, subprocess.CompletedProcess(ran.args, ran.returncode, (ran.stdout.splitlines() or [""])[-1], ran.stderr), code)
             else:
                 check_error(tally, line, ran, code)
+        for words, line in said(folder):
+            ran = folder.run(*line)
+            tally.expect(words in ran.stderr and ran.returncode == 2, f"godwit {line} ends with {ran.returncode}, and says: {ran.stderr}")
         for line in mistyped(folder):
             ran = folder.run(*line)
             tally.expect(ran.returncode != 0, f"godwit {line} is taken")
             tally.expect(SECRET not in ran.stdout + ran.stderr, f"godwit {line} shows a password: {ran.stdout}{ran.stderr}")
+        without = {name: value for name, value in folder.environment.items() if name != "GODWIT_ADMIN_PASSWORD"}
+        ran = subprocess.run([BINARY, "proxy", "whole", "--listen", "127.0.0.1:0", "--admin-user", "keeper"], capture_output=True, text=True, env=without, timeout=60, check=False)
+        tally.expect("it has no password => set GODWIT_ADMIN_PASSWORD" in ran.stderr and ran.returncode == 2, f"proxy without an admin's password: {ran}")
         check_busy(tally, folder)
+        check_answer(tally, folder)
+        check_silence(tally, folder)
         for file in folder.path.glob("state.db*"):
             tally.expect(SECRET.encode() not in file.read_bytes(), f"{file.name} holds a password")
     tally.end(150)

@@ -16,6 +16,7 @@ UNREACHED = pathlib.Path(__file__).with_name("unreached.txt")
 LEAST_WORDS = 6  # of a reason
 THROWERS = {"Error", "blocker", "warning"}  # findings of check are errors that have not happened yet
 NO_MESSAGES = {"check_failed", "become"}
+LOG = ["log", ":", ":"]  # what is only written there is no error
 WHOLE = re.compile(r"GW\d{4} \w+ \[.+\]: .+ => .+|(?!GW\d{4} ).+: .+ => .+")  # an error; a finding of check
 SHOWN_AT_MOST = 20  # lines that are not whole
 PASSWORDS = re.compile(r"Zq9|secret\w*'|secret-word|pw-of-app|IDENTIFIED (?:BY|VIA \w+ USING|WITH '?\w+'? (?:BY|AS)) (?:PASSWORD )?'[^'*<]+'")  # those of the tests' accounts
@@ -89,7 +90,7 @@ def messages():
     for file in sources():
         listed = list(tokens(file.read_text(encoding="utf-8")))
         for i, token in enumerate(listed[:-1]):
-            if token.kind != "name" or token.text not in names or listed[i + 1].text != "(":
+            if token.kind != "name" or token.text not in names or listed[i + 1].text != "(" or [before.text for before in listed[max(i - 3, 0):i]] == LOG:
                 continue
             for line, text in literals_in(listed, i + 1):
                 if len(re.findall(r"[A-Za-z]{2,}", " ".join(pieces(text)))) >= 3:
