@@ -398,6 +398,7 @@ void add_commands(CLI::App& app, Invocation& it) {
   }
   rehearse->add_option("name", it.common.name, "The workflow's name")->type_name(kWorkflow);
   add_endpoints(*rehearse, it.copy);
+  add_shards(*rehearse, it.copy);
   for (auto* command : {check, rehearse, copy}) add_selection(*command, it.copy);
   for (auto* command : {rehearse, copy}) add_tuning(*command, it.copy);
   add_create_head(*copy, it.shard);

@@ -10,6 +10,7 @@
 
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::cli {
 namespace {
@@ -82,11 +83,16 @@ std::string rehearsal_folder(const CommonOptions& common) {
 }
 
 void take_recorded_sides(const CommonOptions& common, CopyArguments& arguments) {
-  if (!arguments.source.empty() || !arguments.target.empty()) return;
+  if (!arguments.source.empty() || !arguments.target.empty() || !arguments.shards.empty()) return;
   const auto sides = rehearsal::recorded_sides(rehearsal_folder(common));
-  if (!sides) return;
-  arguments.source = sides->source;
-  arguments.target = sides->target;
+  if (!sides || sides->source.host.empty()) return;
+  arguments.source = db::to_string(sides->source);
+  if (!workflow::is_sharded(*sides)) arguments.target = db::to_string(sides->target);
+  arguments.shards = sides->shards;
+  arguments.vindexes = sides->vindexes;
+  arguments.partitions = sides->partitions;
+  arguments.references = sides->references;
+  arguments.unsharded = sides->unsharded;
 }
 
 rehearsal::Options rehearse_options_of(const CLI::App& app, const workflow::Definition& definition, const CommonOptions& common, const RehearseArguments& a) {
@@ -108,7 +114,7 @@ rehearsal::Options rehearse_options_of(const CLI::App& app, const workflow::Defi
                              .apply_words = given_words(app, apply),
                              .switch_words = both,
                              .folder = rehearsal_folder(common)};
-  options.has_switch = !a.no_switch;
+  options.has_switch = !a.no_switch && !workflow::is_sharded(definition);
   options.rounds = a.rounds;
   options.clients = a.clients;
   options.client_user = a.client_user;

@@ -13,7 +13,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kRows = 50;  // of each table
 
-db::Endpoint endpoint_of(db::Side side, const db::Dsn& dsn) { return {.side = side, .dsn = dsn, .read_timeout = std::chrono::seconds(20)}; }
+db::Endpoint endpoint_of(db::Side side, const db::Dsn& dsn, bool is_shard = false) { return {.side = side, .dsn = dsn, .read_timeout = std::chrono::seconds(20), .has_database = is_shard}; }
 
 std::optional<vdiff::Bound> bound_before_newest(db::Connection& connection, const vdiff::TablePlan& plan, db::Side side) {
   const db::Rows rows = connection.query(vdiff::select_tail(plan, side, kRows));
@@ -27,7 +27,7 @@ std::optional<vdiff::Bound> bound_before_newest(db::Connection& connection, cons
 
 NewestRows::NewestRows(const workflow::Definition& definition)
     : plans_(workflow::comparison_plans(definition)), source_(db::Connection::open(endpoint_of(db::Side::source, definition.source), db::Encoding::bytes)) {
-  for (const auto& shard : workflow::shard_definitions(definition)) targets_.push_back(db::Connection::open(endpoint_of(db::Side::target, shard.target), db::Encoding::bytes));
+  for (const auto& shard : workflow::shard_definitions(definition)) targets_.push_back(db::Connection::open(endpoint_of(db::Side::target, shard.target, workflow::is_sharded(definition)), db::Encoding::bytes));
 }
 
 std::string NewestRows::prove(std::chrono::milliseconds time_max) {

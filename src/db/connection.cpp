@@ -126,7 +126,7 @@ Handle connect_once(const Endpoint& endpoint, bool use_tls) {
                                         is_socket ? nullptr : dsn.host.c_str(),
                                         text_or_null(dsn.user),
                                         dsn.password.c_str(),
-                                        nullptr,
+                                        endpoint.has_database ? text_or_null(dsn.schema) : nullptr,
                                         is_socket ? 0U : dsn.port,
                                         text_or_null(dsn.socket),
                                         endpoint.is_applier ? kApplierFlags : CLIENT_MULTI_RESULTS);

@@ -41,9 +41,8 @@ void Run::attempt(const std::string& what, const std::function<void()>& deed) {
   }
 }
 
-void Run::cancel(const std::string& step, const std::string& workflow, const std::string& target_schema, std::vector<std::string>& dropped) {
+void Run::cancel(const std::string& step, const std::string& workflow, const Words& sides, std::vector<std::string>& dropped) {
   Words words{"cancel", workflow, "--schema", "create"};
-  const auto sides = endpoints(target_schema.empty() ? options_.definition.source.schema : target_schema, target_schema);
   words.insert(words.end(), sides.begin(), sides.end());
   const Answer answer = commands_.run(step, words, never());
   for (const auto& what : answer.document.value("dropped", nlohmann::json::array())) dropped.push_back(what.get<std::string>());
@@ -78,7 +77,7 @@ void Run::clean_switch_part(std::vector<std::string>& dropped, bool is_begun) {
       bring_back();
       if (switch_stream_) switch_stream_->end();
       switch_stream_.reset();
-      cancel("clean-switch-part", switch_workflow_, switch_schema_, dropped);
+      cancel("clean-switch-part", switch_workflow_, endpoints(switch_schema_, switch_schema_), dropped);
     });
   }
   switch_stream_.reset();
@@ -90,7 +89,7 @@ void Run::clean_switch_part(std::vector<std::string>& dropped, bool is_begun) {
 
 void Run::clean_data_part(std::vector<std::string>& dropped, bool is_begun) {
   if (!(is_begun && throwaway_.has_sidecar()) && !throwaway_.has_stream(data_workflow_)) return;
-  attempt("the data part", [&] { cancel("clean-data-part", data_workflow_, "", dropped); });
+  attempt("the data part", [&] { cancel("clean-data-part", data_workflow_, data_endpoints(false), dropped); });
 }
 
 std::vector<std::string> Run::clean(bool is_begun) {

@@ -9,6 +9,7 @@
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 #include "run.h"
 
 namespace godwit::rehearsal {
@@ -35,7 +36,7 @@ std::string line_of(const json& finding) {
 // As the migration itself is checked, with its own names: what stands in its way is found before a throwaway thing is made.
 std::string Run::check() {
   Words words{"copy", options_.definition.name, "--dry-run"};
-  const auto sides = endpoints(options_.definition.source.schema, options_.definition.target.schema);
+  const auto sides = data_endpoints(true);
   words.insert(words.end(), sides.begin(), sides.end());
   words.insert(words.end(), options_.copy_words.begin(), options_.copy_words.end());
   if (!options_.definition.is_schema_created) words.insert(words.end(), {"--schema", "existing"});
@@ -56,9 +57,13 @@ std::string Run::check() {
 
 std::string Run::require_free_names() {
   names_ = data_names(options_.definition, source_schemas_);
-  for (const auto& schema : names_.schemas) {
-    throwaway_.require_free(throwaway_.target(), schema);
-    report_.created.push_back(fmt::format("schema {} on the target", schema));
+  const auto targets = workflow::shard_definitions(options_.definition);
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const bool is_sharded = !targets[i].shard.empty();
+    for (const auto& schema : names_.schemas[i]) {
+      throwaway_.require_free_on(i, schema);
+      report_.created.push_back(fmt::format("schema {} on {}", schema, is_sharded ? workflow::shard_name(targets[i]) : "the target"));
+    }
   }
   if (options_.has_switch) {
     throwaway_.require_free(throwaway_.source(), switch_schema_);
@@ -72,18 +77,20 @@ std::string Run::require_free_names() {
 
 std::string Run::copy_data() {
   Words words{"copy", data_workflow_};
-  const auto sides = endpoints(options_.definition.source.schema, "");
+  const auto sides = data_endpoints(false);
   words.insert(words.end(), sides.begin(), sides.end());
   for (const auto& word : options_.copy_words) {
     if (word.rfind("--map=", 0) != 0) words.push_back(word);
   }
-  words.push_back("--map=" + join(names_.map, ","));
+  if (!names_.map.empty()) words.push_back("--map=" + join(names_.map, ","));
   const Answer answer = commands_.run("copy", words, stop_);
+  std::set<std::string> names;  // each shard has them
   for (const auto& table : answer.document.value("tables", json::array())) {
-    ++report_.tables;
+    names.insert(table.value("source", ""));
     report_.rows += table.value("rows", std::uint64_t{0});
     report_.bytes += table.value("bytes", std::uint64_t{0});
   }
+  report_.tables = names.size();
   report_.copy = milliseconds(answer.document.value("duration_ms", std::int64_t{0}));
   note_pending(answer.document);
   return fmt::format("{} tables, {} rows, {}{}", report_.tables, format_count(report_.rows), format_bytes(report_.bytes), rate(report_.bytes, report_.copy));

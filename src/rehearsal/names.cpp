@@ -6,6 +6,7 @@
 
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::rehearsal {
 namespace {
@@ -29,24 +30,46 @@ std::string switch_schema(const std::string& name) {
 
 std::string lock_name(const std::string& name) { return switch_schema(name); }
 
-DataNames data_names(const workflow::Definition& definition, const std::set<std::string>& source_schemas) {
+std::string data_schema(const workflow::Definition& definition, const db::Dsn& target) { return workflow::is_sharded(definition) && !target.schema.empty() ? with_suffix(target.schema) : ""; }
+
+namespace {
+
+// Where no rule says where a schema goes, and the DSNs do.
+bool is_named_by_dsn(const workflow::Definition& definition, const std::string& schema) {
+  const auto is_of_it = [&](const std::string& rule) { return rule.substr(0, rule.find('=')) == schema; };
+  return schema == definition.source.schema && !data_schema(definition, definition.target).empty() && std::ranges::none_of(definition.map, is_of_it);
+}
+
+std::vector<std::string> rules(const workflow::Definition& definition, const std::set<std::string>& source_schemas) {
   const catalog::NameMap names = workflow::names_of(definition);
-  DataNames result;
-  std::set<std::string> schemas;
+  std::vector<std::string> map;
   for (const auto& schema : source_schemas) {
-    const std::string throwaway = with_suffix(names.schema(schema));
-    result.map.push_back(fmt::format("{}={}", schema, throwaway));
-    schemas.insert(throwaway);
+    if (!is_named_by_dsn(definition, schema)) map.push_back(fmt::format("{}={}", schema, with_suffix(names.schema(schema))));
   }
   for (const auto& rule : definition.map) {
     const std::string from = rule.substr(0, rule.find('='));
     const auto dot = from.find('.');
     if (dot == std::string::npos) continue;
     const auto [schema, table] = names.table(from.substr(0, dot), from.substr(dot + 1));
-    result.map.push_back(fmt::format("{}={}.{}", from, with_suffix(schema), table));
-    schemas.insert(with_suffix(schema));
+    map.push_back(fmt::format("{}={}.{}", from, with_suffix(schema), table));
   }
-  result.schemas.assign(schemas.begin(), schemas.end());
+  return map;
+}
+
+std::vector<std::string> throwaway_schemas(const workflow::Definition& definition, const std::set<std::string>& source_schemas) {
+  std::set<std::string> schemas;
+  for (const auto& rule : rules(definition, source_schemas)) schemas.insert(split(rule.substr(rule.find('=') + 1), '.').front());
+  for (const auto& schema : source_schemas) {
+    if (is_named_by_dsn(definition, schema)) schemas.insert(data_schema(definition, definition.target));
+  }
+  return {schemas.begin(), schemas.end()};
+}
+
+}  // namespace
+
+DataNames data_names(const workflow::Definition& definition, const std::set<std::string>& source_schemas) {
+  DataNames result{.map = rules(definition, source_schemas), .schemas = {}};
+  for (const auto& one : workflow::shard_definitions(definition)) result.schemas.push_back(throwaway_schemas(one, source_schemas));
   return result;
 }
 

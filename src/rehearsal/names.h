@@ -21,9 +21,12 @@ std::string switch_schema(const std::string& name);
 std::string lock_name(const std::string& name);
 
 struct DataNames {
-  std::vector<std::string> map;       // --map of the data part: each rule leads to a throwaway schema
-  std::vector<std::string> schemas;   // those, on the target
+  std::vector<std::string> map;  // --map of the data part: each rule leads to a throwaway schema
+  // Those, on the target; of shards, on each of them in the order of their ranges.
+  std::vector<std::vector<std::string>> schemas;
 };
+// The database that the DSN of the data part's target names. One target has --map for each; shards may have databases of their own names, which no --map can tell.
+std::string data_schema(const workflow::Definition& definition, const db::Dsn& target);
 // `source_schemas`: all that the migration selects. Throws Error(bad_usage) where a name would be too long.
 DataNames data_names(const workflow::Definition& definition, const std::set<std::string>& source_schemas);
 

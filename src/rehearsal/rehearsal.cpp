@@ -34,9 +34,10 @@ bool is_running(const std::string& folder) {
   return line.find("rehearse") != std::string::npos;
 }
 
-void require_one_target(const Options& options) {
-  if (!workflow::is_sharded(options.definition)) return;
-  throw Error(Code::bad_usage, {.object = "godwit rehearse " + options.definition.name, .cause = "its target is shards: what a rehearsal has in their place is not built", .remedy = "rehearse it into one --target, under another name; the switch of shards by godwit switch --dry-run"});
+std::vector<db::Dsn> targets_of(const workflow::Definition& definition) {
+  std::vector<db::Dsn> targets;
+  for (const auto& one : workflow::shard_definitions(definition)) targets.push_back(one.target);
+  return targets;
 }
 
 }  // namespace
@@ -53,7 +54,7 @@ Run::Run(const Options& options, const Stop& stop)
       data_workflow_(data_workflow(options.definition.name)),
       switch_workflow_(switch_workflow(options.definition.name)),
       switch_schema_(switch_schema(options.definition.name)),
-      throwaway_(options.definition.source, options.definition.target, options.definition.name),
+      throwaway_(options.definition.source, targets_of(options.definition), options.definition.name),
       commands_(options.folder, options.definition.source, options.definition.target, random_word(), [this] { keep_alive(); }) {
   throwaway_.lock(is_running(options.folder) ? std::chrono::seconds(0) : kStepsEndMax);
 }
@@ -70,6 +71,25 @@ Run::Words Run::endpoints(const std::string& source_schema, const std::string& t
   source.schema = source_schema;
   target.schema = target_schema;
   return {"--source", db::to_string(source), "--target", db::to_string(target)};
+}
+
+Run::Words Run::data_endpoints(bool is_real) const {
+  const auto& definition = options_.definition;
+  if (!workflow::is_sharded(definition)) return endpoints(definition.source.schema, is_real ? definition.target.schema : "");
+  Words words{"--source", db::to_string(definition.source)};
+  const auto add = [&](const char* option, const std::vector<std::string>& values) {
+    for (const auto& value : values) words.insert(words.end(), {option, value});
+  };
+  for (auto one : workflow::shard_definitions(definition)) {
+    if (!is_real) one.target.schema = data_schema(definition, one.target);
+    add("--shard", {one.shard + "=" + db::to_string(one.target)});
+  }
+  add("--vindex", definition.vindexes);
+  add("--partition", definition.partitions);
+  add("--reference", definition.references);
+  add("--unsharded", definition.unsharded);
+  if (is_real && definition.serve) add("--serve", {db::to_string(*definition.serve)});
+  return words;
 }
 
 void Run::phase(const std::string& name, const std::function<std::string()>& deed) {
@@ -95,7 +115,9 @@ void Run::leave_out(const std::string& name, const std::string& why) { report_.p
 void Run::write_folder() {
   std::filesystem::create_directories(options_.folder);
   std::filesystem::permissions(options_.folder, std::filesystem::perms::owner_all);
-  const nlohmann::json sides{{"source", db::to_string(options_.definition.source)}, {"target", db::to_string(options_.definition.target)}, {"pid", ::getpid()}};
+  nlohmann::json sides = nlohmann::json::object();
+  for (const auto& [option, value] : workflow::to_options(options_.definition)) sides[option] = value;
+  sides["pid"] = ::getpid();
   std::ofstream(sides_path(options_.folder)) << sides.dump() << "\n";
 }
 
@@ -122,7 +144,7 @@ void Run::go_through() {
   phase("catch up", [&] { return catch_up(); });
   phase("follow", [&] { return watch(); });
   phase("vdiff", [&] { return compare(); });
-  if (!options_.has_switch) return leave_out("switch", "--no-switch");
+  if (!options_.has_switch) return leave_out("switch", workflow::is_sharded(options_.definition) ? "of shards only the data part; godwit switch --dry-run asks for what its switch needs" : "--no-switch");
   phase("stage", [&] { return stage_switch(); });
   phase("proxy", [&] { return start_proxy_and_client(); });
   for (unsigned round = 1; round <= options_.rounds; ++round) {
@@ -160,7 +182,6 @@ Report Run::rehearse() {
 }
 
 Report rehearse(const Options& options, const Stop& stop) {
-  require_one_target(options);
   return Run(options, stop).rehearse();
 }
 
@@ -171,12 +192,16 @@ std::vector<std::string> clean(const Options& options) {
   return run.clean_all();
 }
 
-std::optional<Sides> recorded_sides(const std::string& folder) {
+std::optional<workflow::Definition> recorded_sides(const std::string& folder) {
   std::ifstream file(sides_path(folder));
   if (!file) return std::nullopt;
   const auto document = nlohmann::json::parse(file, nullptr, false);
-  if (!document.is_object()) return Sides{};
-  return Sides{.source = document.value("source", ""), .target = document.value("target", "")};
+  if (!document.is_object()) return workflow::Definition{};
+  state::Workflow recorded;
+  for (const auto& [option, value] : document.items()) {
+    if (value.is_string()) recorded.definition.emplace(option, value.get<std::string>());
+  }
+  return workflow::definition_from(recorded);
 }
 
 }  // namespace godwit::rehearsal

@@ -36,6 +36,8 @@ class Run {
   void keep_alive();
   // Both DSNs as options, with another schema; the passwords are in the environment.
   Words endpoints(const std::string& source_schema, const std::string& target_schema) const;
+  // Those of the data part, and where the rows go; of shards, each. `is_real`: those of the migration itself.
+  Words data_endpoints(bool is_real) const;
 
   // --- data_part.cpp
   std::string check();
@@ -65,7 +67,7 @@ class Run {
   void clean_switch_part(std::vector<std::string>& dropped, bool is_begun);
   void clean_data_part(std::vector<std::string>& dropped, bool is_begun);
   void bring_back();
-  void cancel(const std::string& step, const std::string& workflow, const std::string& target_schema, std::vector<std::string>& dropped);
+  void cancel(const std::string& step, const std::string& workflow, const Words& sides, std::vector<std::string>& dropped);
   void attempt(const std::string& what, const std::function<void()>& deed);
 
   const Options& options_;

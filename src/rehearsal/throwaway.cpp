@@ -46,7 +46,8 @@ std::string random_word() {
 
 Account random_account() { return {.user = kAccountPrefix + random_word().substr(0, 10), .password = "Aa1-" + random_word() + random_word()}; }
 
-Throwaway::Throwaway(const db::Dsn& source, const db::Dsn& target, std::string name) : name_(std::move(name)), source_dsn_(source), target_dsn_(target), source_(open(source, db::Side::source)), target_(open(target, db::Side::target)) {}
+Throwaway::Throwaway(const db::Dsn& source, const std::vector<db::Dsn>& targets, std::string name)
+    : name_(std::move(name)), source_dsn_(source), target_dsn_(targets.front()), further_(targets.begin() + 1, targets.end()), source_(open(source_dsn_, db::Side::source)), target_(open(target_dsn_, db::Side::target)) {}
 
 void Throwaway::reconnect() {
   if (!source_.ping()) source_ = open(source_dsn_, db::Side::source);
@@ -74,12 +75,30 @@ bool Throwaway::is_marked(const std::string& schema) {
   return !source_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}", quote_string(schema), quote_string(kMarker))).empty();
 }
 
-bool Throwaway::has_sidecar() { return has_schema(target_, "_godwit"); }
+bool Throwaway::is_on_any(const std::function<bool(db::Connection& target)>& is_there) {
+  if (is_there(target_)) return true;
+  return std::ranges::any_of(further_, [&](const db::Dsn& dsn) {
+    db::Connection target = open(dsn, db::Side::target);
+    return is_there(target);
+  });
+}
+
+bool Throwaway::has_sidecar() {
+  return is_on_any([&](db::Connection& target) { return has_schema(target, "_godwit"); });
+}
 
 bool Throwaway::has_stream(const std::string& workflow) {
-  if (!state::Sidecar::exists(target_)) return false;
-  const auto streams = state::Sidecar(target_).streams();
-  return std::any_of(streams.begin(), streams.end(), [&](const state::StreamRow& row) { return row.key.workflow == workflow; });
+  return is_on_any([&](db::Connection& target) {
+    if (!state::Sidecar::exists(target)) return false;
+    const auto streams = state::Sidecar(target).streams();
+    return std::ranges::any_of(streams, [&](const state::StreamRow& row) { return row.key.workflow == workflow; });
+  });
+}
+
+void Throwaway::require_free_on(std::size_t target, const std::string& schema) {
+  if (target == 0) return require_free(target_, schema);
+  db::Connection server = open(further_.at(target - 1), db::Side::target);
+  require_free(server, schema);
 }
 
 void Throwaway::require_free(db::Connection& server, const std::string& schema) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,8 +19,8 @@ struct Account {
 
 class Throwaway {
  public:
-  // Opens a session with each side.
-  Throwaway(const db::Dsn& source, const db::Dsn& target, std::string name);
+  // Opens a session with the source, and with the first target; with further ones (shards) where they are asked.
+  Throwaway(const db::Dsn& source, const std::vector<db::Dsn>& targets, std::string name);
 
   db::Connection& source() { return source_; }
   db::Connection& target() { return target_; }
@@ -34,11 +35,12 @@ class Throwaway {
   bool has_schema(db::Connection& server, const std::string& schema);
   // Whether the source's schema of that name is a rehearsal's: it has the marker.
   bool is_marked(const std::string& schema);
-  // Whether the target's sidecar knows a workflow of that name.
+  // Whether a target's sidecar knows a workflow of that name.
   bool has_stream(const std::string& workflow);
   bool has_sidecar();
-  // Throws Error(rehearsal_occupied).
+  // Throw Error(rehearsal_occupied).
   void require_free(db::Connection& server, const std::string& schema);
+  void require_free_on(std::size_t target, const std::string& schema);
 
   // The schema with its marker, which names the account to come.
   void create_schema(const std::string& schema, const std::string& account);
@@ -51,11 +53,13 @@ class Throwaway {
   std::vector<std::string> drop(const std::string& schema, bool is_begun);
 
  private:
+  bool is_on_any(const std::function<bool(db::Connection& target)>& is_there);
   void create_account_on(db::Connection& server, const Account& account, const std::string& schema);
 
   const std::string name_;
   const db::Dsn source_dsn_;
   const db::Dsn target_dsn_;
+  const std::vector<db::Dsn> further_;  // targets
   db::Connection source_;
   db::Connection target_;
 };

@@ -16,9 +16,8 @@ const std::string& form(const Column& column, Side side) { return side == Side::
 const std::string& name(const Column& column, Side side) { return side == Side::source ? column.name : column.target_name; }
 
 std::string from(const TablePlan& plan, Side side) {
-  const bool is_source = side == Side::source;
-  std::string text = " FROM " + (is_source ? sql::quote_table(plan.source_schema, plan.source_table) : sql::quote_table(plan.target_schema, plan.target_table));
-  const std::string& index = is_source ? plan.source_index : plan.target_index;
+  std::string text = " FROM " + table_name(plan, side);
+  const std::string& index = side == Side::source ? plan.source_index : plan.target_index;
   if (!index.empty()) text += fmt::format(" FORCE INDEX ({})", sql::quote_identifier(index));
   return text;
 }
@@ -118,6 +117,12 @@ std::string row_text(const TablePlan& plan, Side side) {
 }
 
 }  // namespace
+
+std::string table_name(const TablePlan& plan, Side side) {
+  const bool is_source = side == Side::source;
+  const std::string& table = is_source ? plan.source_table : plan.target_table;
+  return plan.by_session == side ? sql::quote_identifier(table) : sql::quote_table(is_source ? plan.source_schema : plan.target_schema, table);
+}
 
 std::string select_rows(const TablePlan& plan, Side side, const Range& range, std::uint64_t rows_max) {
   std::string text = select_columns(plan, side) + from(plan, side) + where(plan, side, range) + order(plan, side);

@@ -12,7 +12,10 @@ namespace godwit::workflow {
 
 // Every table of the migration is on the first shard.
 ComparisonPlans comparison_plans(const Definition& recorded) {
-  const Definition definition = shard_definitions(recorded).front();
+  const auto shards = shard_definitions(recorded);
+  const Definition& definition = shards.front();
+  std::vector<const Definition*> every;
+  for (const auto& shard : shards) every.push_back(&shard);
   db::Connection source = db::Connection::open(source_endpoint(definition));
   db::Connection target = db::Connection::open(target_endpoint(definition));
   const auto prepared = prepare(definition, source, target);
@@ -31,6 +34,8 @@ ComparisonPlans comparison_plans(const Definition& recorded) {
     if (!plans.layout) continue;
     plans.routes.push_back(std::make_unique<const shard::Route>(*plans.layout, *table));
     vdiff::place(plans.tables.back(), {.route = *plans.routes.back(), .routed = *table}, *table, there);
+    const auto databases = names_on_shards(every, there.schema);
+    if (std::ranges::any_of(databases, [&](const std::string& name) { return name != databases.front(); })) plans.tables.back().by_session = db::Side::target;
   }
   return plans;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "godwit/util/error.h"
+#include "godwit/util/text.h"
 #include "preparation.h"
 
 namespace godwit::workflow {
@@ -78,6 +79,18 @@ std::size_t shard_number(const Definition& definition, const shard::Layout& layo
 std::string shard_name(const Definition& definition) {
   if (is_head(definition)) return "the head";
   return is_sharded(definition) ? "shard " + definition.shard : "";
+}
+
+std::vector<std::string> names_on_shards(const std::vector<const Definition*>& shards, const std::string& first) {
+  const auto named = [](const Definition& definition) { return definition.direction == Direction::forward ? definition.target.schema : definition.source.schema; };
+  const auto names_it = [&](const std::string& rule) {
+    const auto sides = split(rule, '=');
+    return std::ranges::any_of(sides, [&](const std::string& side) { return split(side, '.').front() == first; });
+  };
+  const bool is_of_dsn = named(*shards.front()) == first && std::ranges::none_of(shards.front()->map, names_it);
+  std::vector<std::string> names;
+  for (const Definition* shard : shards) names.push_back(is_of_dsn ? named(*shard) : first);
+  return names;
 }
 
 db::Endpoint authority_endpoint(const Definition& definition) {

@@ -300,7 +300,7 @@ void VdiffRun::compare_keyless_tables() {
 // the table is locked for the milliseconds in which it begins.
 void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   const auto began = Clock::now();
-  SnapshotPair pair = open_pair(1, {sql::quote_table(table.plan.source_schema, table.plan.source_table)});
+  SnapshotPair pair = open_pair(1, {vdiff::table_name(table.plan, db::Side::source)});
   const auto on_block = [&] {
     stop_.throw_if_requested();
     throttle_.wait(stop_);

@@ -33,7 +33,7 @@ std::vector<SeenRow> read_rows(db::Connection& connection, const vdiff::TablePla
 std::vector<std::vector<std::optional<std::string>>> read_raw(db::Connection& source, const VdiffTarget& table, const vdiff::Bound& key, std::string_view locking) {
   std::vector<std::string> selects;
   for (const auto& transfer : table.transfers) selects.push_back(transfer.select);
-  return source.query(fmt::format("SELECT {} FROM {} WHERE {}{}", join(selects, ", "), sql::quote_table(table.plan.source_schema, table.plan.source_table), vdiff::key_equals(table.plan, Side::source, key), locking)).rows;
+  return source.query(fmt::format("SELECT {} FROM {} WHERE {}{}", join(selects, ", "), vdiff::table_name(table.plan, Side::source), vdiff::key_equals(table.plan, Side::source, key), locking)).rows;
 }
 
 bool is_spelled(const vdiff::TablePlan& plan, const SeenRow& row, const vdiff::Bound& key) { return vdiff::holds_spelling(plan, {row.values}, key); }
@@ -138,7 +138,7 @@ gtid::Position ExactReader::read_mariadb(std::size_t server, const std::vector<R
 // Whoever has one of the rows locked is not waited for: the stream stands still meanwhile. That row is read in a later round.
 gtid::Position ExactReader::read_mysql(std::size_t server, const std::vector<Row>& rows, bool for_repair, std::vector<Seen>& seen) {
   const Definition& definition = *servers_of(shards_, Side::source)[server];
-  db::Connection source = db::Connection::open(source_endpoint(definition), db::Encoding::bytes);
+  db::Connection source = db::Connection::open(compared_endpoint(definition, Side::source), db::Encoding::bytes);
   source.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
   source.execute("START TRANSACTION");
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -158,7 +158,7 @@ gtid::Position ExactReader::read_mysql(std::size_t server, const std::vector<Row
 void ExactReader::read_targets(const std::vector<Row>& rows, std::vector<Seen>& seen) {
   const auto servers = servers_of(shards_, Side::target);
   for (std::size_t server = 0; server < servers.size(); ++server) {
-    db::Connection target = db::Connection::open(target_endpoint(*servers[server]), db::Encoding::bytes);
+    db::Connection target = db::Connection::open(compared_endpoint(*servers[server], Side::target), db::Encoding::bytes);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (!seen[i].is_read || !is_wanted(rows[i], Side::target, server)) continue;
       for (auto& row : read_rows(target, rows[i].table.plan, Side::target, rows[i].key, "")) {

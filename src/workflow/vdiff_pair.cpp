@@ -34,7 +34,7 @@ void await_replica(Side side, db::Connection& replica, const gtid::Position& pos
 
 db::Endpoint scanned_endpoint(const Definition& definition, const VdiffTuning& tuning, Side side) {
   const bool is_source = side == Side::source;
-  const db::Endpoint primary = is_source ? source_endpoint(definition) : target_endpoint(definition);
+  const db::Endpoint primary = compared_endpoint(definition, side);
   const std::string& dsn = is_source ? tuning.source_replica : tuning.target_replica;
   return dsn.empty() ? primary : replica_endpoint(primary, dsn, is_source ? "--source-replica" : "--target-replica");
 }

@@ -29,11 +29,11 @@ constexpr milliseconds kRoundPause{100};
 
 void Recheck::remove(db::Connection& writer, const VdiffTarget& table, const state::VdiffDifferenceRow& row) {
   const vdiff::TablePlan& plan = table.plan;
-  writer.execute(fmt::format("DELETE FROM {} WHERE {}", sql::quote_table(plan.target_schema, plan.target_table), vdiff::key_equals(plan, Side::target, vdiff::bound_from_text(row.row_key))));
+  writer.execute(fmt::format("DELETE FROM {} WHERE {}", vdiff::table_name(plan, Side::target), vdiff::key_equals(plan, Side::target, vdiff::bound_from_text(row.row_key))));
 }
 
 void Recheck::insert(db::Connection& writer, const VdiffTarget& table, const SeenRow& row) {
-  const std::string name = sql::quote_table(table.plan.target_schema, table.plan.target_table);
+  const std::string name = vdiff::table_name(table.plan, Side::target);
   std::vector<std::string> columns;
   std::vector<std::string> values;
   for (std::size_t i = 0; i < table.transfers.size(); ++i) {
@@ -55,7 +55,7 @@ void Recheck::insert(db::Connection& writer, const VdiffTarget& table, const See
 Recheck::Writers Recheck::open_writers() {
   Writers writers;
   for (const Definition* definition : servers_of(shards_, Side::target)) {
-    writers.push_back(db::Connection::open(target_endpoint(*definition), db::Encoding::bytes));
+    writers.push_back(db::Connection::open(compared_endpoint(*definition, Side::target), db::Encoding::bytes));
     writers.back().execute("SET SESSION unique_checks = 1");
     writers.back().execute(fence::pass_statement());
   }

@@ -10,9 +10,12 @@
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
+#include "godwit/workflow/shards.h"
 
 namespace godwit::workflow {
 namespace {
+
+using db::Side;
 
 // Thirty-two digits of each.
 std::string hash_of_both(const catalog::Table& source, const catalog::Table& target) { return definition_hash(source) + definition_hash(target); }
@@ -85,20 +88,25 @@ void VdiffSelection::place(VdiffTarget& table, const catalog::Table& source, con
   const catalog::Table& routed = is_forward ? source : target;
   table.route = std::make_shared<const shard::Route>(*layout_, routed);
   vdiff::place(table.plan, {.route = *table.route, .routed = routed}, source, target);
+  const auto databases = names_on_shards(is_forward ? target.schema : source.schema);
+  if (std::ranges::any_of(databases, [&](const std::string& name) { return name != databases.front(); })) table.plan.by_session = sharded_side(definition_);
   if (table.plan.spread == vdiff::Spread::by_key) table.plan.rows_estimate = routed.rows_estimate;  // the first shard has a part of them
   if (table.plan.spread != vdiff::Spread::first_shard) require_same_on_shards(is_forward ? target : source);
 }
+
+std::vector<std::string> VdiffSelection::names_on_shards(const std::string& first) const { return workflow::names_on_shards(servers_of(shards_, sharded_side(definition_)), first); }
 
 // One form of each value for all of them.
 void VdiffSelection::require_same_on_shards(const catalog::Table& first) {
   auto& shards = sharded_side(definition_) == db::Side::target ? targets_ : sources_;
   const auto is_same = [](const catalog::Column& a, const catalog::Column& b) { return a.name == b.name && a.column_type == b.column_type && a.charset == b.charset && a.is_nullable == b.is_nullable; };
+  const auto databases = names_on_shards(first.schema);
   for (std::size_t i = 1; i < shards.size(); ++i) {
-    const catalog::Table other = catalog::read_table(shards[i], first.schema, first.name);
+    const catalog::Table other = catalog::read_table(shards[i], databases[i], first.name);
     const bool is_one_flavour = shards[i].server().flavour == shards[0].server().flavour;
     if (is_one_flavour && std::equal(first.columns.begin(), first.columns.end(), other.columns.begin(), other.columns.end(), is_same)) continue;
     throw Error(Code::schema_differs,
-                {.object = fmt::format("{} on shard {}", sql::quote_table(first.schema, first.name), shard::to_string(layout_->shards[i].range)),
+                {.object = fmt::format("{} on shard {}", sql::quote_table(databases[i], first.name), shard::to_string(layout_->shards[i].range)),
                  .cause = is_one_flavour ? "its columns are others than on the first shard" : "the server is of another flavour than the first shard's",
                  .remedy = "shards of one flavour, with the same tables: docs/sharding.md"});
   }
@@ -129,11 +137,15 @@ std::vector<VdiffTarget> VdiffSelection::plan(std::uint64_t vdiff) {
 bool VdiffSelection::is_unchanged(const VdiffTarget& table, std::uint64_t elapsed_s) {
   const state::VdiffTableRow& names = table.row;
   const bool is_on_first = table.plan.spread == vdiff::Spread::first_shard;
-  const auto are_untouched = [&](std::vector<db::Connection>& servers, const std::string& schema, const std::string& name) {
-    const auto end = is_on_first ? servers.begin() + 1 : servers.end();
-    return std::all_of(servers.begin(), end, [&](db::Connection& server) { return is_untouched(server, schema, name, elapsed_s); });
+  const auto are_untouched = [&](Side side, const std::string& schema, const std::string& name) {
+    auto& servers = side == Side::source ? sources_ : targets_;
+    const auto databases = side == sharded_side(definition_) ? names_on_shards(schema) : std::vector<std::string>{schema};
+    for (std::size_t i = 0; i < (is_on_first ? 1 : servers.size()); ++i) {
+      if (!is_untouched(servers[i], databases[i], name, elapsed_s)) return false;
+    }
+    return true;
   };
-  return are_untouched(sources_, names.source_schema, names.source_table) && are_untouched(targets_, names.target_schema, names.target_table);
+  return are_untouched(Side::source, names.source_schema, names.source_table) && are_untouched(Side::target, names.target_schema, names.target_table);
 }
 
 void VdiffSelection::leave_out_unchanged(std::uint64_t vdiff, std::vector<VdiffTarget>& tables) {

@@ -30,7 +30,7 @@ class VdiffSelection {
  public:
   // sources, targets: sessions with each server. layout: nothing without shards; lives longer than the tables.
   VdiffSelection(const VdiffShards& shards, const VdiffTuning& tuning, std::vector<db::Connection>& sources, std::vector<db::Connection>& targets, const std::optional<shard::Layout>& layout)
-      : definition_(shards[0].definition), tuning_(tuning), sources_(sources), targets_(targets), source_(sources[0]), target_(targets[0]), layout_(layout), stream_(shards[0].stream.id) {}
+      : shards_(shards), definition_(shards[0].definition), tuning_(tuning), sources_(sources), targets_(targets), source_(sources[0]), target_(targets[0]), layout_(layout), stream_(shards[0].stream.id) {}
 
   // Throws Error(nothing_selected).
   void require_any();
@@ -49,6 +49,9 @@ class VdiffSelection {
   void require_same_on_shards(const catalog::Table& first);
   bool is_unchanged(const VdiffTarget& table, std::uint64_t elapsed_s);
 
+  std::vector<std::string> names_on_shards(const std::string& first) const;
+
+  const VdiffShards& shards_;
   const Definition& definition_;
   const VdiffTuning& tuning_;
   std::vector<db::Connection>& sources_;

@@ -24,6 +24,12 @@ std::vector<const Definition*> servers_of(const VdiffShards& shards, Side side) 
   return result;
 }
 
+db::Endpoint compared_endpoint(const Definition& definition, Side side) {
+  db::Endpoint endpoint = side == Side::source ? source_endpoint(definition) : target_endpoint(definition);
+  endpoint.has_database = is_sharded(definition) && side == sharded_side(definition);
+  return endpoint;
+}
+
 std::vector<db::Connection> connect(const VdiffShards& shards, Side side) {
   std::vector<db::Connection> result;
   for (const Definition* definition : servers_of(shards, side)) {

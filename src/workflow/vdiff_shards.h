@@ -25,6 +25,8 @@ db::Side sharded_side(const Definition& definition);
 // What there is of that side: one Definition for each server.
 std::vector<const Definition*> servers_of(const VdiffShards& shards, db::Side side);
 std::vector<db::Connection> connect(const VdiffShards& shards, db::Side side);
+// For a session that reads or repairs tables as a plan names them.
+db::Endpoint compared_endpoint(const Definition& definition, db::Side side);
 // Of the server that a shard's stream reads, among those of its side; the same for where it writes.
 std::size_t server_of(const VdiffShards& shards, std::size_t shard, db::Side side);
 

@@ -49,6 +49,7 @@ struct Endpoint {
   // noticed by TCP keepalive on every session. A server that is there and answers nothing is noticed by this alone.
   std::chrono::seconds read_timeout{0};
   bool is_applier = false;  // takes many statements at once, and counts rows found instead of rows changed
+  bool has_database = false;  // statements may name tables alone: the session's database is the DSN's
 };
 // "source 127.0.0.1:3306"
 std::string describe(const Endpoint& endpoint);

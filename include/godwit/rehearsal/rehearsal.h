@@ -85,11 +85,7 @@ Report rehearse(const Options& options, const Stop& stop);
 // Takes back what a rehearsal of that name has left, whoever ended it. Gives what was dropped.
 std::vector<std::string> clean(const Options& options);
 
-// What the folder of a rehearsal knows of its sides, without passwords; nothing where there is none.
-struct Sides {
-  std::string source;
-  std::string target;
-};
-std::optional<Sides> recorded_sides(const std::string& folder);
+// What the folder of a rehearsal knows of its sides, and of where its rows go, without passwords; nothing where there is none. Its source has no host where the file was cut short.
+std::optional<workflow::Definition> recorded_sides(const std::string& folder);
 
 }  // namespace godwit::rehearsal

@@ -80,7 +80,12 @@ struct TablePlan {
   Spread spread = Spread::first_shard;
   const shard::Route* route = nullptr;  // by_key; lives longer
   std::vector<RouteColumn> route_columns;  // in the route's order
+  // Shards whose databases have names of their own: the statements for that side name the table alone, and each session's database is its shard's.
+  std::optional<db::Side> by_session;
 };
+
+// As the statements for that side name it.
+std::string table_name(const TablePlan& plan, db::Side side);
 
 struct PlanOptions {
   bool only_keys = false;   // is every row there, whatever is in it

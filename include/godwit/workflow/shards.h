@@ -33,6 +33,9 @@ std::size_t shard_number(const Definition& definition, const shard::Layout& layo
 // How messages and reports name one of them: "shard -80", "the head". "" where there are none.
 std::string shard_name(const Definition& definition);
 
+// The names of one database on each of the shards; `first`: its name on the first of them. They differ where the DSNs name it, and no --map does. Of either direction.
+std::vector<std::string> names_on_shards(const std::vector<const Definition*>& shards, const std::string& first);
+
 // The server with the authority, of whichever shard and direction the definition is.
 db::Endpoint authority_endpoint(const Definition& definition);
 
