@@ -120,6 +120,7 @@ TEST_CASE("binlog: the set of GTIDs before a file, in a form that none has", "[b
     const Error error = refusal_of({format_description(), event(EventType::previous_gtids, body)});
     CHECK(error.code() == Code::event_corrupt);
     CHECK(error.object() == "GTID set in binary form");
+    CHECK(has(error.remedy(), "compare with the server's own reader"));
     return error.cause();
   };
   const std::string tagged_set_of_one = u8(1) + u48(1) + u8(1);
