@@ -268,7 +268,7 @@ Gtid decode_gtid_tagged(Bytes in) {
     throw Error(Code::event_unsupported,
                 {.object = "tagged GTID event",
                  .cause = "its serialization is not version 1",
-                 .remedy = "this godwit is older than the server"});
+                 .remedy = "this godwit is older than the server: take a newer one"});
   }
   const std::uint64_t message_bytes = in.varint();
   const std::uint64_t last_required = in.varint();

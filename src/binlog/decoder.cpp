@@ -127,6 +127,7 @@ struct Decoder::Impl {
   bool is_statement_open = false;  // a table map came, and no end of its statement yet
   std::string_view fed;
   std::optional<PayloadStream> payload;
+  std::string payload_place;  // where the payload is: that of an event inside says nothing
   std::string inner;  // the event that came out of the payload
   std::string uncompressed;
   Event event;
@@ -164,6 +165,14 @@ struct Decoder::Impl {
   }
 
   bool next_inside() {
+    try {
+      return read_inside();
+    } catch (const Error& error) {
+      throw error.in(payload_place);
+    }
+  }
+
+  bool read_inside() {
     inner.clear();
     if (!payload->append(inner, Header::kBytes)) return false;
     const Header header = decode_header(inner);
@@ -183,10 +192,11 @@ struct Decoder::Impl {
         fail_corrupt(fmt::format("it says {} bytes and has {}", event.header.size, bytes.size()));
       event.body = decode_body(event.header, body_of(bytes, is_inside_payload));
     } catch (const Error& error) {
-      throw error.in(fmt::format(
-          "{} event that ends at {}", type_name(event.header.type), event.header.end_offset));
+      throw error.in(place());
     }
   }
+
+  std::string place() const { return fmt::format("{} event that ends at {}", type_name(event.header.type), event.header.end_offset); }
 
   // Without header and checksum; the checksum is verified.
   std::string_view body_of(std::string_view bytes, bool is_inside_payload) {
@@ -300,6 +310,7 @@ struct Decoder::Impl {
   Body open_payload(Bytes in) {
     if (event.is_inside_payload) fail_corrupt("a payload inside a payload");
     const TransactionPayload head = decode_payload_head(in);
+    payload_place = place();
     payload.emplace(in.take_rest(), head.is_compressed);
     return head;
   }

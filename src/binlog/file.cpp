@@ -69,7 +69,7 @@ struct FileReader::Impl {
   std::size_t read(char* out, std::size_t size) {
     const std::size_t count = std::fread(out, 1, size, file.get());
     if (count < size && std::ferror(file.get()) != 0)
-      fail_unreadable(path, std::strerror(errno), "is the disk sound?");
+      fail_unreadable(path, std::strerror(errno), "name a binlog file; if it is one: is the disk sound?");
     return count;
   }
 

@@ -64,7 +64,7 @@ std::string remedy_of_refusal(Code code) {
   }
   if (code == Code::event_unsupported) return "SET GLOBAL gtid_mode = ON on the source (step by step) and FLUSH BINARY LOGS there, godwit cancel, and copy again";
   if (code == Code::dump_displaced) return "it is tried again with another server id";
-  return {};
+  return "the server's own words are the cause; its error log says more";
 }
 
 }  // namespace

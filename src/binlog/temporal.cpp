@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "digits.h"
+#include "godwit/util/error.h"
 
 namespace godwit::binlog {
 namespace {
@@ -234,9 +235,9 @@ void append_temporal(std::string& out, std::string_view bytes, const ColumnLayou
     case static_cast<int>(ValueKind::time_hires): return append_time_hires(out, bytes, digits);
     case static_cast<int>(ValueKind::datetime_hires):
       return append_datetime_hires(out, bytes, digits);
-    case static_cast<int>(ValueKind::timestamp_hires):
+    default:
+      GODWIT_CHECK(column.kind == ValueKind::timestamp_hires);
       return append_timestamp_hires(out, bytes, digits);
-    default: fail_corrupt("a value that is no temporal");
   }
 }
 

@@ -310,7 +310,8 @@ class Reader {
   }
   [[noreturn]] static void fail(const char* cause) {
     throw Error(Code::event_corrupt,
-                {.object = "GTID set in binary form", .cause = cause, .remedy = "is it from a server of another version than its banner says?"});
+                {.object = "GTID set in binary form", .cause = cause,
+                 .remedy = "compare with the server's own reader of binlogs; what a newer server writes may need a newer godwit"});
   }
 
  private:

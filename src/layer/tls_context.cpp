@@ -102,8 +102,8 @@ TlsContext& TlsContext::operator=(TlsContext&&) noexcept = default;
 TlsContext::~TlsContext() = default;
 
 TlsContext TlsContext::server(const TlsFiles& files) {
+  GODWIT_CHECK(!files.cert.empty());
   auto shared = make(true);
-  if (files.cert.empty()) fail_files("TLS for clients", "no certificate is named");
   load_own(shared->ssl.get(), files);
   if (!files.ca.empty()) {
     load_authorities(shared->ssl.get(), files.ca);

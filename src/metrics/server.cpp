@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "godwit/util/error.h"
@@ -15,12 +17,19 @@ struct Server::Impl {
   std::string host;
   int port = 0;
   std::thread thread;
+  std::atomic<bool> has_ended{false};
 };
 
 namespace {
 
 [[noreturn]] void refuse(const std::string& address, std::string cause) {
-  throw Error(Code::bad_usage, {.object = "--metrics " + address, .cause = std::move(cause), .remedy = "--metrics 127.0.0.1:9306"});
+  throw Error(Code::bad_usage, {.object = "--metrics " + address, .cause = std::move(cause), .remedy = "an address of this host and a port that nobody listens at: --metrics 127.0.0.1:9306"});
+}
+
+// Without SO_REUSEPORT, which the library would set: a second godwit at the port would get every other question.
+void keep_port(socket_t socket) {
+  const int yes = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 }
 
 }  // namespace
@@ -31,6 +40,7 @@ Server::Server(const std::string& address, std::function<std::string()> text) : 
   if (!port || *port > 65535 || colon == 0) refuse(address, "it is no address and port");
   impl_->host = address.substr(0, colon);
   impl_->port = static_cast<int>(*port);
+  impl_->http.set_socket_options(keep_port);
   impl_->http.Get("/metrics", [text = std::move(text)](const httplib::Request&, httplib::Response& response) {
     response.set_content(text(), "text/plain; version=0.0.4; charset=utf-8");
   });
@@ -40,7 +50,12 @@ Server::Server(const std::string& address, std::function<std::string()> text) : 
   } else if (!impl_->http.bind_to_port(impl_->host, impl_->port)) {
     refuse(address, "it cannot be listened at: is the port taken?");
   }
-  impl_->thread = std::thread([this] { impl_->http.listen_after_bind(); });
+  impl_->thread = std::thread([this] {
+    impl_->http.listen_after_bind();
+    impl_->has_ended = true;
+  });
+  // The library forgets a stop that comes before it runs, and the destructor would wait for ever.
+  while (!impl_->http.is_running() && !impl_->has_ended) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 Server::~Server() {

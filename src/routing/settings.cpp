@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "godwit/catalog/ddl.h"
+#include "godwit/util/error.h"
 #include "godwit/util/text.h"
 #include "literals.h"
 #include "sql_mode.h"
@@ -40,7 +41,10 @@ struct Travel {
 
   bool is_across() const { return sides.from.flavour != sides.to.flavour; }
 
-  void refuse(const std::string& name, std::string detail) { settings.refusals.push_back({"variable", name, std::move(detail)}); }
+  void refuse(const std::string& name, std::string detail) {
+    record_said(name + ": " + detail);
+    settings.refusals.push_back({"variable", name, std::move(detail)});
+  }
 
   void set(const std::string& name, std::string value, bool is_optional) {
     const auto found = fresh.variables.find(name);

@@ -67,7 +67,8 @@ Parameters parse_parameters(std::string_view text, const SpecReader& in) {
   for (const auto& part : split(text, ';')) {
     const std::size_t equals = part.find('=');
     if (equals == std::string::npos) in.refuse(fmt::format("\"{}\" is no PARAMETER=VALUE", part));
-    if (!parameters.emplace(trim(part.substr(0, equals)), trim(part.substr(equals + 1))).second) in.refuse(fmt::format("\"{}\" is there twice", part));
+    const std::string name(trim(part.substr(0, equals)));
+    if (!parameters.emplace(name, trim(part.substr(equals + 1))).second) in.refuse(fmt::format("\"{}\" is there twice", name));
   }
   return parameters;
 }

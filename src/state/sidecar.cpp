@@ -155,10 +155,9 @@ std::vector<std::uint64_t> sessions_of(db::Connection& target, std::uint64_t str
 
 }  // namespace
 
-void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number) {
+void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number, std::chrono::seconds patience) {
   GODWIT_CHECK(number < kSessionsMax);
-  constexpr int kPatienceSeconds = 10;  // one that was ended has a transaction to roll back
-  const std::string got = target.scalar(fmt::format("SELECT GET_LOCK({}, {})", session_name(stream, number), kPatienceSeconds));
+  const std::string got = target.scalar(fmt::format("SELECT GET_LOCK({}, {})", session_name(stream, number), patience.count()));
   if (got == "1") return;
   throw Error(Code::lock_contention,
               {.object = fmt::format("stream {} of {}", stream, kSidecarSchema),

@@ -82,11 +82,10 @@ void Sqlite::script(const std::string& sql) {
 }
 
 void Sqlite::fail(std::string_view what) const {
-  const int result = handle_ ? sqlite3_errcode(handle_.get()) : SQLITE_NOMEM;
-  const Code code = code_of(result);
+  const Code code = code_of(sqlite3_errcode(handle_.get()));  // without a handle the library says that memory ran out
   throw Error(code,
               {.object = path_,
-               .cause = fmt::format("{} ({})", handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory", what.substr(0, 80)),
+               .cause = fmt::format("{} ({})", sqlite3_errmsg(handle_.get()), what.substr(0, 80)),
                .remedy = code == Code::state_busy ? "another godwit is writing: try again"
                                                   : "name a readable, writable SQLite file with --state FILE"});
 }

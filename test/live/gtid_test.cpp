@@ -3,7 +3,7 @@
 #include <chrono>
 #include <random>
 
-#include "catch.h"
+#include "refused.h"
 #include "godwit/binlog/stream.h"
 #include "godwit/gtid/set.h"
 #include "godwit/util/error.h"
@@ -169,4 +169,17 @@ TEST_CASE("a MariaDB position grows to what the server has by its own transactio
     seen.add(gtid->gtid);
   }
   CHECK(seen == Set::parse(position_of(server)));
+}
+
+TEST_CASE("a stream from a position of the other flavour is refused before anything is asked for", "[gtid]") {
+  const auto refused = [](const char* name, const gtid::Position& from) {
+    const Server server(name);
+    const Error error = refusal([&] { binlog::Stream(endpoint_of(server), {.from = from}); });
+    CHECK(error.code() == Code::position_foreign);
+    CHECK(has(error.object(), std::to_string(server.port())));
+    CHECK(error.remedy() == "is it the server the stream began with?");
+    return error.cause();
+  };
+  CHECK(refused("c", {.flavour = Flavour::mariadb, .text = "0-1-5"}) == "it is a mysql server, the position is of a mariadb one");
+  CHECK(refused("a", {.flavour = Flavour::mysql, .text = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5"}) == "it is a mariadb server, the position is of a mysql one");
 }

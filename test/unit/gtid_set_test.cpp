@@ -1,6 +1,5 @@
-#include "catch.h"
 #include "godwit/gtid/set.h"
-#include "godwit/util/error.h"
+#include "refused.h"
 
 using namespace godwit;
 using gtid::Flavour;
@@ -117,10 +116,10 @@ TEST_CASE("what is no position of the flavour is refused with the place", "[gtid
     INFO(text);
     CHECK_THROWS_AS(mariadb(text), Error);
   }
-  try {
-    mysql(kUuid + ":1:oops!");
-  } catch (const Error& error) {
-    CHECK(error.code() == Code::gtid_unreadable);
-    CHECK(error.cause().find("byte 43") != std::string::npos);
-  }
+  const Error misplaced = refusal([] { mysql(kUuid + ":1:oops!"); });
+  CHECK(misplaced.code() == Code::gtid_unreadable);
+  CHECK(has(misplaced.cause(), "byte 43"));
+  const Error long_tag = refusal([] { mysql(kUuid + ":" + std::string(33, 't') + ":1"); });
+  CHECK(long_tag.code() == Code::gtid_unreadable);
+  CHECK(has(long_tag.cause(), "a tag of at most 32 letters, digits and underscores"));
 }

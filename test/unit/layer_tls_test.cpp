@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "godwit/util/error.h"
+#include "refused.h"
 
 using namespace godwit;
 using namespace godwit::layer;
@@ -22,6 +23,7 @@ struct Files {
   Files() : folder(std::filesystem::temp_directory_path() / ("godwit-tls-" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(folder);
     run("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem");
+    run("genpkey -algorithm ED25519 -out other.key");
     run("req -newkey rsa:2048 -nodes -subj /CN=app.example -keyout key.pem -out app.csr");
     std::ofstream(folder / "ext") << "subjectAltName=DNS:app.example,IP:127.0.0.1\n";
     run("x509 -req -in app.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem");
@@ -193,4 +195,8 @@ TEST_CASE("tls: files that cannot be used are named", "[layer]") {
   CHECK(object_of({.cert = "/nowhere.pem", .key = {}, .ca = {}}) == "/nowhere.pem");
   CHECK(object_of({.cert = files().at("cert.pem"), .key = files().at("ca.key"), .ca = {}}) == files().at("ca.key"));
   CHECK(object_of({.cert = files().at("cert.pem"), .key = files().at("key.pem"), .ca = files().at("ext")}) == files().at("ext"));
+  const Error other_kind = refusal([] { TlsContext::server({.cert = files().at("cert.pem"), .key = files().at("other.key"), .ca = {}}); });
+  CHECK(other_kind.code() == Code::tls_files_unusable);
+  CHECK(other_kind.object() == files().at("other.key"));
+  CHECK(has(other_kind.cause(), "not the certificate's key: "));
 }

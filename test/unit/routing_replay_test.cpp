@@ -1,5 +1,5 @@
-#include "catch.h"
 #include "godwit/routing/replay.h"
+#include "refused.h"
 
 using namespace godwit;
 using namespace godwit::routing;
@@ -61,7 +61,33 @@ TEST_CASE("replay: a variable that only the client can have set must be there on
   CHECK(unchanged.refusals.empty());
   const auto chosen = plan_replay(session({{"check_constraint_checks", "OFF"}, {"sort_buffer_size", "8"}}), fresh, from, to, {});
   CHECK(text_of(chosen) == "SET @@SESSION.sort_buffer_size = 8");
-  CHECK(text_of(chosen.refusals) == "variable check_constraint_checks");
+  REQUIRE(text_of(chosen.refusals) == "variable check_constraint_checks");
+  CHECK(chosen.refusals[0].detail == "the other server has no such variable; the session has set it to 'OFF'");
+}
+
+TEST_CASE("replay: a flag of the optimizer, or a collation of the server, that the other side lacks is named", "[routing]") {
+  auto from = server(Flavour::mariadb, {{"optimizer_switch", "rowid_filter=on,materialization=on"}, {"collation_server", "utf8mb4_bin"}});
+  from.collations.emplace("utf8mb4_unicode_nopad_ci", "utf8mb4");
+  const auto to = server(Flavour::mysql, {{"optimizer_switch", "materialization=on"}, {"collation_server", "utf8mb4_bin"}});
+  const auto fresh = session({{"optimizer_switch", "materialization=on"}, {"collation_server", "utf8mb4_bin"}});
+  const auto refused = [&](const char* name, const char* value) {
+    const auto replay = plan_replay(session({{name, value}}), fresh, from, to, {});
+    REQUIRE(replay.refusals.size() == 1);
+    CHECK(text_of(replay.refusals) == std::string("variable ") + name);
+    return replay.refusals[0].detail;
+  };
+  CHECK(refused("optimizer_switch", "rowid_filter=off,materialization=on") == "the other server has no rowid_filter, which the session has set off");
+  CHECK(refused("collation_server", "utf8mb4_unicode_nopad_ci") == "the other server has no utf8mb4_unicode_nopad_ci");
+}
+
+TEST_CASE("facts: a server that lists no variables is refused, in its own words where it has said some", "[routing]") {
+  const Error silent = refusal([] { read_facts(Flavour::mysql, {9, 7, 4}, {}); });
+  CHECK(silent.code() == Code::privilege_missing);
+  CHECK(silent.object() == "session variables");
+  CHECK(silent.cause() == "the server lists none");
+  CHECK(silent.remedy() == "GRANT SELECT ON performance_schema.* TO godwit's account");
+  const std::vector<Result> denied{{.server_errno = 1142, .error = "1142 SELECT command denied"}};
+  CHECK(refusal([&] { read_facts(Flavour::mysql, {9, 7, 4}, denied); }).cause() == "1142 SELECT command denied");
 }
 
 TEST_CASE("replay: names and values are translated between flavours", "[routing]") {

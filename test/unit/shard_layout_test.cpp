@@ -107,6 +107,7 @@ TEST_CASE("a row that belongs nowhere is an error by its name", "[shard]") {
         "row_unplaced: the row with note = 'x\\'y' belongs to no shard: the function hash has no keyspace id for it");
   CHECK(unplaced({.shards = kFour, .vindexes = {"orders.note=binary"}}, {""}) ==
         "row_unplaced: the row with note = '' belongs to no shard: its keyspace id is empty, which vtgate takes for no id");
+  CHECK(unplaced({.shards = kFour, .partitions = {"orders=HASH(id)"}}, {"1.5"}) == "row_unplaced: the row with id = 1.5 belongs to no shard: it is no integer");
   CHECK(unplaced({.shards = kFour, .partitions = {"orders=RANGE(id) 0, 10, 20, 30"}}, {"30"}) ==
         "row_unplaced: the row with id = 30 belongs to no shard: no partition has a place for it");
 }
@@ -142,6 +143,9 @@ TEST_CASE("placements are refused with what is wrong", "[shard]") {
   CHECK(of_vindex("a.b.c.d=hash") == "bad_placement: it does not name one table");
   CHECK(of_vindex("orders.id") == "bad_placement: it ends where \"=\" is expected");
   CHECK(of_vindex("orders.id=") == "bad_placement: it ends where a name is expected");
+  CHECK(of_vindex("orders.id==hash") == "bad_placement: a name is expected before \"=hash\"");
+  CHECK(of_vindex("orders.id=hash(a=1;a=2)") == "bad_placement: \"a\" is there twice");
+  CHECK(layout_refusal({.shards = kFour, .partitions = {"orders=RANGE(id) 0, 10,"}}) == "bad_placement: it ends where a number is expected");
   CHECK(of_vindex("orders.id=hash(x)") == "bad_placement: \"x\" is no PARAMETER=VALUE");
   CHECK(of_vindex("orders.id=hash x") == "bad_placement: \"x\" is not (PARAMETER=VALUE;…)");
   CHECK(of_vindex("orders.a,b=hash") == "bad_placement: hash takes 1 column, not 2");

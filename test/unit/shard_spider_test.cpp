@@ -1,6 +1,6 @@
 #include "godwit/shard/spider.h"
 
-#include "catch.h"
+#include "refused.h"
 #include "godwit/util/error.h"
 
 using namespace godwit;
@@ -129,6 +129,13 @@ TEST_CASE("what has no Spider form is refused by its name", "[shard]") {
   table.columns[0].is_auto_increment = false;
   CHECK(refusal(table, kByCustomer) == "not_servable: `shop`.`orders` key `PRIMARY`");
   CHECK(refusal(table, {.partitions = {"orders=HASH(id)"}}) == "taken");
+  table = orders();
+  table.keys[1].is_unique = table.keys[1].is_hash = true;
+  const Error hashed = refusal([&] { head_of(table, kByCustomer); });
+  CHECK(hashed.code() == Code::not_servable);
+  CHECK(hashed.object() == "`shop`.`orders` key `by_customer`");
+  CHECK(hashed.cause() == "a unique key over a long column or an expression has no Spider form");
+  CHECK(hashed.remedy() == "a unique key over plain columns");
   table = orders();
   table.name = "or ders";
   CHECK(refusal(table, {.unsharded = {"`or ders`"}}) == "not_servable: `shop`.`or ders`");

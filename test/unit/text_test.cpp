@@ -10,6 +10,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/util/duration.h"
 #include "godwit/util/error.h"
+#include "refused.h"
 
 #include <set>
 
@@ -71,6 +72,19 @@ TEST_CASE("a DSN that cannot be taken is refused with the flag's name, never wit
       CHECK(std::string(error.what()).find("secret") == std::string::npos);
     }
   }
+}
+
+TEST_CASE("a DSN is refused with what is wrong in it", "[dsn]") {
+  const auto cause = [](const char* text) { return refusal([&] { db::parse_dsn(text, "--source"); }).cause(); };
+  CHECK(has(cause("mysql://u@h/d?ssl-mode=maybe"), "ssl-mode is none of disabled, preferred, required, verify_ca, verify_identity"));
+  CHECK(has(cause("mysql://u@[::1/d"), "the IPv6 address has no closing bracket"));
+  CHECK(has(cause("mysql://u@h:65536/d"), "the port is not a number from 1 to 65535"));
+  db::Dsn dsn;
+  const Error unread = refusal([&] { db::apply_defaults_file(dsn, "/nowhere/my.cnf"); });
+  CHECK(unread.code() == Code::bad_usage);
+  CHECK(unread.object() == "/nowhere/my.cnf");
+  CHECK(unread.cause() == "the defaults file cannot be read");
+  CHECK(unread.remedy() == "a my.cnf-style file with a [client] group, readable by this user");
 }
 
 TEST_CASE("error codes are unique, and each has an exit status of its reaction", "[error]") {

@@ -26,7 +26,7 @@ struct TlsShared;
 
 class TlsContext {
  public:
-  // With an authority, clients are asked for certificates, and one that is given must be vouched for. Sessions may be resumed, by tickets.
+  // Its certificate is named. With an authority, clients are asked for certificates, and one that is given must be vouched for. Sessions may be resumed, by tickets.
   static TlsContext server(const TlsFiles& files);
   // A certificate made for this run, which nobody vouches for: what servers do that were given none.
   static TlsContext self_signed();

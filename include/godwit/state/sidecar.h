@@ -94,7 +94,8 @@ std::string update_statement(std::uint64_t stream, std::uint64_t epoch, const st
 // Named locks that the sessions of a stream hold on its target for as long as they live. A session whose client is gone without a word
 // lives on for hours, with its row locks: the next process, or the next attempt, finds it by its name and ends it.
 // Throws Error(lock_contention) while an earlier one of that name is still ending.
-void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number);
+inline constexpr std::chrono::seconds kSessionPatience{10};  // one that was ended has a transaction to roll back
+void begin_session(db::Connection& target, std::uint64_t stream, std::size_t number, std::chrono::seconds patience = kSessionPatience);
 void end_sessions(db::Connection& target, std::uint64_t stream);  // all but this one
 bool has_sessions(db::Connection& target, std::uint64_t stream);
 // Of a stream back from a shard: rows that are applied, and not in their table yet, since another shard's row is in their way.
