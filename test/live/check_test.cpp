@@ -1,4 +1,4 @@
-// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7:--innodb-autoinc-lock-mode=1 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7:--innodb-autoinc-lock-mode=1 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1 i=mariadb-10.11:--version=10.4.34-MariaDB
 // Every check, provoked on real servers: verdict, code, cause and remedy; and each of them ok where all is well.
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -166,6 +166,44 @@ TEST_CASE("what a switch will need of either side is said before the copy", "[ch
   provoke({"reverse_stream", "a", "g", {}, {}, {}, {}, "ok", "", "target_binlog", ""});
 }
 
+TEST_CASE("a server that is too old is refused, whichever side it is on", "[check]") {
+  provoke({"server_versions", "i", "b", {}, {}, {}, {}, "blocker", "GW0111", "it is 10.4.34-MariaDB", "MariaDB 10.5 or MySQL 8.0 and later are supported"});
+  provoke({"server_versions", "a", "i", {}, {}, {}, {}, "blocker", "GW0111", "it is 10.4.34-MariaDB", "MariaDB 10.5 or MySQL 8.0 and later are supported"});
+}
+
+TEST_CASE("a migration that names no schema is refused before anything is looked at", "[check]") {
+  const Server source("a");
+  const Server target("b");
+  Migration migration(source, target, "chk");
+  migration.source_dsn.erase(migration.source_dsn.rfind('/'));
+  const Outcome outcome = migration.run("check", {"--json"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 2);
+  const json error = json::parse(outcome.out)["error"];
+  CHECK(error["code"] == "GW0208");
+  CHECK(error["object"] == "source 127.0.0.1:" + std::to_string(source.port()));
+  CHECK(error["cause"] == "no schema is named");
+  CHECK(error["remedy"].get<std::string>().find("--databases a,b") != std::string::npos);
+}
+
+TEST_CASE("a copy of a source without a binlog, which was told not to look, is refused at its first snapshot", "[check]") {
+  const Server source("g");
+  const Server target("b");
+  const Migration migration(source, target, "chk");
+  migration.clean();
+  run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY)"});
+  const Outcome outcome = migration.run("copy", {"--skip", "source_binlog", "--json"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  const json error = json::parse(outcome.out)["error"];
+  CHECK(error["object"] == "source 127.0.0.1:" + std::to_string(source.port()));
+  CHECK(error["code"] == "GW0509");
+  CHECK(error["cause"] == "the snapshot has no binlog coordinates: is the binlog on?");
+  CHECK(error["remedy"].get<std::string>().find("log_bin must be on") == 0);
+  migration.run("cancel");
+  migration.clean();
+}
+
 TEST_CASE("a target that is fenced already is no closed target", "[check]") {
   const std::vector<std::string> fenced{"CREATE DATABASE _godwit", "CREATE TABLE _godwit.fence (kind VARCHAR(16), is_set TINYINT)", "INSERT INTO _godwit.fence VALUES ('read_only', 1)", "SET GLOBAL read_only = ON"};
   for (const char* name : {"b", "d"}) {
@@ -244,6 +282,41 @@ TEST_CASE("missing privileges are named with their GRANT", "[check]") {
   }
 }
 
+// What an account may not read of a schema, and what it sees of others' transactions.
+TEST_CASE("an account that reads some tables of a schema is told of the rest", "[check]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    const Server source(from);
+    const Server target(to);
+    Migration migration(source, target, "chk");
+    migration.clean();
+    // Its clock runs ahead by an hour, and so every open transaction is an old one.
+    run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY)", "DROP USER IF EXISTS chk_partly@'%'", "CREATE USER chk_partly@'%' IDENTIFIED BY 'godwit'", "GRANT SELECT ON chk.t TO chk_partly@'%'",
+                     "GRANT PROCESS ON *.* TO chk_partly@'%'", "SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() + 3600'"});
+    Client busy = source.client("chk");
+    busy.execute("START TRANSACTION");
+    busy.execute("INSERT INTO t VALUES (1)");
+    const std::string id = busy.scalar("SELECT CONNECTION_ID()");
+    migration.source_dsn.replace(migration.source_dsn.find("godwit@"), 6, "chk_partly");
+    const Outcome outcome = migration.run("check", {"--json"});
+    busy.execute("ROLLBACK");
+    run_all(source, {"SET GLOBAL init_connect = ''", "DROP USER chk_partly@'%'"});
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 3);
+    const json document = json::parse(outcome.out);
+    std::map<std::string, std::string> remedies;
+    for (const auto& finding : document["findings"]) {
+      if (finding["verdict"] != "ok") remedies[finding["cause"]] = finding["remedy"];
+    }
+    CHECK(remedies["'chk_partly'@'%' lacks SELECT on chk"] == "GRANT SELECT ON `chk`.* TO 'chk_partly'@'%'");
+    const json old = finding_of(document, "source_long_transactions", "warning");
+    REQUIRE(old != nullptr);
+    CHECK(old["code"] == "GW0505");
+    CHECK(old["cause"].get<std::string>().find("connection " + id + " has had a transaction open for 36") == 0);
+    CHECK(old["remedy"] == "end it before the copy (KILL " + id + ") if it is forgotten");
+    migration.clean();
+  }
+}
+
 TEST_CASE("tables and columns that do not fit are named", "[check]") {
   provoke({"table_keys", "a", "b", {"CREATE TABLE chk.heap (v INT)"}, {}, {}, {}, "blocker", "GW0502", "neither a primary key", "ADD PRIMARY KEY"});
   provoke({"table_keys", "a", "b", {"CREATE TABLE chk.heap (v INT)"}, {}, {}, {}, "warning", "GW0502", "neither a primary key", "ADD PRIMARY KEY", {"--allow-no-key"}});
@@ -277,6 +350,9 @@ TEST_CASE("values that become equal under the target's collation are found, othe
   // The other column of the key tells them apart; a prefix does not.
   provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs", ", n"), "INSERT INTO chk.words VALUES (1, 'e', 1), (2, 'é', 2)"}, {}, {}, {}, "ok", "", "stay unique", "", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_general_ci"}});
   provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs", "(1)"), "INSERT INTO chk.words VALUES (1, 'ex', 1), (2, 'éy', 2)"}, {}, {}, {}, "blocker", "GW0310", "by_word", "--collation-map", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_general_ci"}});
+  // A server that refuses the question, for the size that it takes the table for.
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs"), accents, "ANALYZE TABLE chk.words", "UPDATE mysql.innodb_table_stats SET n_rows = 1000000000 WHERE table_name = 'words'", "FLUSH TABLES", "SET GLOBAL max_join_size = 100000000"}, {},
+           {"SET GLOBAL max_join_size = DEFAULT"}, {}, "warning", "GW0310", "whether key by_word stays unique under utf8mb4_uca1400_ai_ci cannot be asked: ", "building the key will say so", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_uca1400_ai_ci"}});
   provoke({"unique_values", "a", "b", {table("utf8mb4_general_ci"), "INSERT INTO chk.words VALUES (1, 'a', 1), (2, 'b', 1)"}, {}, {}, {}, "ok", "", "stay unique", ""});
 }
 
