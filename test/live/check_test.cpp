@@ -327,6 +327,42 @@ TEST_CASE("tables and columns that do not fit are named", "[check]") {
   provoke({"online_schema_change", "a", "b", {"CREATE TABLE chk._t_gho (id INT PRIMARY KEY)"}, {}, {}, {}, "warning", "GW0504", "online schema change", "--exclude-tables"});
 }
 
+TEST_CASE("what the other flavour has no word for is named", "[check]") {
+  const auto table = [](const std::string& columns, const std::string& options = "") { return "CREATE TABLE chk.odd (id INT PRIMARY KEY, " + columns + ")" + options; };
+  provoke({"definitions", "a", "c", {table("s DATE, e DATE, PERIOD FOR shown (s, e)")}, {}, {}, {}, "blocker", "GW0205", "the target's flavour has no PERIOD FOR", "drop it on the source"});
+  provoke({"definitions", "a", "c", {table("v INT", " WITH SYSTEM VERSIONING")}, {}, {}, {}, "blocker", "GW0205", "MySQL has no system versioning", "DROP SYSTEM VERSIONING"});
+  provoke({"definitions", "a", "c", {table("v TEXT, UNIQUE KEY (v)")}, {}, {}, {}, "blocker", "GW0205", "no unique keys over whole long values", "a hash column"});
+  provoke({"definitions", "a", "c", {table("v TEXT COMPRESSED")}, {}, {}, {}, "ok", "", "not carried: COMPRESSED", ""});
+  provoke({"definitions", "c", "a", {table("g POINT NOT NULL SRID 4326")}, {}, {}, {}, "ok", "", "the column's SRID restriction is not carried", ""});
+  const std::vector<std::string> oracle{"SET SESSION sql_mode = 'ORACLE'", "CREATE PROCEDURE chk.p AS BEGIN SELECT 1; END"};
+  provoke({"triggers_and_events", "a", "c", oracle, {}, {}, {}, "warning", "GW0205", "it was written under sql_mode ORACLE, which the target lacks", "read it after the copy"});
+  provoke({"triggers_and_events", "a", "b", {"CREATE PROCEDURE chk.p() SELECT 1"}, {}, {}, {}, "warning", "GW0205", "its body is carried as it is, and may name the schema by its old name", "read it after the copy", {"--map", "chk=chk_there"}});
+}
+
+TEST_CASE("a table that was there before is held against the source's, column by column", "[check]") {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "chk");
+  migration.clean();
+  run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY, made INT, state ENUM('on','off'), filled INT NULL, gone INT)"});
+  run_all(target, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT, made INT AS (id + 1), state ENUM('on'), filled INT NOT NULL, more INT NOT NULL, PRIMARY KEY (more))"});
+  const Outcome outcome = migration.run("check", {"--json", "--schema", "existing"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  std::map<std::string, std::string> found;
+  const json document = json::parse(outcome.out);
+  for (const auto& finding : document["findings"]) {
+    if (finding["check"] == "definitions" && finding["object"] == "`chk`.`t`" && finding["code"] == "GW0206") found[finding["cause"]] = finding["remedy"];
+  }
+  CHECK(found == std::map<std::string, std::string>{{"column `made` is generated there", "make it an ordinary column"},
+                                                    {"column `state` is enum('on') there, enum('on','off') on the source", "ALTER TABLE `chk`.`t` MODIFY `state` enum('on','off')"},
+                                                    {"column `filled` takes no NULL there", "allow NULL in it for the time of the migration"},
+                                                    {"it has no column `gone`", "ALTER TABLE `chk`.`t` ADD COLUMN `gone` int(11)"},
+                                                    {"it has a column `more` that the source lacks", "drop it, or let it be NULL"},
+                                                    {"its key is not the source's PRIMARY (id)", "give it the same primary key"}});
+  migration.clean();
+}
+
 TEST_CASE("cascades are said to be in the binlog where they are, and not where they are not", "[check]") {
   const std::vector<std::string> child{"CREATE TABLE chk.child (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES chk.t (id) ON DELETE CASCADE)"};
   provoke({"cascades", "a", "b", child, {}, {}, {}, "warning", "GW0312", "does not log what it changes", "statements of its own"});
