@@ -207,10 +207,9 @@ TableBinding bind(const catalog::Table& source, const catalog::Table& target, co
     const auto transfer = std::find_if(transfers.begin(), transfers.end(), [&](const catalog::Transfer& t) { return t.column == column.name; });
     if (transfer == transfers.end()) continue;  // generated: the target makes it itself
     binding.columns.push_back(bind_column(column, i, *transfer, target_server));
-    const auto there = std::find_if(target.columns.begin(), target.columns.end(), [&](const catalog::Column& c) { return equals_ignoring_case(c.name, column.name); });
-    if (there == target.columns.end()) misfit(binding, fmt::format("the source's table has the column {}, the target's has not", column.name));
-    bind_match(binding.columns.back(), column, *there);
-    if (there->sets_itself) binding.columns.back().keep = fmt::format("{0} = {1}.{0}", binding.columns.back().name, binding.target);
+    const catalog::Column& there = target.column(column.name);  // whose absence transfers() refuses
+    bind_match(binding.columns.back(), column, there);
+    if (there.sets_itself) binding.columns.back().keep = fmt::format("{0} = {1}.{0}", binding.columns.back().name, binding.target);
     names.push_back(binding.columns.back().name);
   }
   binding.column_list = join(names, ", ");

@@ -154,13 +154,7 @@ void Translator::translate_collations(Tokens& tokens, const std::string& object)
 void Translator::translate_column(Element& element) {
   translate_type(element);
   translate_default(element.tokens);
-  if (!is_to_mysql()) return;
-  const std::size_t compressed = find_word(element.tokens, "COMPRESSED");
-  if (compressed < element.tokens.size()) {
-    erase(element.tokens, compressed, compressed + 1);
-    report(Severity::note, Code::unsupported_feature, column_object(element.name), "column compression is not carried", "none needed");
-  }
-  drop_option(element.tokens, "REF_SYSTEM_ID");
+  if (is_to_mysql()) drop_option(element.tokens, "REF_SYSTEM_ID");
 }
 
 void Translator::translate_type(Element& element) {

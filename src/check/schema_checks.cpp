@@ -27,7 +27,9 @@ Verdict verdict_of(catalog::Severity severity) {
 }
 
 Finding finding_of(const catalog::Issue& issue) {
-  return {.verdict = verdict_of(issue.severity), .code = issue.code, .object = issue.object, .cause = issue.cause, .remedy = issue.remedy};
+  Finding finding = warning(issue.code, issue.object, issue.cause, issue.remedy);
+  finding.verdict = verdict_of(issue.severity);
+  return finding;
 }
 
 Findings table_keys(const Context& c) {

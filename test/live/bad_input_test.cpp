@@ -277,6 +277,36 @@ TEST_CASE("DDL on a table that is being copied", "[bad_input]") {
   });
 }
 
+TEST_CASE("DDL on a table between the snapshot and the table's first row", "[bad_input]") {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "bad");
+  migration.clean();
+  load(source);
+  source.client().execute("CREATE TABLE bad.heap (v INT)");  // without a key it is read at once, and not looked at before
+  source.client().execute("INSERT INTO bad.heap VALUES (1), (2)");
+  Process copy = migration.start("copy", {"--json", "--allow-no-key"}, armed("copy.position_stored=sleep:2000"));
+  REQUIRE(has_logged(copy, "failpoint copy.position_stored: sleeps"));
+  source.client().execute("ALTER TABLE bad.heap ADD COLUMN more INT FIRST, ALGORITHM = COPY");
+  check_refusal(copy.wait(), {3, "GW0504", "`bad`.`heap`", "definition has changed", "a DDL statement met the copy"});
+  CHECK(migration.run("cancel").status == 0);
+  check_complete(migration, source, target, {"--allow-no-key"});
+  migration.run("cancel");
+  migration.clean();
+}
+
+TEST_CASE("a copy that may try once says with what that failed, and the same command goes on", "[bad_input]") {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "bad");
+  migration.clean();
+  load(source);
+  check_refusal(migration.run("copy", {"--json", "--attempts", "1"}, armed("copy.chunk_loaded=error")), {5, "GW0508", "copy.chunk_loaded", "1 attempts failed, the last with GW0004", "run the same command again"});
+  check_complete(migration, source, target);
+  migration.run("cancel");
+  migration.clean();
+}
+
 // A table space with a limit fills as a disk does, without needing a disk of its own.
 class SmallTablespace {
  public:

@@ -1,4 +1,4 @@
-// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7:--innodb-autoinc-lock-mode=1 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1
+// servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7:--innodb-autoinc-lock-mode=1 g=mariadb-10.11:--skip-log-bin h=mariadb-10.11:--binlog-ignore-db=junk:--log-slave-updates=0:--lower-case-table-names=1 i=mariadb-10.11:--version=10.4.34-MariaDB
 // Every check, provoked on real servers: verdict, code, cause and remedy; and each of them ok where all is well.
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -166,6 +166,44 @@ TEST_CASE("what a switch will need of either side is said before the copy", "[ch
   provoke({"reverse_stream", "a", "g", {}, {}, {}, {}, "ok", "", "target_binlog", ""});
 }
 
+TEST_CASE("a server that is too old is refused, whichever side it is on", "[check]") {
+  provoke({"server_versions", "i", "b", {}, {}, {}, {}, "blocker", "GW0111", "it is 10.4.34-MariaDB", "MariaDB 10.5 or MySQL 8.0 and later are supported"});
+  provoke({"server_versions", "a", "i", {}, {}, {}, {}, "blocker", "GW0111", "it is 10.4.34-MariaDB", "MariaDB 10.5 or MySQL 8.0 and later are supported"});
+}
+
+TEST_CASE("a migration that names no schema is refused before anything is looked at", "[check]") {
+  const Server source("a");
+  const Server target("b");
+  Migration migration(source, target, "chk");
+  migration.source_dsn.erase(migration.source_dsn.rfind('/'));
+  const Outcome outcome = migration.run("check", {"--json"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 2);
+  const json error = json::parse(outcome.out)["error"];
+  CHECK(error["code"] == "GW0208");
+  CHECK(error["object"] == "source 127.0.0.1:" + std::to_string(source.port()));
+  CHECK(error["cause"] == "no schema is named");
+  CHECK(error["remedy"].get<std::string>().find("--databases a,b") != std::string::npos);
+}
+
+TEST_CASE("a copy of a source without a binlog, which was told not to look, is refused at its first snapshot", "[check]") {
+  const Server source("g");
+  const Server target("b");
+  const Migration migration(source, target, "chk");
+  migration.clean();
+  run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY)"});
+  const Outcome outcome = migration.run("copy", {"--skip", "source_binlog", "--json"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  const json error = json::parse(outcome.out)["error"];
+  CHECK(error["object"] == "source 127.0.0.1:" + std::to_string(source.port()));
+  CHECK(error["code"] == "GW0509");
+  CHECK(error["cause"] == "the snapshot has no binlog coordinates: is the binlog on?");
+  CHECK(error["remedy"].get<std::string>().find("log_bin must be on") == 0);
+  migration.run("cancel");
+  migration.clean();
+}
+
 TEST_CASE("a target that is fenced already is no closed target", "[check]") {
   const std::vector<std::string> fenced{"CREATE DATABASE _godwit", "CREATE TABLE _godwit.fence (kind VARCHAR(16), is_set TINYINT)", "INSERT INTO _godwit.fence VALUES ('read_only', 1)", "SET GLOBAL read_only = ON"};
   for (const char* name : {"b", "d"}) {
@@ -244,6 +282,41 @@ TEST_CASE("missing privileges are named with their GRANT", "[check]") {
   }
 }
 
+// What an account may not read of a schema, and what it sees of others' transactions.
+TEST_CASE("an account that reads some tables of a schema is told of the rest", "[check]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    const Server source(from);
+    const Server target(to);
+    Migration migration(source, target, "chk");
+    migration.clean();
+    // Its clock runs ahead by an hour, and so every open transaction is an old one.
+    run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY)", "DROP USER IF EXISTS chk_partly@'%'", "CREATE USER chk_partly@'%' IDENTIFIED BY 'godwit'", "GRANT SELECT ON chk.t TO chk_partly@'%'",
+                     "GRANT PROCESS ON *.* TO chk_partly@'%'", "SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() + 3600'"});
+    Client busy = source.client("chk");
+    busy.execute("START TRANSACTION");
+    busy.execute("INSERT INTO t VALUES (1)");
+    const std::string id = busy.scalar("SELECT CONNECTION_ID()");
+    migration.source_dsn.replace(migration.source_dsn.find("godwit@"), 6, "chk_partly");
+    const Outcome outcome = migration.run("check", {"--json"});
+    busy.execute("ROLLBACK");
+    run_all(source, {"SET GLOBAL init_connect = ''", "DROP USER chk_partly@'%'"});
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.status == 3);
+    const json document = json::parse(outcome.out);
+    std::map<std::string, std::string> remedies;
+    for (const auto& finding : document["findings"]) {
+      if (finding["verdict"] != "ok") remedies[finding["cause"]] = finding["remedy"];
+    }
+    CHECK(remedies["'chk_partly'@'%' lacks SELECT on chk"] == "GRANT SELECT ON `chk`.* TO 'chk_partly'@'%'");
+    const json old = finding_of(document, "source_long_transactions", "warning");
+    REQUIRE(old != nullptr);
+    CHECK(old["code"] == "GW0505");
+    CHECK(old["cause"].get<std::string>().find("connection " + id + " has had a transaction open for 36") == 0);
+    CHECK(old["remedy"] == "end it before the copy (KILL " + id + ") if it is forgotten");
+    migration.clean();
+  }
+}
+
 TEST_CASE("tables and columns that do not fit are named", "[check]") {
   provoke({"table_keys", "a", "b", {"CREATE TABLE chk.heap (v INT)"}, {}, {}, {}, "blocker", "GW0502", "neither a primary key", "ADD PRIMARY KEY"});
   provoke({"table_keys", "a", "b", {"CREATE TABLE chk.heap (v INT)"}, {}, {}, {}, "warning", "GW0502", "neither a primary key", "ADD PRIMARY KEY", {"--allow-no-key"}});
@@ -252,6 +325,42 @@ TEST_CASE("tables and columns that do not fit are named", "[check]") {
   provoke({"definitions", "c", "a", {"CREATE TABLE chk.kanji (id INT PRIMARY KEY, v VARCHAR(9) COLLATE utf8mb4_ja_0900_as_cs)"}, {}, {}, {}, "blocker", "GW0203", "utf8mb4_ja_0900_as_cs", "--collation-map"});
   provoke({"foreign_keys", "a", "b", {"CREATE TABLE chk.child (id INT PRIMARY KEY, t INT, FOREIGN KEY to_t (t) REFERENCES chk.t (id))"}, {}, {}, {}, "blocker", "GW0311", "`chk`.`t`, which is not copied", "--tables", {"--tables", "child"}});
   provoke({"online_schema_change", "a", "b", {"CREATE TABLE chk._t_gho (id INT PRIMARY KEY)"}, {}, {}, {}, "warning", "GW0504", "online schema change", "--exclude-tables"});
+}
+
+TEST_CASE("what the other flavour has no word for is named", "[check]") {
+  const auto table = [](const std::string& columns, const std::string& options = "") { return "CREATE TABLE chk.odd (id INT PRIMARY KEY, " + columns + ")" + options; };
+  provoke({"definitions", "a", "c", {table("s DATE, e DATE, PERIOD FOR shown (s, e)")}, {}, {}, {}, "blocker", "GW0205", "the target's flavour has no PERIOD FOR", "drop it on the source"});
+  provoke({"definitions", "a", "c", {table("v INT", " WITH SYSTEM VERSIONING")}, {}, {}, {}, "blocker", "GW0205", "MySQL has no system versioning", "DROP SYSTEM VERSIONING"});
+  provoke({"definitions", "a", "c", {table("v TEXT, UNIQUE KEY (v)")}, {}, {}, {}, "blocker", "GW0205", "no unique keys over whole long values", "a hash column"});
+  provoke({"definitions", "a", "c", {table("v TEXT COMPRESSED")}, {}, {}, {}, "ok", "", "not carried: COMPRESSED", ""});
+  provoke({"definitions", "c", "a", {table("g POINT NOT NULL SRID 4326")}, {}, {}, {}, "ok", "", "the column's SRID restriction is not carried", ""});
+  const std::vector<std::string> oracle{"SET SESSION sql_mode = 'ORACLE'", "CREATE PROCEDURE chk.p AS BEGIN SELECT 1; END"};
+  provoke({"triggers_and_events", "a", "c", oracle, {}, {}, {}, "warning", "GW0205", "it was written under sql_mode ORACLE, which the target lacks", "read it after the copy"});
+  provoke({"triggers_and_events", "a", "b", {"CREATE PROCEDURE chk.p() SELECT 1"}, {}, {}, {}, "warning", "GW0205", "its body is carried as it is, and may name the schema by its old name", "read it after the copy", {"--map", "chk=chk_there"}});
+}
+
+TEST_CASE("a table that was there before is held against the source's, column by column", "[check]") {
+  const Server source("a");
+  const Server target("b");
+  const Migration migration(source, target, "chk");
+  migration.clean();
+  run_all(source, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT PRIMARY KEY, made INT, state ENUM('on','off'), filled INT NULL, gone INT)"});
+  run_all(target, {"CREATE DATABASE chk", "CREATE TABLE chk.t (id INT, made INT AS (id + 1), state ENUM('on'), filled INT NOT NULL, more INT NOT NULL, PRIMARY KEY (more))"});
+  const Outcome outcome = migration.run("check", {"--json", "--schema", "existing"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 3);
+  std::map<std::string, std::string> found;
+  const json document = json::parse(outcome.out);
+  for (const auto& finding : document["findings"]) {
+    if (finding["check"] == "definitions" && finding["object"] == "`chk`.`t`" && finding["code"] == "GW0206") found[finding["cause"]] = finding["remedy"];
+  }
+  CHECK(found == std::map<std::string, std::string>{{"column `made` is generated there", "make it an ordinary column"},
+                                                    {"column `state` is enum('on') there, enum('on','off') on the source", "ALTER TABLE `chk`.`t` MODIFY `state` enum('on','off')"},
+                                                    {"column `filled` takes no NULL there", "allow NULL in it for the time of the migration"},
+                                                    {"it has no column `gone`", "ALTER TABLE `chk`.`t` ADD COLUMN `gone` int(11)"},
+                                                    {"it has a column `more` that the source lacks", "drop it, or let it be NULL"},
+                                                    {"its key is not the source's PRIMARY (id)", "give it the same primary key"}});
+  migration.clean();
 }
 
 TEST_CASE("cascades are said to be in the binlog where they are, and not where they are not", "[check]") {
@@ -277,6 +386,9 @@ TEST_CASE("values that become equal under the target's collation are found, othe
   // The other column of the key tells them apart; a prefix does not.
   provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs", ", n"), "INSERT INTO chk.words VALUES (1, 'e', 1), (2, 'é', 2)"}, {}, {}, {}, "ok", "", "stay unique", "", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_general_ci"}});
   provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs", "(1)"), "INSERT INTO chk.words VALUES (1, 'ex', 1), (2, 'éy', 2)"}, {}, {}, {}, "blocker", "GW0310", "by_word", "--collation-map", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_general_ci"}});
+  // A server that refuses the question, for the size that it takes the table for.
+  provoke({"unique_values", "c", "a", {table("utf8mb4_0900_as_cs"), accents, "ANALYZE TABLE chk.words", "UPDATE mysql.innodb_table_stats SET n_rows = 1000000000 WHERE table_name = 'words'", "FLUSH TABLES", "SET GLOBAL max_join_size = 100000000"}, {},
+           {"SET GLOBAL max_join_size = DEFAULT"}, {}, "warning", "GW0310", "whether key by_word stays unique under utf8mb4_uca1400_ai_ci cannot be asked: ", "building the key will say so", {"--collation-map", "utf8mb4_0900_as_cs=utf8mb4_uca1400_ai_ci"}});
   provoke({"unique_values", "a", "b", {table("utf8mb4_general_ci"), "INSERT INTO chk.words VALUES (1, 'a', 1), (2, 'b', 1)"}, {}, {}, {}, "ok", "", "stay unique", ""});
 }
 

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../../src/workflow/sidecar_checkpoint.h"
 #include "catch.h"
+#include "godwit/apply/applier.h"
 #include "godwit/db/connection.h"
 #include "godwit/util/error.h"
 #include "live/support/servers.h"
@@ -166,6 +168,25 @@ TEST_CASE("a socket leads to the same server", "[connection]") {
 TEST_CASE("nobody listens: the error says so, and may be tried again", "[connection]") {
   CHECK(attempt("mysql://godwit@127.0.0.3:1/?ssl-mode=disabled", "godwit") == "cannot_connect");
   CHECK(Error(Code::cannot_connect, {.object = "a server", .cause = "it is off", .remedy = "start it"}).is_retryable());
+}
+
+TEST_CASE("nobody listens: a stream that may give up says after how many attempts, and why", "[connection]") {
+  const db::Endpoint nowhere{.side = db::Side::target, .dsn = db::parse_dsn("mysql://godwit@127.0.0.3:1/?ssl-mode=disabled", "--target")};
+  const std::vector<apply::TableBinding> bindings;
+  workflow::SidecarCheckpoint checkpoint(gtid::Flavour::mysql, 1, 1);
+  apply::ApplyProgress progress;
+  const Stop stop;
+  apply::Applier applier(nowhere, nowhere, bindings, {.attempts_max = 2}, checkpoint, progress, stop);
+  try {
+    applier.run(std::nullopt);
+    FAIL("it went on");
+  } catch (const Error& error) {
+    INFO(error.what());
+    CHECK(error.code() == Code::retries_used_up);
+    CHECK(error.object() == "target 127.0.0.3:1");
+    CHECK(error.cause().find("2 attempts failed, the last with GW0101 cannot_connect") == 0);
+    CHECK(error.remedy().find("the same command again") != std::string::npos);
+  }
 }
 
 TEST_CASE("a defaults file gives user and password", "[connection]") {

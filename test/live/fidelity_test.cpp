@@ -46,6 +46,21 @@ TEST_CASE("by INSERT it is the same: MySQL 9.7", "[fidelity]") { copy_and_compar
 TEST_CASE("by INSERT it is the same: MariaDB 10.11 to MySQL 9.7", "[fidelity]") { copy_and_compare("a", "c", {"--no-load-data"}); }
 TEST_CASE("by INSERT it is the same: MySQL 9.7 to MariaDB 10.11", "[fidelity]") { copy_and_compare("c", "a", {"--no-load-data"}); }
 
+TEST_CASE("vectors go without their index, and check says so", "[fidelity]") {
+  const Server source("e");
+  const Server target("c");
+  const Migration migration(source, target, "fidelity");
+  migration.clean();
+  Client from = source.client();
+  from.execute("CREATE DATABASE fidelity");
+  from.execute("CREATE TABLE fidelity.near (id INT PRIMARY KEY, v VECTOR(3) NOT NULL, VECTOR INDEX by_v (v))");
+  const Outcome outcome = migration.run("check");
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  for (const char* words : {"`fidelity`.`near`.`by_v`", "the vector index is not carried", "create it on the target after the switch"}) CHECK(outcome.out.find(words) != std::string::npos);
+  migration.clean();
+}
+
 TEST_CASE("the comparison of these tests finds a changed byte", "[fidelity]") {
   const Server source("a");
   const Server target("b");

@@ -2,6 +2,7 @@
 // How a proxy comes to log in without its client: each method proved by real logins, and delegated credentials that are given and taken back whoever dies.
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 
 #include "catch.h"
 #include "godwit/accounts/delegation.h"
@@ -339,25 +340,90 @@ TEST_CASE("delegated: an account that was dropped meanwhile is forgotten", "[pro
 }
 
 TEST_CASE("delegated: accounts that could not be restored are refused, untouched", "[proxy_accounts]") {
-  const auto refused = [](const Account& account) {
+  // Why; "" where it was given.
+  const auto refusal = [](const Account& account, const std::function<void(AccountFacts&)>& change = [](AccountFacts&) {}) -> std::string {
     const std::string before = account.shown();
+    AccountFacts facts = account.facts();
+    change(facts);
     try {
-      give(account.server, account.facts(), DelegationKey::random());
+      give(account.server, facts, DelegationKey::random());
     } catch (const Error& error) {
       CHECK(account.shown() == before);
       CHECK(take_back_all(account.server).empty());
-      return error.code() == Code::delegation_refused;
+      CHECK(error.code() == Code::delegation_refused);
+      CHECK(error.object() == "'" + facts.user + "'@'%'");
+      CHECK(error.remedy().find("--accounts FILE") != std::string::npos);
+      return error.cause();
     }
-    return false;
+    return "";
   };
   const Account two(server_b(), "pa_two", "IDENTIFIED BY 'first'");
   server_b().client().execute("ALTER USER pa_two@'%' IDENTIFIED BY 'second' RETAIN CURRENT PASSWORD");
-  CHECK(refused(two));
+  CHECK(refusal(two) == "it has a second password already, which would be lost");
   CHECK(login(server_b(), "pa_two", "first") == "pa_two@%");
   const Account empty(server_b(), "pa_none", "IDENTIFIED BY ''");
-  CHECK(refused(empty));
+  CHECK(refusal(empty) == "it has no password, and MySQL keeps no empty one as the second");
   const Account locked(server_c(), "pa_lock", "IDENTIFIED BY 'secret' ACCOUNT LOCK");
-  CHECK(refused(locked));
+  CHECK(refusal(locked) == "it is locked");
+  const Account expired(server_b(), "pa_late", "IDENTIFIED BY 'secret' PASSWORD EXPIRE");
+  CHECK(refusal(expired) == "its password is expired");
+  // A method for a second factor is a plugin that the server may not have: the server's word for one is all that is needed.
+  const Account plain(server_b(), "pa_plain", "IDENTIFIED BY 'secret'");
+  CHECK(refusal(plain, [](AccountFacts& facts) { facts.needs_further_factors = true; }) == "it is asked for further factors");
+  for (const auto* server : {&server_b(), &server_c()}) {
+    const Account here(*server, "pa_here", "IDENTIFIED BY 'secret'");
+    CHECK(refusal(here, [](AccountFacts& facts) { facts.user = "pa_nobody"; }) == "there is no such account");
+  }
+  server_b().client().execute("UPDATE mysql.user SET plugin = 'authentication_ldap_simple' WHERE User = 'pa_plain'");
+  CHECK(refusal(plain) == "MySQL keeps no second password for authentication_ldap_simple");
+}
+
+TEST_CASE("delegated: a credential that is the only one an account has left is not taken away", "[proxy_accounts]") {
+  const Account account(server_c(), "pa_last", "IDENTIFIED BY 'secret'");
+  const std::string password = give(server_c(), account.facts(), DelegationKey::random());
+  Client root = server_c().client();
+  root.execute("ALTER USER pa_last@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('" + password + "')");
+  try {
+    take_back_all(server_c());
+    FAIL("it was taken away");
+  } catch (const Error& error) {
+    CHECK(error.code() == Code::delegation_refused);
+    CHECK(error.object() == "'pa_last'@'%'");
+    CHECK(error.cause() == "godwit's credential is the only one it has left");
+    CHECK(error.remedy().find("ALTER USER") == 0);
+  }
+  CHECK(login(server_c(), "pa_last", password) == "pa_last@%");
+  root.execute("ALTER USER pa_last@'%' IDENTIFIED BY 'another'");
+  CHECK(take_back_all(server_c()).empty());
+  CHECK(login(server_c(), "pa_last", "another") == "pa_last@%");
+}
+
+TEST_CASE("delegated: one godwit at a time, and only with a look at the accounts", "[proxy_accounts]") {
+  auto first = connection_to(server_a());
+  const Delegation at_work(first);
+  auto second = connection_to(server_a());
+  second.execute("SET SESSION max_statement_time = 0.2");  // which ends its wait for the other
+  const auto refused = [](Code code, const std::string& cause, const std::string& remedy, const std::function<void()>& deed) {
+    try {
+      deed();
+      FAIL("it went on");
+    } catch (const Error& error) {
+      INFO(error.what());
+      CHECK(error.code() == code);
+      CHECK(error.object().find("source 127.0.0.1") == 0);
+      CHECK(error.cause() == cause);
+      CHECK(error.remedy() == remedy);
+    }
+  };
+  refused(Code::lock_contention, "another godwit changes delegated credentials", "again, when it is done", [&] { const Delegation too(second); });
+  for (const auto* server : {&server_a(), &server_b()}) {
+    const Account poor(*server, "pa_poor", "IDENTIFIED BY 'secret'");
+    db::Endpoint endpoint = test::endpoint_of(*server);
+    endpoint.dsn.user = "pa_poor";
+    endpoint.dsn.password = "secret";
+    auto connection = db::Connection::open(endpoint);
+    refused(Code::privilege_missing, "the account may not read the accounts' methods", "GRANT SELECT ON mysql.* TO the account", [&] { read_accounts(connection); });
+  }
 }
 
 TEST_CASE("delegated: an error shows neither password nor hash", "[proxy_accounts]") {

@@ -190,6 +190,17 @@ TEST_CASE("check says of every shard what stands in the way, and refuses what ha
   CHECK(findings(outcome, "shard_versions") == "ok  ; ");
   CHECK(findings(outcome, "shard_unique_keys").find("GW1206") != std::string::npos);
 
+  // What a rule does MariaDB does not log, and the other shards know nothing of a parent that is on the first.
+  stage.from().execute("ALTER TABLE shop.visits ADD setting VARCHAR(20), ADD CONSTRAINT by_setting FOREIGN KEY (setting) REFERENCES shop.settings (name) ON DELETE CASCADE");
+  outcome = stage.run("check", options);
+  CHECK(outcome.status == 0);
+  CHECK(findings(outcome, "shard_foreign_keys") == "warning GW0205 ; warning GW0312 ; warning GW0205 ; ");
+  for (const char* words : {"foreign key by_setting: `shop`.`settings` is unsharded, so that other shards would not see what it changes on them, and the binlog lacks it: the stream stops at such a change",
+                            "drop the rule (ON UPDATE, ON DELETE) on the source, or see that it never acts"}) {
+    CHECK(outcome.out.find(words) != std::string::npos);
+  }
+  stage.from().execute("ALTER TABLE shop.visits DROP FOREIGN KEY by_setting, DROP COLUMN setting");
+
   stage.client_of(1).execute("CREATE DATABASE " + stage.schema_of(1));
   stage.client_of(1).execute("CREATE TABLE " + stage.schema_of(1) + ".visits (id INT)");
   stage.placements["--unsharded settings"] = "none";

@@ -12,6 +12,7 @@
 #include "catch.h"
 #include "live/support/compare.h"
 #include "live/support/process.h"
+#include "live/support/waiting.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -26,6 +27,16 @@ struct Expected {
 };
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+void check_refused(const Outcome& outcome, int status, const Expected& expected) {
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.status == status);
+  const json error = json::parse(outcome.out)["error"];
+  CHECK(error["code"] == expected.code);
+  CHECK(holds(error["object"], expected.object));
+  CHECK(holds(error["cause"], expected.cause));
+  CHECK(holds(error["remedy"], expected.remedy));
+}
 
 class Stage {
  public:
@@ -79,12 +90,7 @@ INSERT INTO refuse.twice VALUES ('one', 1, 1), ('two', 2, 2);
     const Outcome outcome = replicate(options);
     const std::string position_then = position();
     INFO(outcome.out << outcome.err);
-    REQUIRE(outcome.status == 3);
-    const json error = json::parse(outcome.out)["error"];
-    CHECK(error["code"] == expected.code);
-    CHECK(holds(error["object"], expected.object));
-    CHECK(holds(error["cause"], expected.cause));
-    CHECK(holds(error["remedy"], expected.remedy));
+    check_refused(outcome, 3, expected);
     for (const auto& part : {expected.code, expected.object, expected.cause, expected.remedy}) CHECK(holds(outcome.err, part));
     CHECK(has_row(next_ - 1));
     CHECK(!has_row(next_));
@@ -93,7 +99,7 @@ INSERT INTO refuse.twice VALUES ('one', 1, 1), ('two', 2, 2);
     CHECK(!has_row(next_));
     CHECK(position() == position_then);
     CHECK(holds(target.client().scalar("SELECT last_error FROM _godwit.stream"), expected.code));
-    return error["object"];
+    return json::parse(outcome.out)["error"]["object"];
   }
   void go_on(const std::vector<std::string>& options) {
     const Outcome outcome = replicate(options);
@@ -382,4 +388,55 @@ TEST_CASE("a transaction without a GTID is refused", "[stream_refusals]") {
   CHECK(!stage.has_row(800));
   stage.source.client().execute("FLUSH BINARY LOGS");
   stage.begin_anew();
+}
+
+TEST_CASE("a value that the target would change to make it fit is refused, and goes on once the column is as wide", "[stream_refusals]") {
+  const Stage stage("a", "c");
+  stage.target.client().execute("ALTER TABLE refuse.item MODIFY n TINYINT");
+  stage.source.client().execute("INSERT INTO refuse.item (id, n) VALUES (900, 1000)");
+  check_refused(stage.replicate(), 1, {"GW0116", "`refuse`.`item` row 900", "the target changed a value: 1264 Out of range value for column 'n'", "widen the target's column"});
+  CHECK(!stage.has_row(900));
+  stage.target.client().execute("ALTER TABLE refuse.item MODIFY n INT");
+  CHECK(stage.replicate().status == 0);
+  CHECK(stage.fault() == "");
+}
+
+TEST_CASE("an XA transaction that is too large to be kept until it is decided is refused when it is prepared", "[stream_refusals]") {
+  const Stage stage("a", "c");
+  {
+    Client client = stage.source.client("refuse");
+    client.execute("XA START 'large'");
+    client.execute("INSERT INTO item (id, t) SELECT 1000 + seq, REPEAT('x', 8 * 1024 * 1024) FROM seq_1_to_9");
+    client.execute("XA END 'large'");
+    client.execute("XA PREPARE 'large'");
+  }
+  check_refused(stage.replicate(), 3, {"GW0705", "0-", "is prepared; 64.0 MiB is the limit", "split it on the source"});
+  stage.source.client().execute("XA ROLLBACK 'large'");
+}
+
+// The event of a row that is not copied yet says too little to bring it where its new key is.
+TEST_CASE("a row that changes its key between two snapshots of a copy is refused where its image is minimal", "[stream_refusals]") {
+  Stage stage("a", "c");
+  REQUIRE(stage.migration.run("cancel").status == 0);
+  Client client = stage.source.client("refuse");
+  client.execute("INSERT INTO item (id, t) SELECT 1000 + seq, REPEAT('x', 4096) FROM seq_1_to_40");
+  client.execute("ANALYZE TABLE item");
+  Process copy = stage.migration.start("copy", {"--allow-no-key", "--json", "--readers", "1", "--chunk-size", "16KiB", "--snapshot-age", "0s"}, armed("copy.cycle_ended=sleep:1000"));
+  REQUIRE(has_logged(copy, "failpoint copy.cycle_ended: sleeps"));
+  client.execute("SET SESSION binlog_row_image = MINIMAL");
+  client.execute("UPDATE item SET id = 2000 WHERE id = 1040");
+  check_refused(copy.wait(), 3, {"GW0803", "`refuse`.`item` row 1040", "its key changed while the copy ran", "binlog_row_image = FULL"});
+  stage.begin_anew();
+}
+
+TEST_CASE("a stream that the source ends is said to be lost, and taken up again", "[stream_refusals]") {
+  const Stage stage("c", "a");
+  Process process = stage.migration.start("replicate", {"--json"});
+  Client client = stage.source.client("refuse");
+  client.execute("INSERT INTO item (id, v) VALUES (500, 'before')");
+  REQUIRE(holds_within(std::chrono::seconds(20), [&] { return stage.has_row(500); }));
+  for (const auto& row : client.query("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'")) client.execute("KILL QUERY " + row[0].value());
+  CHECK(has_logged(process, "GW0104 connection_lost [binlog stream]: the server ended it => it connects again by itself"));
+  client.execute("INSERT INTO item (id, v) VALUES (501, 'after')");
+  CHECK(holds_within(std::chrono::seconds(20), [&] { return stage.has_row(501); }));
 }

@@ -14,7 +14,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNREACHED = pathlib.Path(__file__).with_name("unreached.txt")
 LEAST_WORDS = 6  # of a reason
-THROWERS = {"Error", "blocker", "warning"}  # findings of check are errors that have not happened yet
+THROWERS = {"Error", "blocker", "warning", "report", "not_carried"}  # findings of check are errors that have not happened yet, and so are the issues of a definition
 NO_MESSAGES = {"check_failed", "become"}
 LOG = ["log", ":", ":"]  # what is only written there is no error
 WHOLE = re.compile(r"GW\d{4} \w+ \[.+\]: .+ => .+|(?!GW\d{4} ).+: .+ => .+")  # an error; a finding of check
@@ -120,7 +120,7 @@ def faults(lines):
 
 
 def main():
-    lines = sorted(set(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace").splitlines()))
+    lines = sorted(set(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace").split("\n")) - {""})  # what is quoted may hold other ends of lines
     said = "\n".join(lines)
     every = messages()
     unreached = {key: line for key, line in every.items() if not is_said(key[1], said)}

@@ -66,3 +66,19 @@ TEST_CASE("the first reason to hold back is named with figure and limit", "[thro
   CHECK(throttle_reason({.source_threads_running = 26}, {.source_threads_running_max = 25}) == "source Threads_running=26 >= 25");
   CHECK_FALSE(throttle_reason({.source_threads_running = 24}, {.source_threads_running_max = 25}));
 }
+
+TEST_CASE("a key of a type whose values have no literal is refused by its table", "[key_range]") {
+  godwit::catalog::Table table{.schema = "shop", .name = "orders"};
+  table.columns.push_back({.name = "v", .data_type = "vector", .column_type = "vector(3)"});
+  godwit::catalog::Key key{.name = "PRIMARY"};
+  key.parts.push_back({.column = "v"});
+  try {
+    key_spec(table, key);
+    FAIL("it was taken");
+  } catch (const Error& error) {
+    CHECK(error.code() == Code::no_usable_key);
+    CHECK(error.object() == "`shop`.`orders`");
+    CHECK(error.cause() == "key PRIMARY has column v of type vector(3)");
+    CHECK(error.remedy().find("--allow-no-key") != std::string::npos);
+  }
+}

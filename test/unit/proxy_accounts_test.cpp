@@ -226,6 +226,9 @@ TEST_CASE("passwords: the file must be its owner's alone", "[proxy_accounts]") {
     ::chmod(path.c_str(), mode);
     CHECK_THROWS_AS(Passwords::load(path), Error);
   }
+  ::chmod(path.c_str(), 0600);
+  std::filesystem::resize_file(path, (std::size_t{4} << 20) + 1);
+  CHECK_THROWS_WITH(Passwords::load(path), Catch::Contains("larger than 4 MiB"));
   std::filesystem::remove(path);
   CHECK_THROWS_AS(Passwords::load(path), Error);
   CHECK_THROWS_AS(Passwords::load(std::filesystem::temp_directory_path()), Error);
