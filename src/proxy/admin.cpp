@@ -7,6 +7,7 @@
 #include <asio/use_awaitable.hpp>
 #include <cctype>
 
+#include "client_error.h"
 #include "coordinator.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
@@ -233,7 +234,7 @@ asio::awaitable<void> run_admin(Channel& client, wire::Capabilities capabilities
       continue;
     }
     if (command != wire::Command::query) {
-      client.send_packet(wire::write_error({.number = 1047, .state = "08S01", .text = "Unknown command"}));
+      client.send_packet(error_packet(1047, "08S01", "Unknown command"));
       continue;
     }
     std::string out;
@@ -249,7 +250,7 @@ asio::awaitable<void> run_admin(Channel& client, wire::Capabilities capabilities
       }
     } catch (const Error& error) {
       out.clear();
-      wire::put_packet(out, 1, wire::write_error({.number = 1105, .state = "HY000", .text = error.what()}));
+      wire::put_packet(out, 1, error_packet(1105, "HY000", error.what()));
     }
     client.write(out);
   }

@@ -1,0 +1,153 @@
+// servers: a=mariadb-10.11
+// What the proxy refuses by itself, and in which words: clients that break the protocol's rules, or meet a limit, and a server that is none.
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "live/support/proxy.h"
+#include "live/support/rude_client.h"
+#include "live/support/rude_relay.h"
+#include "live/support/rude_scenes.h"
+
+using namespace godwit::test;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr int kRepliesMax = 64;  // that a client gives to a server without an end
+
+void prepare(const Server& server) {
+  server.client().script(R"(
+CREATE DATABASE IF NOT EXISTS test;
+CREATE OR REPLACE USER rude@'%' IDENTIFIED BY '';
+CREATE OR REPLACE USER other@'%' IDENTIFIED BY '';
+)");
+}
+
+// "1156 #08S01 Got packets out of order": what it is told next, or nothing.
+std::string told(RudeClient& client) {
+  const auto packet = client.packet();
+  if (!packet || packet->size() < 9 || packet->front() != '\xFF') return "no error";
+  const auto number = static_cast<unsigned char>((*packet)[1]) | static_cast<unsigned>(static_cast<unsigned char>((*packet)[2])) << 8U;
+  return std::to_string(number) + " " + packet->substr(3, 6) + " " + packet->substr(9);
+}
+
+// The first error, whatever comes before it.
+std::string told_in_the_end(RudeClient& client) {
+  for (int packets = 0; packets < kRepliesMax; ++packets) {
+    const std::string words = told(client);
+    if (words != "no error") return words;
+  }
+  return "no error";
+}
+
+std::string login_of(RudeClient& client, const std::string& user) { return client.log_in(user) ? "let in" : "refused"; }
+
+// To an account without a password.
+std::string change_of_user(const std::string& user) { return "\x11" + user + std::string("\0\0\0", 3) + raw::number(45, 2) + std::string("mysql_native_password\0", 22); }
+
+std::string greeting(std::uint64_t capabilities) {
+  return RawClient::packet("\x0a" + std::string("10.11.0-MariaDB\0", 16) + raw::number(7, 4) + "saltsalt" + std::string(1, '\0') + raw::number(capabilities & 0xFFFF, 2) + raw::number(45, 1) + raw::number(2, 2) +
+                           raw::number(capabilities >> 16, 2) + raw::number(21, 1) + std::string(10, '\0') + "saltsaltsalt" + std::string(1, '\0') + std::string("mysql_native_password\0", 22));
+}
+
+}  // namespace
+
+TEST_CASE("proxy_refusals: a client that breaks a rule of the protocol is told which", "[proxy_refusals]") {
+  const Server server("a");
+  prepare(server);
+  const Proxy proxy(server, server, {.options = {"--no-tls"}});
+  RudeClient client(proxy.port());
+  SECTION("TLS that was not offered") {
+    REQUIRE(client.packet());
+    client.send_packet(raw::number(raw::kUsual | kTls, 4) + raw::number(1 << 24, 4) + raw::number(45, 1) + std::string(23, '\0'), 1);
+    CHECK_THAT(told(client), Catch::StartsWith("1105 #HY000 godwit proxy: GW1001") && Catch::Contains("[127.0.0.1]: it asks for TLS, which was not offered => let it connect without TLS"));
+  }
+  SECTION("a login of megabytes") {
+    REQUIRE(client.packet());
+    client.send(std::string("\xFF\xFF\xFF\x01", 4));
+    CHECK_THAT(told(client), Catch::Contains("GW1001") && Catch::Contains("[client 127.0.0.1:") && Catch::Contains("a packet of over 65536 bytes where none is so long => is it a client or server of MySQL's protocol?"));
+  }
+  SECTION("requests out of order") {
+    REQUIRE(client.log_in("rude"));
+    client.send_packet("\x03SELECT 1", 5);
+    CHECK(told(client) == "1156 #08S01 Got packets out of order");
+  }
+  SECTION("a change of user that is too large to be one") {
+    REQUIRE(client.log_in("rude"));
+    client.send_packet(change_of_user("rude") + std::string(70'000, 'x'), 0);
+    CHECK(told(client) == "1153 #08S01 Got a packet bigger than the proxy takes of this command");
+  }
+  SECTION("a command that is not passed on, too large to be answered") {
+    REQUIRE(client.log_in("rude"));
+    client.send_packet("\x12" + std::string(70'000, 'x'), 0);
+    CHECK(told(client) == "1153 #08S01 Got a packet bigger than the proxy takes of this command");
+  }
+  CHECK(client.is_over(seconds(10)));
+  RudeClient next(proxy.port());
+  CHECK(login_of(next, "rude") == "let in");
+}
+
+TEST_CASE("proxy_refusals: a limit that is met has its name, in a login and in a change of user", "[proxy_refusals]") {
+  const Server server("a");
+  prepare(server);
+  const Proxy proxy(server, server, {.options = {"--clients-per-account-max", "1", "--login-failures-max", "2"}});
+  const std::string exceeded = "1226 #42000 User 'rude' has exceeded the 'clients_per_account' resource of the proxy";
+  const std::string blocked = "1129 #HY000 Host '127.0.0.1' is blocked because of many failed logins; try again in a minute";
+  RudeClient rude(proxy.port());
+  RudeClient other(proxy.port());
+  REQUIRE(rude.log_in("rude"));
+  REQUIRE(other.log_in("other"));
+  RudeClient second(proxy.port());
+  REQUIRE(second.packet());
+  second.send_packet(second.login_payload("rude", 0, "mysql_native_password"), 1);
+  CHECK(told(second) == exceeded);
+  other.send_packet(change_of_user("rude"), 0);
+  CHECK(told(other) == exceeded);
+  for (int i = 0; i < 2; ++i) {
+    RudeClient nobody(proxy.port());
+    CHECK(login_of(nobody, "nobody") == "refused");
+  }
+  RudeClient third(proxy.port());
+  CHECK(told(third) == blocked);
+  rude.send_packet(change_of_user("other"), 0);
+  CHECK(told(rude) == blocked);
+}
+
+TEST_CASE("proxy_refusals: a server that is none, or lets nobody in, is named to its clients", "[proxy_refusals]") {
+  const Server server("a");
+  prepare(server);
+  RudeRelay relay(server.port(), 1);
+  const std::string name = "source 127.0.0.1:" + std::to_string(relay.port());
+  const auto dsn = [&](const std::string& tls) { return "mysql://godwit@127.0.0.1:" + std::to_string(relay.port()) + "/test?ssl-mode=" + tls; };
+  SECTION("in its first words") {
+    const Proxy proxy(server, server, {.source_dsn = dsn("required")});
+    const std::pair<std::string, std::string> cases[] = {
+        {"HTTP/1.1 400 Bad Request\r\n\r\n", "a packet of over 65536 bytes where none is so long"},
+        {RawClient::packet("no greeting"), "its first packet is no greeting => is it a MySQL or MariaDB server?"},
+        {RawClient::packet("\xFF" + raw::number(1129, 2) + "Host 'here' is blocked"), "1129 Host 'here' is blocked => the words are the server's own: its error log, max_connections and FLUSH HOSTS"},
+        {RawClient::packet("\xFF" + raw::number(1040, 2) + "Too many connections"), "too_many_connections [" + name + "]: 1040 Too many connections => the words are the server's own"},
+        {greeting(raw::kUsual), "tls_failed [" + name + "]: the server offers no TLS => give the server a certificate"}};
+    for (const auto& [said, words] : cases) {
+      relay.say(said);
+      RudeClient client(proxy.port());
+      REQUIRE(client.packet());
+      client.send_packet(client.login_payload("rude", 0, "mysql_native_password"), 1);
+      CHECK_THAT(told(client), Catch::StartsWith("1105 #HY000 godwit proxy: GW") && Catch::Contains("[" + name + "]") && Catch::Contains(words));
+    }
+    relay.say("");
+    RudeClient client(proxy.port());
+    CHECK(login_of(client, "rude") == "let in");
+  }
+  SECTION("in a login that it does not end") {
+    const Proxy proxy(server, server, {.source_dsn = dsn("disabled")});
+    std::string words = greeting(raw::kUsual);
+    for (int i = 0; i < kRepliesMax; ++i) words += RawClient::packet("\x01more", 2);
+    relay.say(words);
+    RudeClient client(proxy.port());
+    REQUIRE(client.packet());
+    client.send_packet(client.login_payload("rude", 0, "mysql_native_password"), 1);
+    for (int i = 0; i < kRepliesMax; ++i) client.send_packet("reply", 3);
+    CHECK_THAT(told_in_the_end(client), Catch::Contains("GW1001") && Catch::Contains("[" + name + "]: its part of a login has no end => is it a MySQL or MariaDB server?"));
+  }
+}
