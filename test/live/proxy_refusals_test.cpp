@@ -151,3 +151,18 @@ TEST_CASE("proxy_refusals: a server that is none, or lets nobody in, is named to
     CHECK_THAT(told_in_the_end(client), Catch::Contains("GW1001") && Catch::Contains("[" + name + "]: its part of a login has no end => is it a MySQL or MariaDB server?"));
   }
 }
+
+TEST_CASE("proxy_refusals: a server that asks more of an account than is known of it is named to the admin", "[proxy_refusals]") {
+  const Server server("a");
+  prepare(server);
+  RudeRelay relay(server.port(), 1);
+  const std::string address = "127.0.0.1:" + std::to_string(relay.port());
+  Proxy proxy(server, server, {.target_options = {"--target", "mysql://godwit@" + address + "/test?ssl-mode=disabled"}});
+  RudeClient client(proxy.port());
+  REQUIRE(client.log_in("rude"));
+  relay.say(greeting(raw::kUsual) + RawClient::packet("\x01what is the second password?", 2));
+  CHECK_THAT(proxy.command("WARM TO target").message,
+             Catch::Contains("GW1003") && Catch::Contains("GW1006 login_unprovable [rude]: target " + address + " asks for what is not known of the account => SHOW ACCOUNTS on the proxy says what can be done"));
+  relay.say("");
+  CHECK_NOTHROW(proxy.must("WARM TO target"));
+}
