@@ -304,8 +304,9 @@ TEST_CASE("proxy_gate: a command that does not fit the gate is refused by name",
   for (const char* command : {"RESUME", "MOVE TO target"}) CHECK_THAT(stage.proxy->command(command).message, Catch::Contains("gate_refused"));
   for (const char* command : {"MOVE TO nowhere", "PAUSE DRAIN", "PAUSE WITH LEASE x", "DROP DATABASE gate", "PAUSE DRAIN -1", "MOVE TO"}) {
     INFO(command);
-    CHECK_THAT(stage.proxy->command(command).message, Catch::Contains("GW0002") && Catch::Contains("the proxy knows no such command => SHOW SESSIONS | ROUTE"));
+    CHECK_THAT(stage.proxy->command(command).message, Catch::Contains(std::string("GW0002 bad_usage [") + command + "]: the proxy knows no such command => SHOW SESSIONS | ROUTE"));
   }
+  CHECK_THAT(stage.proxy->command("").message, Catch::Contains("GW0002 bad_usage [an empty command]: the proxy knows no such command"));
   CHECK_THAT(stage.proxy->command("KILL 99999999").message, Catch::Contains("[99999999]: no session has this id => SHOW SESSIONS"));
   CHECK_FALSE(stage.proxy->is_closed());
   stage.proxy->must("PAUSE WITH LEASE 30");
