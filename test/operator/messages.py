@@ -121,7 +121,7 @@ def faults(lines):
 
 
 def main():
-    lines = sorted(set(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace").splitlines()))
+    lines = sorted(set(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace").split("\n")) - {""})
     said = "\n".join(lines)
     every = messages()
     unreached = {key: line for key, line in every.items() if not is_said(key[1], said)}
