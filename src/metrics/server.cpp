@@ -34,22 +34,22 @@ void keep_port(socket_t socket) {
 
 }  // namespace
 
+Address parse_address(const std::string& text) {
+  const auto colon = text.rfind(':');
+  const auto port = colon == std::string::npos ? std::nullopt : parse_u64(text.substr(colon + 1));
+  if (!port || *port > 65535 || colon == 0) refuse(text, "it is no address and port");
+  return {.host = text.substr(0, colon), .port = static_cast<int>(*port)};
+}
+
 Server::Server(const std::string& address, std::function<std::string()> text) : impl_(std::make_unique<Impl>()) {
-  const auto colon = address.rfind(':');
-  const auto port = colon == std::string::npos ? std::nullopt : parse_u64(address.substr(colon + 1));
-  if (!port || *port > 65535 || colon == 0) refuse(address, "it is no address and port");
-  impl_->host = address.substr(0, colon);
-  impl_->port = static_cast<int>(*port);
+  const auto at = parse_address(address);
+  impl_->host = at.host;
   impl_->http.set_socket_options(keep_port);
   impl_->http.Get("/metrics", [text = std::move(text)](const httplib::Request&, httplib::Response& response) {
     response.set_content(text(), "text/plain; version=0.0.4; charset=utf-8");
   });
-  if (impl_->port == 0) {
-    impl_->port = impl_->http.bind_to_any_port(impl_->host);
-    if (impl_->port < 0) refuse(address, "it cannot be listened at");
-  } else if (!impl_->http.bind_to_port(impl_->host, impl_->port)) {
-    refuse(address, "it cannot be listened at: is the port taken?");
-  }
+  impl_->port = at.port == 0 ? impl_->http.bind_to_any_port(at.host) : impl_->http.bind_to_port(at.host, at.port) ? at.port : -1;
+  if (impl_->port < 0) refuse(address, "it cannot be listened at: is the port taken, or the address another machine's?");
   impl_->thread = std::thread([this] {
     impl_->http.listen_after_bind();
     impl_->has_ended = true;

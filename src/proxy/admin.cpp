@@ -7,6 +7,7 @@
 #include <asio/use_awaitable.hpp>
 #include <cctype>
 
+#include "client_error.h"
 #include "coordinator.h"
 #include "godwit/util/error.h"
 #include "godwit/util/text.h"
@@ -39,7 +40,7 @@ Words words_of(std::string_view sql) {
 }
 
 Error unknown(const std::string& sql) {
-  return Error(Code::bad_usage, {.object = sql,
+  return Error(Code::bad_usage, {.object = sql.empty() ? "an empty command" : sql,
                                  .cause = "the proxy knows no such command",
                                  .remedy = "SHOW SESSIONS | ROUTE | STATS | ACCOUNTS; WARM TO side; PAUSE [HOLD epoch] [WITH LEASE seconds] [DRAIN seconds] [KILL|ABORT]; MOVE TO source|target; RESUME [HOLD epoch | FORCE source|target]; KILL session"});
 }
@@ -53,11 +54,11 @@ std::string ms(std::chrono::microseconds us) { return fmt::format("{:.3f}", stat
 
 class Desk {
  public:
-  explicit Desk(Proxy& proxy) : proxy_(proxy), context_(proxy.context()) {}
+  Desk(Proxy& proxy, std::string sql) : proxy_(proxy), context_(proxy.context()), sql_(std::move(sql)) {}
 
   // In the coordinator's thread. No columns: OK alone.
-  asio::awaitable<Answer> answer(std::string sql) {
-    const Words words = words_of(sql);
+  asio::awaitable<Answer> answer() {
+    const Words words = words_of(sql_);
     const auto is = [&](std::initializer_list<const char*> wanted) { return std::equal(wanted.begin(), wanted.end(), words.begin(), words.end(), [](const char* a, const std::string& b) { return b == a; }); };
     if (is({"SHOW", "SESSIONS"}) || is({"SHOW", "PROCESSLIST"})) co_return co_await show_sessions();
     if (is({"SHOW", "ROUTE"})) co_return show_route();
@@ -73,16 +74,16 @@ class Desk {
     if (words.size() >= 2 && words[0] == "KILL") co_return co_await kill(words.back());
     // What clients say of themselves at the start.
     if (!words.empty() && (words[0] == "SET" || words[0] == "USE" || words[0] == "ROLLBACK" || words[0] == "COMMIT")) co_return Answer{};
-    if (words.size() >= 2 && words[0] == "SELECT" && words[1].rfind("@@", 0) == 0) co_return Answer{{{sql.substr(7)}, {{"godwit proxy"}}}, {}};
+    if (words.size() >= 2 && words[0] == "SELECT" && words[1].rfind("@@", 0) == 0) co_return Answer{{{sql_.substr(7)}, {{"godwit proxy"}}}, {}};
     if (words.size() == 2 && words[0] == "SELECT" && words[1] == "1") co_return Answer{{{"1"}, {{"1"}}}, {true}};
-    throw unknown(sql);
+    throw unknown(sql_);
   }
 
  private:
-  static db::Side side_of(const std::string& word) {
+  db::Side side_of(const std::string& word) const {
     if (word == "SOURCE") return db::Side::source;
     if (word == "TARGET") return db::Side::target;
-    throw unknown(word);
+    throw unknown(sql_);
   }
 
   static Answer moved(const MoveReport& report, const char* what) {
@@ -97,16 +98,16 @@ class Desk {
             {true, true, false, true, false, true, false, false, false, false}};
   }
 
-  static std::uint64_t epoch_of(const std::string& word) {
+  std::uint64_t epoch_of(const std::string& word) const {
     const auto epoch = parse_u64(word);
-    if (!epoch || *epoch == 0) throw unknown(word);
+    if (!epoch || *epoch == 0) throw unknown(sql_);
     return *epoch;
   }
 
-  static std::chrono::milliseconds seconds(const std::string& word) {
+  std::chrono::milliseconds seconds(const std::string& word) const {
     char* end = nullptr;
     const double value = std::strtod(word.c_str(), &end);
-    if (end == word.c_str() || *end != '\0' || value < 0 || value > 86400) throw unknown(word);
+    if (end == word.c_str() || *end != '\0' || value < 0 || value > 86400) throw unknown(sql_);
     return std::chrono::milliseconds(static_cast<std::int64_t>(value * 1000));
   }
 
@@ -126,7 +127,7 @@ class Desk {
         request.on_straggler = words[i] == "KILL" ? Straggler::kill : Straggler::abort;
         i += 1;
       } else {
-        throw unknown(words[i]);
+        throw unknown(sql_);
       }
     }
     if (request.epoch && request.lease.count() == 0) {
@@ -140,7 +141,7 @@ class Desk {
 
   asio::awaitable<Answer> kill(const std::string& word) {
     const auto id = parse_u64(word);
-    if (!id || *id > 0xFFFFFFFF) throw unknown(word);
+    if (!id || *id > 0xFFFFFFFF) throw unknown(sql_);
     const bool was_there = co_await proxy_.end_session(static_cast<std::uint32_t>(*id));
     if (!was_there) {
       throw Error(Code::bad_usage, {.object = word, .cause = "no session has this id", .remedy = "SHOW SESSIONS"});
@@ -206,6 +207,7 @@ class Desk {
 
   Proxy& proxy_;
   Context& context_;
+  const std::string sql_;
 };
 
 std::string text_of(std::string_view payload, wire::Capabilities capabilities) {
@@ -233,14 +235,13 @@ asio::awaitable<void> run_admin(Channel& client, wire::Capabilities capabilities
       continue;
     }
     if (command != wire::Command::query) {
-      client.send_packet(wire::write_error({.number = 1047, .state = "08S01", .text = "Unknown command"}));
+      client.send_packet(error_packet(1047, "08S01", "Unknown command"));
       continue;
     }
     std::string out;
     try {
-      Desk desk(proxy);
-      const std::string sql = text_of(payload, capabilities);
-      const auto ask = [&desk, &sql] { return desk.answer(sql); };
+      Desk desk(proxy, text_of(payload, capabilities));
+      const auto ask = [&desk] { return desk.answer(); };
       const auto answer = co_await asio::co_spawn(proxy.loop(), ask, asio::use_awaitable);
       if (answer.rows.columns.empty()) {
         wire::put_packet(out, 1, ok);
@@ -249,7 +250,7 @@ asio::awaitable<void> run_admin(Channel& client, wire::Capabilities capabilities
       }
     } catch (const Error& error) {
       out.clear();
-      wire::put_packet(out, 1, wire::write_error({.number = 1105, .state = "HY000", .text = error.what()}));
+      wire::put_packet(out, 1, error_packet(1105, "HY000", error.what()));
     }
     client.write(out);
   }

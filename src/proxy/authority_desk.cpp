@@ -42,6 +42,10 @@ std::vector<db::Endpoint> servers_of(const ProxyOptions& options, db::Side side)
 
 }  // namespace
 
+Error row_is_gone(const std::string& workflow) {
+  return Error(Code::authority_lost, {.object = "workflow " + workflow, .cause = "it has no row in _godwit.route on the target", .remedy = "RESUME FORCE source|target, where you know that it serves"});
+}
+
 // Each look asks every server of a side at once.
 AuthorityDesk::AuthorityDesk(const Context& context) : context_(context), threads_(kThreads + context.options.shards.servers.size()) {
   for (Lane* lane : {&authority_, &fences_authority_, &registry_}) lane->at = authority_of(context_.options);
@@ -197,7 +201,7 @@ fence::Seen AuthorityDesk::follow_one(Lane& lane, const fence::Plan& plan) {
 asio::awaitable<fence::Seen> AuthorityDesk::follow(db::Side side) {
   const auto deed = [this, side] {
     const auto route = read_by(fences_authority_);
-    if (!route) throw Error(Code::authority_lost, {.object = "workflow " + context_.options.name, .cause = "its row in _godwit.route is gone", .remedy = "RESUME FORCE source|target, where you know that it serves"});
+    if (!route) throw row_is_gone(context_.options.name);
     const auto plan = plan_of(side, route->fence);
     std::optional<fence::Seen> seen;
     for (const auto& lane : fence_lanes(side)) {

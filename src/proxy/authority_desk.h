@@ -17,10 +17,14 @@
 #include "godwit/fence/reconciler.h"
 #include "godwit/state/authority.h"
 #include "godwit/state/proxy_registry.h"
+#include "godwit/util/error.h"
 
 namespace godwit::proxy {
 
 struct Context;
+
+// Of an authority that was there, or that a switch says it has.
+Error row_is_gone(const std::string& workflow);
 
 class AuthorityDesk {
  public:

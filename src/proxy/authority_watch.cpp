@@ -33,10 +33,6 @@ constexpr std::chrono::milliseconds kOwnLease{5000};
 constexpr int kMoveAttempts = 3;
 constexpr std::uint64_t kUndecided = ~std::uint64_t{0};  // the hold of a proxy that does not know the authority: no epoch
 
-Error row_is_gone(const std::string& workflow) {
-  return Error(Code::authority_lost, {.object = "workflow " + workflow, .cause = "it has no row in _godwit.route on the target", .remedy = "RESUME FORCE source|target, where you know that it serves"});
-}
-
 std::string describe(const state::Route& route) { return fmt::format("the authority is in epoch {}: {} serves{}", route.epoch, db::to_string(route.serving), route.is_switching ? ", and a switch is under way" : ""); }
 
 Knowledge knowledge_after(const Error& error) { return error.code() == Code::privilege_missing ? Knowledge::unreadable : Knowledge::unreachable; }

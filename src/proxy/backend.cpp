@@ -97,7 +97,7 @@ asio::awaitable<std::shared_ptr<Backend>> Backend::connect_to(asio::any_io_execu
   const std::string payload = co_await first_packet(*channel, upstream, deadline);
   if (const auto error = wire::read_error(payload)) {
     throw Error(error->number == 1040 ? Code::too_many_connections : Code::cannot_connect,
-                {.object = upstream.name(), .cause = fmt::format("{} {}", error->number, error->text), .remedy = "look at the server"});
+                {.object = upstream.name(), .cause = fmt::format("{} {}", error->number, error->text), .remedy = "the words are the server's own: its error log, max_connections and FLUSH HOSTS"});
   }
   const auto greeting = wire::read_greeting(payload);
   if (!greeting) throw misbehaved(upstream, "its first packet is no greeting");
@@ -115,7 +115,7 @@ asio::awaitable<void> Backend::send_login(wire::Login login, Deadline deadline) 
   capabilities_ = login.capabilities;
   const bool wants_tls = upstream_->tls != nullptr && !channel_->is_local() && (greeting_.capabilities & wire::cap::ssl) != 0;
   if (upstream_->dsn.ssl_mode >= db::SslMode::required && !wants_tls && !channel_->is_local()) {
-    throw Error(Code::tls_failed, {.object = upstream_->name(), .cause = "the server offers no TLS", .remedy = "ssl-mode=preferred takes what there is"});
+    throw Error(Code::tls_failed, {.object = upstream_->name(), .cause = "the server offers no TLS", .remedy = "give the server a certificate; ssl-mode=preferred takes what there is"});
   }
   if (wants_tls) {
     login.capabilities |= wire::cap::ssl;

@@ -29,7 +29,7 @@ Listener::Listener(asio::any_io_executor executor, const asio::ip::tcp::endpoint
   if (listens(socket_, endpoint)) return;
   const std::string cause = std::generic_category().message(errno);
   close();
-  throw Error(Code::cannot_listen, {.object = fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port()), .cause = cause, .remedy = "--listen another address"});
+  throw Error(Code::cannot_listen, {.object = fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port()), .cause = cause, .remedy = "--listen another address, or end what listens there"});
 }
 
 void Listener::start() {

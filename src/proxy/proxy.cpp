@@ -83,6 +83,10 @@ ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
   set_upstream(context.upstream(db::Side::target), db::Side::target, options.target, options.sends_proxy_protocol);
   context.rsa = std::make_unique<const auth::RsaKey>(auth::RsaKey::generate());
   if (!options.accounts_file.empty()) context.passwords = accounts::Passwords::load(options.accounts_file);
+  // What is mistyped is said before a server is asked.
+  std::vector<asio::ip::tcp::endpoint> endpoints;
+  for (const auto& address : options.listen) endpoints.push_back(endpoint_of(address));
+  if (!options.metrics_address.empty()) metrics::parse_address(options.metrics_address);
   Steward steward(context);
   AuthorityDesk desk(context);
   const StartView found = look_at_start(desk, options);
@@ -94,8 +98,8 @@ ProxyReport run_proxy(const ProxyOptions& options, const Stop& stop) {
   const std::size_t threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
   Proxy proxy(context, steward, desk, threads);
   proxy.begin(found);
-  for (const auto& address : options.listen) {
-    for (const auto& worker : proxy.workers()) worker->listen(endpoint_of(address));
+  for (const auto& endpoint : endpoints) {
+    for (const auto& worker : proxy.workers()) worker->listen(endpoint);
   }
   std::optional<metrics::Server> metrics;
   if (!options.metrics_address.empty()) metrics.emplace(options.metrics_address, [&proxy] { return proxy.prometheus(); });

@@ -6,6 +6,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include "godwit/util/log.h"
+#include "client_error.h"
 #include "seizure.h"
 #include "session.h"
 #include "worker.h"
@@ -20,7 +21,7 @@ constexpr std::chrono::seconds kLeave{2};
 void Session::refuse(std::uint16_t number, std::string_view state, std::string_view text) {
   client_->set_sequence(1);
   // In the middle of a packet it would be taken for a part of it.
-  if (responses_.is_between_packets()) client_->send_packet(wire::write_error({.number = number, .state = std::string(state), .text = std::string(text)}));
+  if (responses_.is_between_packets()) client_->send_packet(error_packet(number, state, text));
   end(text);
 }
 

@@ -107,7 +107,7 @@ asio::awaitable<void> Session::read_proxy_header(Deadline deadline) {
       co_await client_->more(deadline);
       continue;
     }
-    if (header.kind == Kind::malformed) throw Error(Code::peer_misbehaved, {.object = address_.host, .cause = "a PROXY header that is none", .remedy = "see --proxy-protocol-from"});
+    if (header.kind == Kind::malformed) throw Error(Code::peer_misbehaved, {.object = address_.host, .cause = "its PROXY header is malformed", .remedy = "--proxy-protocol-from is for load balancers that send one of version 1 or 2: is it one?"});
     if (header.kind == Kind::client) {
       address_.host = header.source.address;
       address_.port = header.source.port;
@@ -143,7 +143,7 @@ asio::awaitable<void> Session::greet(Deadline deadline) {
 asio::awaitable<wire::Login> Session::read_login(Deadline deadline) {
   std::string payload = co_await client_->packet(deadline, kLoginBytesMax);
   if (wire::is_tls_request(payload)) {
-    if (!context_.client_tls) throw Error(Code::peer_misbehaved, {.object = address_.host, .cause = "it asks for TLS, which was not offered", .remedy = "--tls-cert, --tls-key"});
+    if (!context_.client_tls) throw Error(Code::peer_misbehaved, {.object = address_.host, .cause = "it asks for TLS, which was not offered", .remedy = "let it connect without TLS, or give the proxy --tls-cert and --tls-key"});
     co_await client_->start_tls(*context_.client_tls, "", deadline);
     payload = co_await client_->packet(deadline, kLoginBytesMax);
   }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "backend.h"
+#include "client_error.h"
 #include "godwit/wire/protocol.h"
 
 namespace godwit::proxy {
@@ -17,10 +18,6 @@ inline constexpr std::string_view kNative = "mysql_native_password";
 
 struct Refused {  // the client was told
 };
-
-inline std::string error_packet(std::uint16_t number, std::string_view state, std::string_view text) {
-  return wire::write_error({.number = number, .state = std::string(state), .text = std::string(text)});
-}
 
 inline std::shared_ptr<Credential> credential_of(std::string_view password) {
   auto credential = std::make_shared<Credential>();

@@ -10,6 +10,7 @@
 #include "godwit/util/text.h"
 #include "godwit/util/log.h"
 #include "godwit/wire/bytes.h"
+#include "client_error.h"
 #include "seizure.h"
 #include "session.h"
 #include "text_result.h"
@@ -231,7 +232,7 @@ Session::Begin Session::answer(const Request& request, std::string_view payload)
 }
 
 Session::Begin Session::answer_error(const Request& request, std::uint16_t number, std::string_view state, std::string_view text) {
-  return answer(request, wire::write_error({.number = number, .state = std::string(state), .text = std::string(text)}));
+  return answer(request, error_packet(number, state, text));
 }
 
 Session::Begin Session::begin_query(const Request& request) {

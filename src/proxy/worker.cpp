@@ -11,6 +11,7 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include "client_error.h"
 #include "coordinator.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
@@ -84,7 +85,7 @@ void Worker::welcome(int socket) {
     ++context_.stats.refused;
     --context_.stats.connections;
     load_.fetch_sub(1, std::memory_order_relaxed);
-    channel->send_packet(wire::write_error({.number = 1040, .state = "08004", .text = "Too many connections to the proxy"}));
+    channel->send_packet(error_packet(1040, "08004", "Too many connections to the proxy"));
     return channel->close_when_sent();
   }
   auto session = std::make_shared<Session>(*this, std::move(channel), std::move(client));
@@ -205,7 +206,7 @@ std::size_t Worker::end_left_behind(db::Side side) {
   std::size_t ended = 0;
   for (const auto& session : sessions) {
     if (!session->is_served() || session->has_ended() || session->side() == side) continue;
-    session->refuse(1927, "70100", "Connection was killed: the other side serves now, and it could not be moved there");
+    session->refuse(1927, "70100", "Connection was killed: the other side serves now, and it could not be moved there; connect again");
     ++ended;
   }
   return ended;
@@ -245,7 +246,7 @@ std::size_t Worker::end_stragglers() {
   std::size_t ended = 0;
   for (const auto& session : sessions) {
     if (!session->is_served() || session->has_ended() || session->hold_state() == Hold::held) continue;
-    session->refuse(1927, "70100", "Connection was killed: it did not come to a safe point before the switch");
+    session->refuse(1927, "70100", "Connection was killed: it did not come to a safe point before the switch; connect again");
     ++ended;
   }
   return ended;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 
@@ -31,7 +32,7 @@ void record_said(std::string_view message) {
   static const char* const path = std::getenv("GODWIT_ERRORS_TO");
   if (path == nullptr) return;
   std::string line(message);
-  std::ranges::replace(line, '\n', ' ');
+  std::ranges::replace_if(line, [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');  // what a server has said may be anything
   line += '\n';
   const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (file < 0) return;

@@ -53,6 +53,15 @@ Code code_of(const std::function<void()>& act) {
   return Code::internal_error;
 }
 
+std::string words_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
 std::string position(const Server& server) { return server.client().scalar(server.is_mariadb() ? "SELECT @@GLOBAL.gtid_binlog_pos" : "SELECT @@GLOBAL.gtid_executed"); }
 
 // A server with a table, an ordinary account, and a workflow whose source it is; the authority stands on it too.
@@ -603,4 +612,19 @@ TEST_CASE("fence: the reconciler of two processes brings both sides back after a
   }
   fence::remove(on_target, target_plan);
   fence::remove(*scene.own, scene.plan);
+}
+
+TEST_CASE("fence: an account that may not fence, and a fence of another kind that is closed, are refused with what helps", "[fence]") {
+  const auto [name, kind, other] = GENERATE(table<const char*, fence::Kind, fence::Kind>({{"a", fence::Kind::read_only, fence::Kind::triggers}, {"b", fence::Kind::triggers, fence::Kind::read_only}}));
+  Scene scene(name, kind);
+  auto app = session_with(scene.server, db::Side::source, "fenced_app");
+  const std::string is_other(fence::to_string(other));
+  CHECK_THAT(words_of([&, &plan = scene.plan] { fence::prepare(app, plan, kPatience); }),
+             Catch::Contains("GW1109") && Catch::Contains("denied") && Catch::Contains("=> godwit check shop prints the GRANT that is missing; --fence " + is_other + " needs others"));
+  fence::prepare(*scene.own, scene.plan, kPatience);
+  scene.close(scene.begin());
+  auto changed = scene.plan;
+  changed.kind = other;
+  const std::string is(fence::to_string(kind));
+  CHECK_THAT(words_of([&] { fence::prepare(*scene.own, changed, kPatience); }), Catch::Contains("GW1109") && Catch::Contains("it is fenced by " + is + ", and is to be by " + is_other + " => go on with --fence " + is));
 }

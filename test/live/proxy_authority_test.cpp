@@ -79,7 +79,7 @@ class Standstill {
 
 // Two servers, the authority on the second, which is fenced; the workflow is called "test", as the proxy's is.
 struct Stage {
-  Server source{"a"};
+  Server source;
   Server target;
   std::string target_name;
   SecretFile accounts{"app:app\n"};
@@ -88,8 +88,9 @@ struct Stage {
   std::unique_ptr<db::Connection> authority_session;
   std::unique_ptr<Proxy> proxy;
   int port = free_port();
+  std::string source_dsn{};  // another account's
 
-  explicit Stage(const std::string& target_server) : target(target_server), target_name(target_server) {
+  explicit Stage(const std::string& target_server, const std::string& source_server = "a") : source(source_server), target(target_server), target_name(target_server) {
     prepare_server(source, "source");
     prepare_server(target, "target");
     connect();
@@ -114,7 +115,7 @@ struct Stage {
   }
   std::unique_ptr<Proxy> new_proxy(int at, Strings options = {}) const {
     options.insert(options.end(), {"--accounts", accounts.path()});
-    return std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options, .schema = kSchema, .port = at});
+    return std::make_unique<Proxy>(source, target, Proxy::Setup{.options = options, .schema = kSchema, .source_dsn = source_dsn, .port = at});
   }
   void start_proxy(const Strings& options = {}) { proxy = new_proxy(port, options); }
   void kill_proxy() {
@@ -581,6 +582,43 @@ TEST_CASE("proxy_authority: a proxy that a switch has forgotten follows it by it
   CHECK(busy.ask("SELECT 1").error != 0);  // its transaction could not have been committed
   AppClient newcomer = stage.client();
   CHECK(side_of(newcomer) == "target");
+}
+
+// The proxy's account has lost a privilege when the source serves no more: what the sessions are made of cannot be read there any more.
+TEST_CASE("proxy_authority: sessions that cannot be read are ended when the other side serves, and told so", "[proxy_authority]") {
+  Stage stage("a", "c");
+  const std::string all_of_it = "SELECT ON performance_schema.* TO watcher@'%'";
+  Client source = stage.source.client();
+  source.execute("DROP USER IF EXISTS watcher@'%'");
+  source.execute("CREATE USER watcher@'%' IDENTIFIED BY 'godwit'");
+  source.execute("GRANT PROCESS, CONNECTION_ADMIN, XA_RECOVER_ADMIN ON *.* TO watcher@'%'");
+  for (const char* object : {"mysql.*", "_godwit.*", "turns.*", "performance_schema.variables_metadata", "performance_schema.setup_instruments"}) source.execute(std::string("GRANT SELECT ON ") + object + " TO watcher@'%'");
+  source.execute("GRANT " + all_of_it);
+  stage.source_dsn = "mysql://watcher@127.0.0.1:" + std::to_string(stage.source.port()) + "/turns";
+  stage.start_proxy();
+  auto login = stage.proxy->raw(kSchema);
+  login.user = login.password = "app";
+  RawClient idle(login);
+  RawClient busy(login);
+  busy.ask("BEGIN");
+  busy.ask("SELECT name FROM turns.side");
+  source.execute("REVOKE SELECT ON performance_schema.* FROM watcher@'%'");
+  CHECK_THAT(stage.proxy->command("PAUSE").message, Catch::Contains("privilege_missing [source") && Catch::Contains("denied") && Catch::Contains("=> GRANT SELECT ON performance_schema.* to the proxy's account"));
+  CHECK_FALSE(stage.proxy->is_closed());
+  const auto hold = stage.begin();
+  stage.close_fence(hold);
+  REQUIRE(stage.authority().commit(hold));
+  stage.follow(Side::target);
+  CHECK(holds_within(seconds(6), [&] { return stage.proxy->serving() == "target" && !stage.proxy->is_closed(); }));
+  for (auto* client : {&idle, &busy}) {
+    const auto told = client->read_answer();
+    CHECK(told.error == 1927);
+    CHECK(told.message == "Connection was killed: the other side serves now, and it could not be moved there; connect again");
+  }
+  // Of the two one is named: the idle one is held, and was not read; the busy one has not come to a safe point.
+  const std::string log = stage.proxy->log();
+  CHECK_THAT(log, Catch::Contains("2 sessions could not be moved there: they are ended") && (Catch::Contains("its state was not read => PAUSE, then MOVE") || Catch::Contains("it is not held => PAUSE, then MOVE")));
+  source.execute("DROP USER watcher@'%'");
 }
 
 TEST_CASE("proxy_authority: two proxies end up on the same side, whichever of them hears a word", "[proxy_authority]") {

@@ -403,11 +403,9 @@ TEST_CASE("what clients go on sending while they are held stays in the network",
 TEST_CASE("limits: of clients, of an account's, of failed logins", "[proxy_hostile]") {
   const Server server("a");
   prepare(server);
-  const auto said = [](RudeClient& client) {
-    const auto answer = client.packet();
-    if (!answer || answer->size() < 3 || answer->front() != '\xFF') return 0U;
-    return static_cast<unsigned>(static_cast<std::uint8_t>((*answer)[1])) | static_cast<unsigned>(static_cast<std::uint8_t>((*answer)[2])) << 8U;
-  };
+  const std::string exceeded = "1226 #42000 User 'rude' has exceeded the 'clients_per_account' resource of the proxy";
+  const std::string blocked = "1129 #HY000 Host '127.0.0.1' is blocked because of many failed logins; try again in a minute";
+  const auto change_of_user = [](const std::string& user) { return "\x11" + user + std::string("\0\0\0\x2D\0mysql_native_password\0", 27); };
   Proxy proxy(server, server, {.options = {"--clients-max", "5", "--clients-per-account-max", "2", "--login-failures-max", "3"}});
   proxy.sessions();  // the admin is the first of five
   {
@@ -418,27 +416,31 @@ TEST_CASE("limits: of clients, of an account's, of failed logins", "[proxy_hosti
     RudeClient third(proxy.port());
     REQUIRE(third.packet());
     third.send_packet(third.login_payload("rude", 0, "mysql_native_password"), 1);
-    CHECK(said(third) == 1226);
+    CHECK(third.told() == exceeded);
     CHECK(third.is_over(seconds(5)));
     RudeClient other(proxy.port());
     REQUIRE(other.log_in("other"));
     RudeClient fifth(proxy.port());
     REQUIRE(fifth.packet());
     RudeClient sixth(proxy.port());
-    CHECK(said(sixth) == 1040);
+    CHECK(sixth.told() == "1040 #08004 Too many connections to the proxy");
     // Becoming another user is a login too.
-    other.send_packet(std::string("\x11rude\0\0\0\x2D\0mysql_native_password\0", 33), 0);
-    CHECK(said(other) == 1226);
+    other.send_packet(change_of_user("rude"), 0);
+    CHECK(other.told() == exceeded);
     CHECK(other.is_over(seconds(5)));
   }
   CHECK(holds_within(seconds(10), [&] { return proxy.sessions().size() == 1; }));
+  RudeClient patient_one(proxy.port());
+  REQUIRE(patient_one.log_in("rude"));
   for (int i = 0; i < 3; ++i) {
     RudeClient guess(proxy.port());
     CHECK_FALSE(guess.log_in("nobody_at_all"));
   }
   RudeClient late(proxy.port());
-  CHECK(said(late) == 1129);
-  CHECK(proxy.stat("refused") == 4);
+  CHECK(late.told() == blocked);
+  patient_one.send_packet(change_of_user("other"), 0);
+  CHECK(patient_one.told() == blocked);
+  CHECK(proxy.stat("refused") == 5);
 }
 
 // A server counts greetings that nobody answers against the host they went to; through a proxy that is everybody's. Failed logins it does not count.

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -127,14 +128,18 @@ std::string answer_with(const Proxy& proxy, const std::string& cert, const std::
   }
 }
 
-// What it says as it ends: it does not come to listen.
-std::string refusal_of(const Server& a, const Server& b, const Proxy::Setup& setup) {
+std::string words_of(const std::function<void()>& act) {
   try {
-    const Proxy proxy(a, b, setup);
-    return "it listens";
+    act();
+    return "nothing";
   } catch (const std::exception& error) {
     return error.what();
   }
+}
+
+// What it says as it ends: it does not come to listen.
+std::string refusal_of(const Server& a, const Server& b, const Proxy::Setup& setup) {
+  return words_of([&] { const Proxy proxy(a, b, setup); });
 }
 
 }  // namespace
@@ -173,6 +178,9 @@ TEST_CASE("proxy_observe: what a load balancer says of its client goes through t
     const auto sessions = proxy.sessions();
     CHECK(std::any_of(sessions.begin(), sessions.end(), [&](const Proxy::Row& row) { return row.at("client") == address + ":40000"; }));
   }
+  auto malformed = proxy.raw();
+  malformed.before = "PROXY TCP4 not an address\r\n";
+  CHECK_THAT(words_of([&] { RawClient client(malformed); }), Catch::Contains("GW1001") && Catch::Contains("[127.0.0.1]: its PROXY header is malformed => --proxy-protocol-from"));
   // One that is not from there says nothing in front; and what it says is not believed.
   CHECK(AppClient(from(proxy.app(), kAdminHost)).scalar("SELECT USER()") == "godwit@" + kAdminHost);
 }
@@ -260,4 +268,15 @@ TEST_CASE("proxy_observe: with --tls-ca, clients' certificates are of that autho
   CHECK_THAT(refusal_of(a, b, {.options = {"--tls-ca", folder.at("app.key")}, .has_tls = true}), Catch::Contains("GW1020") && Catch::Contains("app.key"));
   CHECK_THAT(refusal_of(a, b, {.options = {"--tls-ca", folder.at("missing")}, .has_tls = true}), Catch::Contains("GW1020"));
   CHECK_THAT(refusal_of(a, b, {.options = {"--tls-ca", tls_folder() + "/ca.pem"}}), Catch::Contains("GW0002") && Catch::Contains("--tls-cert"));
+}
+
+TEST_CASE("proxy_observe: what it cannot listen at, or write to, is refused at the start", "[proxy_observe]") {
+  const Server a("a");
+  const Server b("b");
+  const std::string taken = "127.0.0.1:" + std::to_string(a.port());
+  CHECK_THAT(refusal_of(a, b, {.port = a.port()}), Catch::Contains("GW1002") && Catch::Contains("[" + taken + "]: Address already in use => --listen another address"));
+  for (const std::string& address : {taken, std::string("192.0.2.1:0")}) {
+    CHECK_THAT(refusal_of(a, b, {.options = {"--metrics", address}}), Catch::Contains("GW0002") && Catch::Contains("[--metrics " + address + "]: it cannot be listened at"));
+  }
+  CHECK_THAT(refusal_of(a, b, {.options = {"--access-log", "/no/such/folder/access"}}), Catch::Contains("GW0002") && Catch::Contains("[--access-log /no/such/folder/access]: it cannot be written => name a file"));
 }

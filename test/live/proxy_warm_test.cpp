@@ -241,3 +241,18 @@ TEST_CASE("warm: what logs an account in on the other side is found out later wh
   proxy.switch_to("target");
   CHECK(second->scalar("SELECT @@port") == std::to_string(to.port()));
 }
+
+TEST_CASE("proxy_warm: an account of which nothing is known by which it could log in on the other side is named", "[proxy_warm]") {
+  const Server from("c");
+  const Server to("d");
+  for (const Server* server : {&from, &to}) {
+    prepare_server(*server);
+    server->client().script("DROP USER IF EXISTS silent@'%';\nCREATE USER silent@'%' IDENTIFIED BY 'silent';\nGRANT ALL ON warming.* TO silent@'%';\n");
+  }
+  AppClient({.port = from.port(), .user = "silent", .password = "silent", .has_tls = true});  // from now on its server is content with less than the password
+  Proxy proxy(from, to, {.options = {"--no-tls"}, .schema = kSchema});
+  AppClient client({.port = proxy.port(), .user = "silent", .password = "silent", .schema = kSchema});
+  const auto warmed = proxy.command("WARM TO target");
+  CHECK_THAT(warmed.message, Catch::Contains("session_immovable") && Catch::Contains("GW1006") && Catch::Contains("no secret of the account is known => SHOW ACCOUNTS"));
+  CHECK(client.scalar("SELECT @@port") == std::to_string(from.port()));
+}

@@ -133,6 +133,19 @@ def said(folder):
     ]
 
 
+PROXY = ["proxy", "whole", "--listen"]
+
+
+def said_of_the_proxy():
+    """The same, before it asks a server."""
+    return [
+        ("GW0002 bad_usage [--listen nowhere]: it is no address and port => --listen 127.0.0.1:6033", [*PROXY, "nowhere"]),
+        ("GW0002 bad_usage [--listen 127.0.0.1:70000]: it is no address and port", [*PROXY, "127.0.0.1:70000"]),
+        ("GW0002 bad_usage [--metrics :9306]: it is no address and port => --metrics 127.0.0.1:9306", [*PROXY, "127.0.0.1:6033", "--metrics", ":9306"]),
+        ("GW0002 bad_usage [--proxy-protocol-from 10.0.0.0/99]: it is no address and no network => --proxy-protocol-from 10.0.0.0/8", [*PROXY, "127.0.0.1:6033", "--proxy-protocol-from", "10.0.0.0/99"]),
+    ]
+
+
 def mistyped(folder):
     """Ways to get a password into what godwit complains about."""
     config = {"good": json.dumps({"source": HIDDEN, "target": HIDDEN}), "cut": f'{{"source": "{HIDDEN}\\q"}}', "unknown": json.dumps({"sourze": HIDDEN}), "kind": json.dumps({"json": HIDDEN}),
@@ -205,7 +218,7 @@ def main():
                 check_error(tally, line, subprocess.CompletedProcess(ran.args, ran.returncode, (ran.stdout.splitlines() or [""])[-1], ran.stderr), code)
             else:
                 check_error(tally, line, ran, code)
-        for words, line in said(folder):
+        for words, line in said(folder) + said_of_the_proxy():
             ran = folder.run(*line)
             tally.expect(words in ran.stderr and ran.returncode == 2, f"godwit {line} ends with {ran.returncode}, and says: {ran.stderr}")
         for line in mistyped(folder):

@@ -104,6 +104,13 @@ std::optional<std::string> RudeClient::packet(milliseconds limit) {
   }
 }
 
+std::string RudeClient::told() {
+  const auto next = packet();
+  if (!next || next->size() < 9 || next->front() != '\xFF') return "no error";
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned>(static_cast<std::uint8_t>((*next)[at])); };
+  return std::to_string(byte(1) | byte(2) << 8U) + " " + next->substr(3, 6) + " " + next->substr(9);
+}
+
 void RudeClient::listen(milliseconds silence) {
   while (fill(silence)) {
   }

@@ -28,6 +28,7 @@ class RudeClient {
   bool send_packet(std::string_view payload, std::uint8_t sequence);
   // The payload of the next packet; nothing when none comes.
   std::optional<std::string> packet(std::chrono::milliseconds limit = std::chrono::seconds(20));
+  std::string told();  // the error that comes next, "1226 #42000 …"; "no error" where it is none, or nothing comes
   // Takes what comes, until nothing has come for so long or the other side has ended.
   void listen(std::chrono::milliseconds silence);
   bool is_over(std::chrono::milliseconds limit);  // the other side ends the connection within it; what comes is taken

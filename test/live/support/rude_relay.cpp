@@ -65,6 +65,11 @@ RudeRelay::~RudeRelay() {
   ::close(listener_);
 }
 
+void RudeRelay::say(const std::string& words) {
+  const std::lock_guard lock(mutex_);
+  words_ = words;
+}
+
 void RudeRelay::bury(bool all) {
   for (auto it = connections_.begin(); it != connections_.end();) {
     if (!all && !it->is_over) {
@@ -93,7 +98,9 @@ void RudeRelay::accept() {
       connection.harm = kHarms[below(random_, kHarms.size())];
       connection.after = place(random_);
     }
-    connection.thread = std::thread([this, &connection] { carry(connection); });
+    const std::lock_guard lock(mutex_);
+    connection.words = words_;
+    connection.thread = std::thread([this, &connection] { connection.words.empty() ? carry(connection) : hold_forth(connection); });
   }
 }
 
@@ -112,6 +119,18 @@ void RudeRelay::carry(Connection& connection) {
       const auto got = ::recv(connection.server, bytes.data(), bytes.size(), 0);
       goes_on = got > 0 && speak(connection, std::string(bytes.data(), static_cast<std::size_t>(got)));
     }
+  }
+  ::close(connection.client);
+  ::close(connection.server);
+  connection.is_over = true;
+}
+
+// All at once; what is said to it is read until the other side leaves.
+void RudeRelay::hold_forth(Connection& connection) {
+  bool goes_on = send_all(connection.client, connection.words);
+  std::array<char, 16384> bytes;
+  while (goes_on && !is_ending_) {
+    if (is_readable(connection.client, 20)) goes_on = ::recv(connection.client, bytes.data(), bytes.size(), 0) > 0;
   }
   ::close(connection.client);
   ::close(connection.server);

@@ -20,6 +20,7 @@ class RudeRelay {
   std::string dsn(const std::string& schema) const { return "mysql://godwit@127.0.0.1:" + std::to_string(port_) + "/" + schema + "?ssl-mode=disabled"; }
 
   void be_rude(bool is_rude) { is_rude_ = is_rude; }  // to connections from now on
+  void say(const std::string& words);  // these, and nothing of the server's, to connections from now on; "": the server's again
   std::size_t harmed() const { return harmed_; }
 
  private:
@@ -29,12 +30,14 @@ class RudeRelay {
     int server = -1;
     Harm harm = Harm::none;
     std::size_t after = 0;  // so many bytes of the server's
+    std::string words;      // instead of the server's
     Random random;
     std::thread thread;
     std::atomic<bool> is_over{false};
   };
   void accept();
   void carry(Connection& connection);
+  void hold_forth(Connection& connection);
   bool speak(Connection& connection, std::string bytes);  // of the server's, to the proxy
   bool do_harm(Connection& connection, std::string bytes);
   void bury(bool all);
@@ -46,6 +49,8 @@ class RudeRelay {
   std::atomic<bool> is_rude_{false};
   std::atomic<bool> is_ending_{false};
   std::atomic<std::size_t> harmed_{0};
+  std::mutex mutex_;
+  std::string words_;  // under mutex_
   std::list<Connection> connections_;  // of the accepting thread
   std::thread thread_;
 };
