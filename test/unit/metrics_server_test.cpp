@@ -18,8 +18,8 @@ std::string unheard(const std::string& address) {
 
 TEST_CASE("metrics: an address that is none, or cannot be listened at, is refused", "[metrics]") {
   for (const char* address : {"localhost", ":9306", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536"}) CHECK(unheard(address) == "it is no address and port");
-  CHECK(unheard("192.0.2.1:0") == "it cannot be listened at");  // of no host: kept for documentation
-  CHECK(unheard("192.0.2.1:9306") == "it cannot be listened at: is the port taken?");
+  CHECK(unheard("192.0.2.1:0") == "it cannot be listened at: is the port taken, or the address another machine's?");  // of no host: kept for documentation
+  CHECK(unheard("192.0.2.1:9306") == "it cannot be listened at: is the port taken, or the address another machine's?");
 }
 
 TEST_CASE("metrics: one that ends at once does not wait for ever", "[metrics]") {
@@ -28,5 +28,5 @@ TEST_CASE("metrics: one that ends at once does not wait for ever", "[metrics]") 
 
 TEST_CASE("metrics: a port that another godwit listens at is not shared with it", "[metrics]") {
   const metrics::Server first("127.0.0.1:0", [] { return std::string(); });
-  CHECK(unheard(first.address()) == "it cannot be listened at: is the port taken?");
+  CHECK(unheard(first.address()) == "it cannot be listened at: is the port taken, or the address another machine's?");
 }
