@@ -15,6 +15,8 @@
 namespace godwit {
 namespace {
 
+constexpr std::size_t kShownBytesMax = 16384;  // of each part: a packet that is called an error may have megabytes
+
 std::string describe(Code code, const ErrorText& text) {
   std::string line = fmt::format("{} {}", info(code).id, info(code).name);
   if (!text.object.empty()) line += fmt::format(" [{}]", text.object);
@@ -23,8 +25,24 @@ std::string describe(Code code, const ErrorText& text) {
   return line;
 }
 
+// A server's words are quoted, and whoever takes its place may say anything: a zero would end the message, others would command the terminal.
+std::string harmless(std::string words) {
+  std::ranges::replace_if(words, [](unsigned char c) { return std::iscntrl(c) != 0 && c != '\n' && c != '\t'; }, '?');
+  return words;
+}
+
+// At the end of a letter.
+std::string bounded(std::string words) {
+  if (words.size() <= kShownBytesMax) return words;
+  std::size_t end = kShownBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(words[end]) & 0xC0U) == 0x80U) --end;
+  return words.erase(end) + "…";
+}
+
 // What was mistyped is quoted, and may be a DSN with its password.
-ErrorText redacted(ErrorText text) { return {.object = without_passwords(std::move(text.object)), .cause = without_passwords(std::move(text.cause)), .remedy = without_passwords(std::move(text.remedy))}; }
+std::string fit_to_show(std::string words) { return bounded(harmless(without_passwords(std::move(words)))); }
+
+ErrorText redacted(ErrorText text) { return {.object = fit_to_show(std::move(text.object)), .cause = fit_to_show(std::move(text.cause)), .remedy = fit_to_show(std::move(text.remedy))}; }
 
 }  // namespace
 
@@ -32,7 +50,7 @@ void record_said(std::string_view message) {
   static const char* const path = std::getenv("GODWIT_ERRORS_TO");
   if (path == nullptr) return;
   std::string line(message);
-  std::ranges::replace_if(line, [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');  // what a server has said may be anything
+  std::ranges::replace(line, '\n', ' ');
   line += '\n';
   const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (file < 0) return;
