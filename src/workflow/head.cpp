@@ -178,7 +178,7 @@ class HeadBuilder {
     if (!known && is_there) {
       throw Error(Code::head_occupied, {.object = to_string(row), .cause = "it is on the head, and was not created for this workflow", .remedy = "look at it, and drop or rename it; or take another server for the head"});
     }
-    if (is_there && known->state == "done" && known->fingerprint == row.fingerprint && is_current(statement)) {
+    if (is_there && known->state == "done" && known->fingerprint == row.fingerprint && is_current(statement, row)) {
       report.there.push_back(to_string(row));
       return;
     }
@@ -194,8 +194,9 @@ class HeadBuilder {
 
   std::string password_of(const HeadStatement& server) const { return login(shards_[server.shard].target, account_).password; }
 
-  // A password may have changed, which no record holds.
-  bool is_current(const HeadStatement& statement) {
+  // A password may have changed, which no record holds; and somebody may have put a table of rows where the shards' was.
+  bool is_current(const HeadStatement& statement, const HeadObjectRow& row) {
+    if (statement.kind == "table") return is_spider_table(db_, row);
     if (statement.kind != "server") return true;
     return db_.scalar(fmt::format("SELECT Password FROM mysql.servers WHERE Server_name = {}", sql::quote_string(statement.name))) == password_of(statement);
   }

@@ -28,10 +28,6 @@ bool is_empty_schema(db::Connection& head, const std::string& name) {
          !has(head, "information_schema.EVENTS", "EVENT_SCHEMA = " + quoted_name);
 }
 
-bool is_spider_table(db::Connection& head, const HeadObjectRow& row) {
-  return has(head, "information_schema.TABLES", fmt::format("TABLE_SCHEMA = {} AND TABLE_NAME = {} AND ENGINE = 'SPIDER'", sql::quote_string(row.schema_name), sql::quote_string(row.object_name)));
-}
-
 std::string upper(std::string text) {
   for (char& letter : text) letter = static_cast<char>(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
   return text;
@@ -90,6 +86,10 @@ bool is_on_head(db::Connection& head, const HeadObjectRow& row) {
   if (row.kind == "table" || row.kind == "view") return has(head, "information_schema.TABLES", fmt::format("TABLE_SCHEMA = {} AND TABLE_NAME = {}", schema, name));
   if (row.kind == "trigger") return has(head, "information_schema.TRIGGERS", fmt::format("TRIGGER_SCHEMA = {} AND TRIGGER_NAME = {}", schema, name));
   return has(head, "information_schema.ROUTINES", fmt::format("ROUTINE_SCHEMA = {} AND ROUTINE_NAME = {} AND ROUTINE_TYPE = {}", schema, name, sql::quote_string(upper(row.kind))));
+}
+
+bool is_spider_table(db::Connection& head, const HeadObjectRow& row) {
+  return has(head, "information_schema.TABLES", fmt::format("TABLE_SCHEMA = {} AND TABLE_NAME = {} AND ENGINE = 'SPIDER'", sql::quote_string(row.schema_name), sql::quote_string(row.object_name)));
 }
 
 bool drop_from_head(db::Connection& head, const HeadObjectRow& row) {

@@ -41,6 +41,7 @@ class HeadRecord {
 };
 
 bool is_on_head(db::Connection& head, const HeadObjectRow& row);
+bool is_spider_table(db::Connection& head, const HeadObjectRow& row);
 // Nothing of a schema that holds anything, and of a table that is no Spider table: it is not what was made. False: it was left.
 bool drop_from_head(db::Connection& head, const HeadObjectRow& row);
 

@@ -186,6 +186,13 @@ TEST_CASE("what godwit has made on a head it finds again, and takes away alone",
   CHECK(stage.apply().out.find("created") == std::string::npos);
   head.execute("DROP TRIGGER trade._godwit_key_orders");
   CHECK(stage.apply().out.find("created trigger `trade`.`_godwit_key_orders`") != std::string::npos);
+  head.execute("DROP TABLE trade.notes");
+  head.execute("CREATE TABLE trade.notes (id INT PRIMARY KEY) ENGINE=InnoDB");
+  const Outcome other = stage.apply();
+  CHECK(other.status == 3);
+  CHECK(other.err.find("it is no Spider table => look at it, and drop or rename it") != std::string::npos);
+  head.execute("DROP TABLE trade.notes");
+  CHECK(stage.apply().status == 0);
   head.execute("CREATE TABLE trade.mine (id INT PRIMARY KEY) ENGINE=InnoDB");
 
   const auto dropped = workflow::drop_head(stage.definition());
@@ -228,4 +235,7 @@ TEST_CASE("godwit says where a key lives, and what has no Vitess form", "[shard_
   CHECK(stage.godwit({"inspect", "shard"}, {"accounts", "--workflow", "trade"}).out.find("shard 0 of 4, -40,") != std::string::npos);
   CHECK(stage.godwit({"inspect", "shard"}, {"orders", "--workflow", "trade"}).status == 2);
   CHECK(stage.godwit({"shard", "vschema"}).err.find("GW1221") != std::string::npos);
+  const Outcome unknown = stage.godwit({"inspect", "shard"}, {"nothing", "6", "--workflow", "trade"});
+  CHECK(unknown.status == 3);
+  CHECK(unknown.err.find("the migration has no table of that name => TABLE or SCHEMA.TABLE") != std::string::npos);
 }

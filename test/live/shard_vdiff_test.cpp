@@ -324,6 +324,12 @@ TEST_CASE("shards that godwit copied to are brought forward to the source by vdi
   const json report = stage.report({}, 4);
   CHECK(found_in(report).size() == 1);
   CHECK(found_in(report).begin()->shard == kRanges[1]);
+
+  stage.shard(1).execute("ALTER TABLE orders MODIFY v VARCHAR(99)");
+  const Outcome other = stage.run();
+  INFO(other.out << other.err);
+  CHECK(other.status == 3);
+  CHECK(other.err.find("its columns are others than on the first shard => shards of one flavour, with the same tables") != std::string::npos);
 }
 
 TEST_CASE("rows without a key are compared with the union, and each must be on its shard", "[shard_vdiff]") {
