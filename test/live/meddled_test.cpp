@@ -45,7 +45,7 @@ class Stage {
   void copy() const { must("copy"); }
   void follow() {
     replicate_ = std::make_unique<Process>(migration.start("replicate"));
-    REQUIRE(has_logged(*replicate_, "caught up"));
+    REQUIRE(holds_within(seconds(30), [&] { return target.client().scalar("SELECT COUNT(*) FROM _godwit.stream WHERE state <> 'running'") == "0"; }));
   }
   void stop_following() { replicate_.reset(); }
 

@@ -141,7 +141,7 @@ def said_of_the_proxy():
     return [
         ("GW0002 bad_usage [--listen nowhere]: it is no address and port => --listen 127.0.0.1:6033", [*PROXY, "nowhere"]),
         ("GW0002 bad_usage [--listen 127.0.0.1:70000]: it is no address and port", [*PROXY, "127.0.0.1:70000"]),
-        ("GW0002 bad_usage [--metrics :9306]: it is no address and port => --metrics 127.0.0.1:9306", [*PROXY, "127.0.0.1:6033", "--metrics", ":9306"]),
+        ("GW0002 bad_usage [--metrics :9306]: it is no address and port => an address of this host", [*PROXY, "127.0.0.1:6033", "--metrics", ":9306"]),
         ("GW0002 bad_usage [--proxy-protocol-from 10.0.0.0/99]: it is no address and no network => --proxy-protocol-from 10.0.0.0/8", [*PROXY, "127.0.0.1:6033", "--proxy-protocol-from", "10.0.0.0/99"]),
     ]
 
