@@ -128,7 +128,7 @@ void ExactReader::read_source(db::Connection& source, std::size_t server, const 
 
 gtid::Position ExactReader::read_mariadb(std::size_t server, const std::vector<Row>& rows, bool for_repair, std::vector<Seen>& seen) {
   const Definition& definition = *servers_of(shards_, Side::source)[server];
-  db::Snapshot snapshot = db::open_snapshot(source_endpoint(definition), {.readers = 1, .exact_tables = {}}, stop_);
+  db::Snapshot snapshot = db::open_snapshot(compared_endpoint(definition, Side::source), {.readers = 1, .exact_tables = {}}, stop_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (is_wanted(rows[i], Side::source, server)) read_source(snapshot.readers[0], server, rows[i], for_repair, "", seen[i]);
   }

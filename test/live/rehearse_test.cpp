@@ -28,6 +28,9 @@ const std::string kSchema = "rehearsed";
 const std::string kThrowaway = "rehearsed_godwit_rehearsal";
 const std::string kSwitched = "godwit_rehearsal_test";
 
+const Strings kShards{"rehearsed_low", "rehearsed_high"};  // databases of one server
+std::string throwaway_of(const std::string& database) { return database + "_godwit_rehearsal"; }
+
 // Settings of a server that a rehearsal must leave as they are; figures of what it has done are left out.
 std::string settings(const Server& server) {
   Client client = server.client();
@@ -130,7 +133,8 @@ class Stage {
  private:
   static void drop_all(const Server& server) {
     Client client = server.client();
-    for (const auto& schema : {kSchema, kThrowaway, kSwitched, std::string("_godwit")}) client.execute("DROP DATABASE IF EXISTS " + schema);
+    const Strings all{kSchema, kThrowaway, kSwitched, "_godwit", kShards[0], kShards[1], throwaway_of(kShards[0]), throwaway_of(kShards[1])};
+    for (const auto& schema : all) client.execute("DROP DATABASE IF EXISTS " + schema);
     client.execute("DROP USER IF EXISTS rehearsed_app@'%'");
     for (const auto& row : client.query("SELECT User FROM mysql.user WHERE User LIKE 'godwit\\_rehearsal\\_%'")) client.execute("DROP USER '" + row[0].value_or("") + "'@'%'");
   }
@@ -372,6 +376,42 @@ TEST_CASE("rehearse: an account that may make no other one is refused with what 
   CHECK_THAT(document_of(outcome)["why"].dump(), Catch::Contains("--client-user"));
   CHECK(stage.changes() == "");
   for (const auto* server : {&stage.source, &stage.target}) server->client().execute("DROP USER rehearsed_app2@'%'");
+}
+
+TEST_CASE("rehearse: of shards the data part is gone through, each in a database named after its own; what has the name is refused, and --clean takes all back", "[rehearse]") {
+  Stage stage("c");
+  stage.migration.target_options = {"--shard", "-80=" + stage.target.dsn(kShards[0]), "--shard", "80-=" + stage.target.dsn(kShards[1]), "--vindex", "customers.id=hash", "--vindex", "orders.customer=hash", "--reference", "seen"};
+  const auto rows_of = [&](const std::string& shard, const std::string& table) { return stage.target.client().scalar("SELECT COUNT(*) FROM " + throwaway_of(shard) + "." + table); };
+
+  stage.target.client().execute("CREATE DATABASE " + throwaway_of(kShards[1]));
+  stage.remember();
+  const Outcome refused = stage.run();
+  INFO(refused.out << refused.err);
+  CHECK(refused.status == 3);
+  CHECK_THAT(document_of(refused)["why"].dump(), Catch::Contains("GW1301") && Catch::Contains(throwaway_of(kShards[1])));
+  CHECK(all_of(stage.source) == stage.source_before);
+  CHECK(all_of(stage.target) == stage.target_before);
+  stage.target.client().execute("DROP DATABASE " + throwaway_of(kShards[1]));
+  stage.remember();
+
+  const Outcome outcome = stage.run({"--keep"});
+  const json document = document_of(outcome);
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(document["ready"] == true);
+  CHECK(phases_of(document) == Strings{"check", "names", "copy", "catch up", "follow", "vdiff", "switch"});
+  CHECK(document["phases"].back()["state"] == "left out");
+  CHECK(document["data"]["tables"] == 3);
+  CHECK(document["data"]["rows"] == 950);
+  CHECK(document["data"]["verdict"] == "identical");
+  CHECK_THAT(document["left"].dump(), Catch::Contains(throwaway_of(kShards[0]) + " on shard -80") && Catch::Contains(throwaway_of(kShards[1]) + " on shard 80-"));
+  CHECK(std::stoi(rows_of(kShards[0], "orders")) + std::stoi(rows_of(kShards[1], "orders")) == 900);
+  CHECK(rows_of(kShards[1], "orders") != "0");
+  Process by_name({stage.migration.arguments("rehearse").front(), "rehearse", "test", "--clean", "--json", "--state", stage.migration.state}, {{"GODWIT_SOURCE_PASSWORD", "godwit"}, {"GODWIT_TARGET_PASSWORD", "godwit"}});
+  const Outcome cleaned = by_name.wait();
+  INFO(cleaned.out << cleaned.err);
+  CHECK(cleaned.status == 0);
+  CHECK(stage.changes() == "");
 }
 
 TEST_CASE("rehearse: a migration of the same source that is under way goes on beside it, and keeps all that is its", "[rehearse]") {

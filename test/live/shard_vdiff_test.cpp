@@ -48,14 +48,22 @@ std::string to_string(const std::set<Found>& all) {
   return text;
 }
 
+struct Place {
+  std::string server;
+  std::string database;
+};
+const std::vector<Place> kOneName{{"b", "shop"}, {"c", "shop"}};
+
 class Stage {
  public:
-  explicit Stage(const std::string& source) : source_(source), migration_(source_, *shards_[0], "shop") {
+  explicit Stage(const std::string& source, std::vector<Place> places = kOneName) : places_(std::move(places)), source_(source), migration_(source_, *shards_[0], "shop") {
     layout_ = shard::parse_layout({.shards = {"-80=mysql://u@one/shop", "80-=mysql://u@two/shop"}, .vindexes = {"orders.customer=hash", "names.name=unicode_loose_xxhash", "heap.customer=hash"}, .references = {"countries"}, .unsharded = {"settings"}});
     clean();
-    for (const Server* server : servers()) {
-      server->client().execute("CREATE DATABASE shop CHARACTER SET utf8mb4");
-      clients_.push_back(std::make_unique<Client>(server->client("shop")));
+    for (std::size_t i = 0; i < servers().size(); ++i) {
+      const Server* server = servers()[i];
+      const std::string database = i == 0 ? "shop" : places_[i - 1].database;
+      server->client().execute("CREATE DATABASE " + database + " CHARACTER SET utf8mb4");
+      clients_.push_back(std::make_unique<Client>(server->client(database)));
       clients_.back()->script(R"(
 CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, customer BIGINT NOT NULL, v VARCHAR(30) NULL, UNIQUE KEY by_v (v));
 CREATE TABLE names (name VARCHAR(30) NOT NULL PRIMARY KEY, v INT NOT NULL);
@@ -94,8 +102,10 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
       state::Sidecar sidecar(written);
       sidecar.create();
       std::vector<state::TableRow> tables;
+      const std::string& there = places_[i].database;
       for (const auto& table : kTables) {
-        if (i == 0 || table != "settings") tables.push_back({.source_schema = "shop", .source_table = table, .target_schema = "shop", .target_table = table, .state = "finished"});
+        if (i != 0 && table == "settings") continue;
+        tables.push_back({.source_schema = serving == Side::source ? "shop" : there, .source_table = table, .target_schema = serving == Side::source ? there : "shop", .target_table = table, .state = "finished"});
       }
       sidecar.prepare_stream({.workflow = migration_.name, .direction = serving == Side::source ? "forward" : "reverse", .shard = kRanges[i]},
                              {.position = db::end_of_binlog(read), .source_identity = read.server().identity, .source_version = read.server().version_text}, tables);
@@ -109,7 +119,7 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
 
   Strings arguments(const std::string& command, const Strings& more) const {
     Strings all{command, migration_.name, "--state", migration_.state, "--source", source_.dsn("shop")};
-    for (std::size_t i = 0; i < kRanges.size(); ++i) all.insert(all.end(), {"--shard", kRanges[i] + "=" + shards_[i]->dsn("shop")});
+    for (std::size_t i = 0; i < kRanges.size(); ++i) all.insert(all.end(), {"--shard", kRanges[i] + "=" + shards_[i]->dsn(places_[i].database)});
     all.insert(all.end(), kPlacements.begin(), kPlacements.end());
     all.insert(all.end(), more.begin(), more.end());
     return all;
@@ -127,13 +137,13 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
   // Instead of what was put there by hand.
   void copy() {
     for (std::size_t i = 0; i < kRanges.size(); ++i) {
-      shard(i).execute("DROP DATABASE shop");
-      shard(i).execute("DROP DATABASE _godwit");
+      shard(i).execute("DROP DATABASE " + places_[i].database);
+      shard(i).execute("DROP DATABASE IF EXISTS _godwit");
     }
     const Outcome outcome = run_command("copy", {"--allow-no-key"});
     INFO(outcome.out << outcome.err);
     REQUIRE(outcome.status == 0);
-    for (std::size_t i = 0; i < kRanges.size(); ++i) shard(i).execute("USE shop");
+    for (std::size_t i = 0; i < kRanges.size(); ++i) shard(i).execute("USE " + places_[i].database);
   }
   json report(const Strings& more, int status) const {
     Strings options{"--json"};
@@ -156,8 +166,7 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
   void clean() const {
     for (const Server* server : servers()) {
       Client client = server->client();
-      client.execute("DROP DATABASE IF EXISTS shop");
-      client.execute("DROP DATABASE IF EXISTS _godwit");
+      for (const char* database : {"shop", "shop_one", "shop_two", "_godwit"}) client.execute(std::string("DROP DATABASE IF EXISTS ") + database);
     }
     for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((migration_.state + suffix).c_str());
   }
@@ -188,10 +197,11 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
     for (std::size_t i = 0; i < 2; ++i) clients_[i]->execute("INSERT INTO settings VALUES (1, 1), (2, 2)");
   }
 
+  const std::vector<Place> places_;
   Server source_;
-  std::vector<std::unique_ptr<Server>> shards_ = [] {
+  std::vector<std::unique_ptr<Server>> shards_ = [this] {
     std::vector<std::unique_ptr<Server>> both;
-    for (const char* name : {"b", "c"}) both.push_back(std::make_unique<Server>(name));
+    for (const auto& place : places_) both.push_back(std::make_unique<Server>(place.server));
     return both;
   }();
   test::Migration migration_;
@@ -204,7 +214,8 @@ CREATE TABLE heap (customer BIGINT NOT NULL, v VARCHAR(30));
 
 const json& table_of(const json& report, const std::string& table) {
   for (const auto& one : report["tables"]) {
-    if (one["source"] == "`shop`.`" + table + "`") return one;
+    const std::string name = one["source"];
+    if (name.ends_with(".`" + table + "`")) return one;
   }
   throw std::runtime_error("the report lacks " + table);
 }
@@ -367,6 +378,32 @@ TEST_CASE("where the shards serve, the source is compared with their union, and 
   const std::set<Found> wrong{{"misplaced", "id = " + std::to_string(customer * 3), "80-", "-80"}, {"missing", "id = 3", "80-", ""}};
   check_found(stage, wrong);
   check_found(stage, wrong, {"--repair"});
+}
+
+TEST_CASE("shards that are databases of one server, with names of their own: every difference is named with its shard, and repaired", "[shard_vdiff]") {
+  Stage stage("a", {{"b", "shop_one"}, {"b", "shop_two"}});
+  hold_forward(stage);
+  const json again = stage.report({"--resume"}, 0);
+  CHECK(again["verdict"] == "identical");
+  stage.source().execute("INSERT INTO heap VALUES (0, 'new')");
+  stage.shard(stage.shard_of("heap", "0")).execute("INSERT INTO heap VALUES (0, 'other')");
+  stage.follow(Side::source);
+  const json heap = table_of(stage.report({}, 4), "heap");
+  CHECK(heap["missing"] == 1);
+  CHECK(heap["extra"] == 1);
+}
+
+TEST_CASE("where shards whose databases have names of their own serve, the source is compared with their union, and made the same", "[shard_vdiff]") {
+  Stage stage("a", {{"b", "shop_one"}, {"c", "shop_two"}});
+  stage.serve_shards();
+  require_identical(stage);
+  const std::set<Found> planted = plant(stage, false);
+  check_found(stage, planted);
+  const json repaired = stage.report({"--repair"}, 0);
+  CHECK(table_of(repaired, "orders")["repaired"] == planted.size());
+  stage.shard(1).execute("DELETE FROM countries WHERE id = 3");
+  stage.follow(Side::target);
+  check_found(stage, {{"missing", "id = 3", "80-", ""}});
 }
 
 TEST_CASE("killed at each failpoint, a vdiff of shards goes on to the right verdict, and repair to the end", "[shard_vdiff]") {

@@ -49,7 +49,7 @@ void create_head_account(const Server& shard) {
   Client client = shard.client();
   client.execute("DROP USER IF EXISTS head@'%'");
   client.execute("CREATE USER head@'%' IDENTIFIED BY 'head'");
-  client.execute("GRANT ALL ON trade.* TO head@'%'");
+  client.execute("GRANT ALL ON `trade%`.* TO head@'%'");
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ void reset_server(const Server& server) {
   }
   client.execute("SET GLOBAL event_scheduler = ON");
   for (const auto& row : client.query("SELECT Server_name FROM mysql.servers WHERE Server_name LIKE 'godwit\\_%'")) client.execute("DROP SERVER " + quoted(row[0].value()));
-  for (const char* schema : {"trade", "_godwit", "_godwit_head", "_godwit_proxy"}) client.execute(std::string("DROP DATABASE IF EXISTS ") + schema);
+  for (const char* schema : {"trade", "trade_0", "trade_1", "_godwit", "_godwit_head", "_godwit_proxy"}) client.execute(std::string("DROP DATABASE IF EXISTS ") + schema);
   create_teller(server);
 }
 
@@ -114,10 +114,16 @@ std::vector<const Server*> SwitchStage::servers() const {
   return all;
 }
 
+std::string SwitchStage::shard_schema(std::size_t number) const {
+  const auto& names = options_.shards;
+  const bool is_shared = std::count(names.begin(), names.end(), names.at(number)) > 1;
+  return is_shared ? std::string(kTrade) + "_" + std::to_string(number) : kTrade;
+}
+
 void SwitchStage::name_shards() {
   if (shards_.empty()) return;
   auto& options = migration.target_options;
-  for (std::size_t i = 0; i < shards(); ++i) options.insert(options.end(), {"--shard", range_of(i, shards()) + "=" + shard(i).dsn(kTrade)});
+  for (std::size_t i = 0; i < shards(); ++i) options.insert(options.end(), {"--shard", range_of(i, shards()) + "=" + shard(i).dsn(shard_schema(i))});
   for (const auto& [table, column] : kShardKeys) options.insert(options.end(), {"--partition", table + "=HASH(" + column + ")"});
   for (const auto& table : kUnsharded) options.insert(options.end(), {"--unsharded", table});
   options.insert(options.end(), {"--serve", target.dsn(kTrade)});
@@ -270,8 +276,8 @@ std::string SwitchStage::difference_from_shards(Client& from) {
   for (const auto& [table, column] : kShardKeys) {
     std::vector<std::string> rows;
     for (std::size_t i = 0; i < clients.size(); ++i) {
-      for (auto& row : rendered(clients[i], kTrade, table)) rows.push_back(std::move(row));
-      const std::string strangers = clients[i].scalar("SELECT COUNT(*) FROM trade." + table + " WHERE ABS(" + column + ") % " + count + " <> " + std::to_string(i));
+      for (auto& row : rendered(clients[i], shard_schema(i), table)) rows.push_back(std::move(row));
+      const std::string strangers = clients[i].scalar("SELECT COUNT(*) FROM " + shard_schema(i) + "." + table + " WHERE ABS(" + column + ") % " + count + " <> " + std::to_string(i));
       if (strangers != "0") return table + ": " + strangers + " rows of other shards are on shard " + std::to_string(i);
     }
     std::sort(rows.begin(), rows.end());
@@ -281,7 +287,7 @@ std::string SwitchStage::difference_from_shards(Client& from) {
     return table + ": " + std::to_string(there.size()) + " rows against " + std::to_string(rows.size()) + " on all shards; first difference\n  source " + (x == there.end() ? "(none)" : *x) + "\n  shards " + (y == rows.end() ? "(none)" : *y);
   }
   for (const auto& table : kUnsharded) {
-    if (const auto text = table_difference(from, kTrade, clients.front(), kTrade, table); !text.empty()) return text;
+    if (const auto text = table_difference(from, kTrade, clients.front(), shard_schema(0), table); !text.empty()) return text;
   }
   return "";
 }

@@ -17,7 +17,7 @@ namespace godwit::test {
 struct StageOptions {
   std::string source = "a";
   std::string target = "b";           // of shards, the head over them
-  std::vector<std::string> shards{};  // servers, in the order of their ranges
+  std::vector<std::string> shards{};  // servers, in the order of their ranges; one named twice has a database of each, with a name of its own
   unsigned clients = 8;
   unsigned proxies = 1;
   std::chrono::microseconds think_max = std::chrono::milliseconds(200);
@@ -65,6 +65,7 @@ class SwitchStage {
   bool has_event() const { return options_.has_trigger; }
   const Server& shard(std::size_t number) const { return *shards_.at(number); }
   std::size_t shards() const { return shards_.size(); }
+  std::string shard_schema(std::size_t number) const;
   const Server& side(const std::string& name) const { return name == "source" ? source : target; }
   static std::string other(const std::string& name) { return name == "source" ? "target" : "source"; }
   // Each once, sorted, of all proxies: "source", "target", "source target".
