@@ -198,28 +198,3 @@ TEST_CASE("shard_switch: complete leaves the shards and the head to the operator
   }
   for (const Server* server : {&stage.source, &stage.target, &stage.shard(0), &stage.shard(1)}) CHECK(!has_sidecar(*server));
 }
-
-// Two of the shards share a sidecar, its counters, the fence by read_only, and the names of locks; and what is one name on the source and the head are two there.
-TEST_CASE("shard_switch: shards that are databases of one server, with names of their own, go there and back", "[shard_switch]") {
-  auto options = options_of(1);
-  options.shards = {"s0", "s0"};
-  SwitchStage stage(options);
-  const auto check_compared = [&](const std::string& when) {
-    const Outcome compared = stage.migration.run("vdiff");
-    INFO(when << "\n" << compared.out << compared.err);
-    REQUIRE(compared.status == 0);
-  };
-  check_compared("before the switch");
-  check_switched(stage, "switch");
-  CHECK(stage.shard(0).client().scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'trade'") == "0");
-  check_compared("after the switch");
-  check_switched(stage, "reverse");
-  check_switched(stage, "switch");
-  stage.end_ledger();
-  const Outcome outcome = stage.migration.run("complete", {"--yes"});
-  INFO(outcome.out << outcome.err);
-  REQUIRE(outcome.status == 0);
-  CHECK(stage.target.client("trade").scalar("SELECT COUNT(*) FROM accounts") == "32");
-  CHECK(stage.shard(0).client().scalar("SELECT @@GLOBAL.read_only") == "0");
-  CHECK(stage.shard(0).client().scalar("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '_godwit'") == "0");
-}
