@@ -42,7 +42,7 @@ struct Travel {
   bool is_across() const { return sides.from.flavour != sides.to.flavour; }
 
   void refuse(const std::string& name, std::string detail) {
-    record_said(name + ": " + detail);
+    record_said(name + ": " + detail + " => see SHOW SESSIONS: the session sets it otherwise, or ends");  // the remedy of what is made of it
     settings.refusals.push_back({"variable", name, std::move(detail)});
   }
 
