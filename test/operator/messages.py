@@ -20,7 +20,7 @@ NO_MESSAGES = {"check_failed", "become"}
 LOG = ["log", ":", ":"]  # what is only written there is no error
 WHOLE = re.compile(r"GW\d{4} \w+ \[.+\]: .+ => .+|ERR \d+ \(\w{5}\): .+|(?!GW\d{4} |ERR ).+: .+ => .+")  # an error; a client's; a finding of check
 SHOWN_AT_MOST = 20  # lines that are not whole
-PASSWORDS = re.compile(r"Zq9|secret\w*'|secret-word|pw-of-app|IDENTIFIED (?:BY|VIA \w+ USING|WITH '?\w+'? (?:BY|AS)) (?:PASSWORD )?'[^'*<]+'")  # those of the tests' accounts
+PASSWORDS = re.compile(r"Zq9(?:%zz|@)?-secret|secret\w*'|secret-word|pw-of-app|IDENTIFIED (?:BY|VIA \w+ USING|WITH '?\w+'? (?:BY|AS)) (?:PASSWORD )?'[^'*<]+'")  # those of the tests' accounts
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\((.*?)\)\1"|"((?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\\n]|\\.)+\'|[A-Za-z_]\w*|[(){};,]|\s+|.', re.S)
 
