@@ -34,8 +34,7 @@ ComparisonPlans comparison_plans(const Definition& recorded) {
     if (!plans.layout) continue;
     plans.routes.push_back(std::make_unique<const shard::Route>(*plans.layout, *table));
     vdiff::place(plans.tables.back(), {.route = *plans.routes.back(), .routed = *table}, *table, there);
-    const auto databases = names_on_shards(every, there.schema);
-    if (std::ranges::any_of(databases, [&](const std::string& name) { return name != databases.front(); })) plans.tables.back().by_session = db::Side::target;
+    if (has_own_names(every, there.schema)) plans.tables.back().by_session = db::Side::target;
   }
   return plans;
 }

@@ -93,6 +93,10 @@ std::vector<std::string> names_on_shards(const std::vector<const Definition*>& s
   return names;
 }
 
+bool has_own_names(const std::vector<const Definition*>& shards, const std::string& first) {
+  return std::ranges::any_of(names_on_shards(shards, first), [&](const std::string& name) { return name != first; });
+}
+
 db::Endpoint authority_endpoint(const Definition& definition) {
   db::Endpoint endpoint = endpoint_of(definition, db::Side::target);
   if (!definition.shard_targets.empty()) endpoint.dsn = definition.shard_targets.front();

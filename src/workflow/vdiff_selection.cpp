@@ -88,8 +88,7 @@ void VdiffSelection::place(VdiffTarget& table, const catalog::Table& source, con
   const catalog::Table& routed = is_forward ? source : target;
   table.route = std::make_shared<const shard::Route>(*layout_, routed);
   vdiff::place(table.plan, {.route = *table.route, .routed = routed}, source, target);
-  const auto databases = names_on_shards(is_forward ? target.schema : source.schema);
-  if (std::ranges::any_of(databases, [&](const std::string& name) { return name != databases.front(); })) table.plan.by_session = sharded_side(definition_);
+  if (has_own_names(servers_of(shards_, sharded_side(definition_)), is_forward ? target.schema : source.schema)) table.plan.by_session = sharded_side(definition_);
   if (table.plan.spread == vdiff::Spread::by_key) table.plan.rows_estimate = routed.rows_estimate;  // the first shard has a part of them
   if (table.plan.spread != vdiff::Spread::first_shard) require_same_on_shards(is_forward ? target : source);
 }

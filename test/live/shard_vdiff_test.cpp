@@ -305,6 +305,15 @@ void hold_forward(Stage& stage) {
   require_identical(stage);
 }
 
+void hold_reverse(Stage& stage) {
+  stage.serve_shards();
+  require_identical(stage);
+  const std::set<Found> planted = plant(stage, false);
+  check_found(stage, planted);
+  const json repaired = stage.report({"--repair"}, 0);
+  CHECK(table_of(repaired, "orders")["repaired"] == planted.size());
+}
+
 }  // namespace
 
 TEST_CASE("a MariaDB and its shards: every difference is named with its shard, and repaired", "[shard_vdiff]") {
@@ -362,12 +371,7 @@ TEST_CASE("rows without a key are compared with the union, and each must be on i
 
 TEST_CASE("where the shards serve, the source is compared with their union, and made the same", "[shard_vdiff]") {
   Stage stage("a");
-  stage.serve_shards();
-  require_identical(stage);
-  const std::set<Found> planted = plant(stage, false);
-  check_found(stage, planted);
-  const json repaired = stage.report({"--repair"}, 0);
-  CHECK(table_of(repaired, "orders")["repaired"] == planted.size());
+  hold_reverse(stage);
   require_identical(stage);
 
   INFO("what the shards have wrong among themselves is named, and not changed");
@@ -395,12 +399,7 @@ TEST_CASE("shards that are databases of one server, with names of their own: eve
 
 TEST_CASE("where shards whose databases have names of their own serve, the source is compared with their union, and made the same", "[shard_vdiff]") {
   Stage stage("a", {{"b", "shop_one"}, {"c", "shop_two"}});
-  stage.serve_shards();
-  require_identical(stage);
-  const std::set<Found> planted = plant(stage, false);
-  check_found(stage, planted);
-  const json repaired = stage.report({"--repair"}, 0);
-  CHECK(table_of(repaired, "orders")["repaired"] == planted.size());
+  hold_reverse(stage);
   stage.shard(1).execute("DELETE FROM countries WHERE id = 3");
   stage.follow(Side::target);
   check_found(stage, {{"missing", "id = 3", "80-", ""}});

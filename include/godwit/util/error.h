@@ -21,7 +21,7 @@ struct ErrorText {
 
 class Error : public std::runtime_error {
  public:
-  // The password of a DSN that is quoted in it is left out.
+  // Of each part the password of a quoted DSN is left out, what a terminal would obey is shown as "?", and 16 KiB are kept.
   Error(Code code, ErrorText text);
 
   Code code() const { return code_; }

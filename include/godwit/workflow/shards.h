@@ -35,6 +35,7 @@ std::string shard_name(const Definition& definition);
 
 // The names of one database on each of the shards; `first`: its name on the first of them. They differ where the DSNs name it, and no --map does. Of either direction.
 std::vector<std::string> names_on_shards(const std::vector<const Definition*>& shards, const std::string& first);
+bool has_own_names(const std::vector<const Definition*>& shards, const std::string& first);
 
 // The server with the authority, of whichever shard and direction the definition is.
 db::Endpoint authority_endpoint(const Definition& definition);
