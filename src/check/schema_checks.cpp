@@ -37,7 +37,7 @@ Findings table_keys(const Context& c) {
   for (const auto& table : c.catalog.tables) {
     if (catalog::row_key(table) != nullptr) continue;
     const std::string cause = "it has neither a primary key nor a unique key over whole not-null columns";
-    const std::string remedy = fmt::format("ALTER TABLE {} ADD PRIMARY KEY (…); or --allow-no-key, which locks it against writes for some milliseconds", name_of(table));
+    const std::string remedy = fmt::format("ALTER TABLE {} ADD PRIMARY KEY (…); or --allow-no-key, which reads it at one exact instant", name_of(table));
     findings.push_back(c.request.allow_no_key ? warning(Code::no_usable_key, name_of(table), cause, remedy)
                                               : blocker(Code::no_usable_key, name_of(table), cause, remedy));
   }
@@ -99,7 +99,7 @@ Findings cascades(const Context& c) {
       if (are_logged) {
         findings.push_back(ok(fmt::format("{} of {}: {} logs what it changes", rule, name_of(table), version)));
       } else {
-        findings.push_back(warning(Code::cascades_not_logged, name_of(table), fmt::format("{}: {} does not log what it changes", rule, version), "nothing: godwit makes the same changes by statements of its own; for that the tables are locked for reading some milliseconds as a snapshot opens"));
+        findings.push_back(warning(Code::cascades_not_logged, name_of(table), fmt::format("{}: {} does not log what it changes", rule, version), "nothing: godwit makes the same changes by statements of its own, and reads these tables at one exact instant"));
       }
     }
   }

@@ -88,7 +88,7 @@ void add_selection(CLI::App& app, CopyArguments& a) {
   app.add_option("--schema", a.schema, "Create the tables on the target, or copy into existing ones")
       ->check(CLI::IsMember({"create", "existing"}))
       ->capture_default_str();
-  app.add_flag("--allow-no-key", a.allow_no_key, "Copy tables without a key too: as one chunk, under a lock of milliseconds");
+  app.add_flag("--allow-no-key", a.allow_no_key, "Copy tables without a key too: as one chunk, at one exact instant");
   app.add_option("--skip", a.skip, "Leave a check out, by name (godwit inspect checks)")->type_name(kCheck)->delimiter(',');
   app.add_option("--accounts", a.accounts, "Carry these accounts where the target has none: all, or names: app, app@10.%")->type_name("ACCOUNT")->delimiter(',');
   app.add_flag("--skip-target-binlog", a.skip_target_binlog, "Keep the copy out of the target's binlog");

@@ -381,6 +381,21 @@ Executed Connection::execute(std::string_view sql) {
   return result;
 }
 
+void Connection::send(std::string_view sql) {
+  MYSQL* handle = impl_->handle.get();
+  impl_->last_errno = 0;
+  if (mysql_send_query(handle, sql.data(), sql.size()) == 0) return;
+  impl_->last_errno = mysql_errno(handle);
+  fail(impl_->endpoint, handle, sql);
+}
+
+void Connection::await_sent(std::string_view sql) {
+  MYSQL* handle = impl_->handle.get();
+  if (mysql_read_query_result(handle) == 0) return impl_->drain(sql);
+  impl_->last_errno = mysql_errno(handle);
+  fail(impl_->endpoint, handle, sql);
+}
+
 Executed Connection::execute_unquoted(std::string_view sql) {
   impl_->run(sql, {});
   const Executed result = impl_->executed();

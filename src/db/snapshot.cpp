@@ -10,14 +10,21 @@
 //                under the commit lock), as a GTID position. @@gtid_binlog_pos leads visibility and never serves as low.
 //         high = @@gtid_binlog_pos after the last snapshot: the binlog is written before the engine commits.
 //
-// Tables in exact_tables are locked for reading while the snapshots start: a transaction that wrote to one keeps its
-// metadata lock until it is in gtid_executed (or the binlog), and none can begin, so low is exact for them.
+// For exact_tables low has to be the instant itself, of all readers. They begin together, again and again, until no transaction has fallen
+// between them:
+// MariaDB all have the same binlog coordinates. Where that does not come about, those that have are the readers; one always does.
+// MySQL   low and high are the same set: what is seen is in high, what is in low is seen. Where that does not come about, the tables are
+//         locked for reading while the views are opened: a transaction that wrote to one keeps its metadata lock until it is in
+//         gtid_executed, and none can begin. It is the last resort: a client whose transaction has written to one of several such tables
+//         and wants another one may be told of a deadlock (1213), since the server prefers the LOCK TABLES.
 #include "godwit/db/snapshot.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <compare>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -31,6 +38,8 @@ namespace godwit::db {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::string_view kBegin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 gtid::Position mysql_executed(Connection& connection) {
   return gtid::make_position(Flavour::mysql, connection.scalar("SELECT @@GLOBAL.gtid_executed"));
@@ -66,16 +75,27 @@ gtid::Position mysql_end(Connection& connection) {
                .remedy = "log_bin must be on, and the account needs BINLOG MONITOR (REPLICATION CLIENT)"});
 }
 
-gtid::Position mariadb_snapshot_position(Connection& reader) {
-  const Rows status = reader.query("SHOW STATUS LIKE 'binlog_snapshot_%'");
+// Of MariaDB's view: where in the binlog it was opened.
+struct Coordinates {
   std::string file;
   std::string offset;
+  auto operator<=>(const Coordinates&) const = default;
+};
+
+Coordinates coordinates_of(Connection& reader) {
+  const Rows status = reader.query("SHOW STATUS LIKE 'binlog_snapshot_%'");
+  Coordinates found;
   for (std::size_t i = 0; i < status.size(); ++i) {
     const std::string name = lower(status.text(i, "Variable_name"));
-    if (name == "binlog_snapshot_file") file = status.text(i, "Value");
-    if (name == "binlog_snapshot_position") offset = status.text(i, "Value");
+    if (name == "binlog_snapshot_file") found.file = status.text(i, "Value");
+    if (name == "binlog_snapshot_position") found.offset = status.text(i, "Value");
   }
-  if (file.empty()) no_position(reader, "the snapshot has no binlog coordinates: is the binlog on?");
+  if (found.file.empty()) no_position(reader, "the snapshot has no binlog coordinates: is the binlog on?");
+  return found;
+}
+
+gtid::Position mariadb_snapshot_position(Connection& reader) {
+  const auto [file, offset] = coordinates_of(reader);
   const Rows position =
       reader.query(fmt::format("SELECT BINLOG_GTID_POS({}, {}) AS p", sql::quote_string(file), offset));
   if (position.empty() || position.is_null(0, "p")) {
@@ -207,9 +227,7 @@ void prepare_snapshot(Connection& reader) {
   reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
 }
 
-void begin_snapshot(Connection& reader) {
-  reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
-}
+void begin_snapshot(Connection& reader) { reader.execute(kBegin); }
 
 gtid::Position end_of_binlog(Connection& connection) {
   if (!connection.server().is_mariadb()) return mysql_end(connection);
@@ -227,18 +245,82 @@ SnapshotSessions connect_snapshot(const Endpoint& source, std::size_t readers) {
   return sessions;
 }
 
+namespace {
+
+// Sent to all before the first answer is read: between them is the time of some system calls, and not that of round trips.
+void begin_together(std::vector<Connection>& readers) {
+  for (auto& reader : readers) reader.send(kBegin);
+  for (auto& reader : readers) reader.await_sent(kBegin);
+}
+
+std::vector<Coordinates> coordinates_of_all(std::vector<Connection>& readers) {
+  std::vector<Coordinates> all;
+  for (auto& reader : readers) all.push_back(coordinates_of(reader));
+  return all;
+}
+
+bool is_one_instant(Snapshot& snapshot, Connection& watcher) {
+  if (watcher.server().is_mariadb()) {
+    begin_together(snapshot.readers);
+    const auto all = coordinates_of_all(snapshot.readers);
+    return std::ranges::all_of(all, [&](const Coordinates& one) { return one == all.front(); });
+  }
+  snapshot.low = mysql_executed(watcher);
+  begin_together(snapshot.readers);
+  return snapshot.low.text == mysql_end(watcher).text;
+}
+
+// True when all readers see one state, of which low is the position; on MySQL it is set here.
+bool begin_in_one_instant(Snapshot& snapshot, Connection& watcher, std::chrono::milliseconds patience, const Stop& stop) {
+  constexpr std::chrono::milliseconds kPauseMax{10};
+  const auto deadline = Clock::now() + patience;
+  auto pause = std::chrono::milliseconds(1);
+  while (Clock::now() < deadline) {
+    if (is_one_instant(snapshot, watcher)) return true;
+    if (!stop.sleep_for(pause)) stop.throw_if_requested();
+    pause = std::min(pause * 2, kPauseMax);
+  }
+  return false;
+}
+
+// The largest group of them, where their views have been opened at different instants.
+void keep_those_in_one_instant(Snapshot& snapshot) {
+  begin_together(snapshot.readers);
+  const auto all = coordinates_of_all(snapshot.readers);
+  std::map<Coordinates, std::size_t> groups;
+  for (const auto& one : all) ++groups[one];
+  const auto largest = std::ranges::max_element(groups, {}, [](const auto& group) { return group.second; })->first;
+  std::vector<Connection> kept;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i] == largest) kept.push_back(std::move(snapshot.readers[i]));
+  }
+  if (kept.size() < all.size()) log::info("{} of {} sessions read at one instant: the source commits too often for more", kept.size(), all.size());
+  snapshot.readers = std::move(kept);
+}
+
+void begin_one_by_one(Snapshot& snapshot, Connection& watcher) {
+  if (!watcher.server().is_mariadb()) snapshot.low = mysql_executed(watcher);  // before the first snapshot: see the top
+  for (auto& reader : snapshot.readers) begin_snapshot(reader);
+}
+
+void begin_under_lock(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
+  TableLocks locks(watcher.endpoint(), options, stop);
+  begin_one_by_one(snapshot, watcher);
+  snapshot.writes_held = locks.release();
+}
+
+}  // namespace
+
 Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options, const Stop& stop) {
   Snapshot snapshot;
   snapshot.readers = std::move(sessions.readers);
   Connection& watcher = sessions.watcher;
   const bool is_mariadb = watcher.server().is_mariadb();
-
-  std::optional<TableLocks> locks;
-  if (!options.exact_tables.empty()) locks.emplace(watcher.endpoint(), options, stop);
-
-  if (!is_mariadb) snapshot.low = mysql_executed(watcher);  // before the first snapshot: see the top
-  for (auto& reader : snapshot.readers) begin_snapshot(reader);
-  if (locks) snapshot.writes_held = locks->release();
+  if (options.exact_tables.empty()) {
+    begin_one_by_one(snapshot, watcher);
+  } else if (!begin_in_one_instant(snapshot, watcher, options.quiet_max, stop)) {
+    is_mariadb ? keep_those_in_one_instant(snapshot) : begin_under_lock(snapshot, watcher, options, stop);
+  }
   snapshot.high = end_of_binlog(watcher);  // after the last one
   if (is_mariadb && options.needs_low) snapshot.low = mariadb_snapshot_position(snapshot.readers.front());
   snapshot.opened = Clock::now();

@@ -11,6 +11,8 @@
 namespace godwit::workflow {
 namespace {
 
+constexpr std::chrono::milliseconds kQuietMax{300};
+
 using db::Side;
 
 void await_replica(Side side, db::Connection& replica, const gtid::Position& position) {
@@ -81,8 +83,8 @@ gtid::Position PairOpener::open_source(db::SnapshotSessions sessions, const std:
   const std::size_t readers = sessions.readers.size();
   const bool is_exact_by_itself = sessions.watcher.server().is_mariadb() && readers == 1;
   const bool is_exact = is_exact_by_itself || !exact_tables.empty();
-  // A lock that is not granted at once is not waited for while the stream stands.
-  const db::SnapshotOptions options{.readers = readers, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)};
+  // Neither a quiet instant nor a lock is waited for while the stream stands.
+  const db::SnapshotOptions options{.readers = readers, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .quiet_max = kQuietMax, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)};
   const db::Snapshot& snapshot = pair.sources.emplace_back(db::open_snapshot(std::move(sessions), options, stop_));
   pair.writes_held = std::max(pair.writes_held, snapshot.writes_held);
   return is_exact ? snapshot.low : snapshot.high;

@@ -1,8 +1,8 @@
 // servers: a=mariadb-10.11 b=mariadb-10.11 c=mysql-9.7 d=mysql-9.7 e=mariadb-11.8 f=mariadb-10.5
-// alone: it measures how long writes are held
+// alone: it measures how long writes are held, and needs instants without a commit
 // The two positions of a snapshot group, against writers that know the GTID of each of their transactions: what is in `low` is
 // visible in every reader, and what is visible in any reader is in `high`. Without a lock; with semi-sync, which keeps
-// transactions between the binlog and the engine for longer; and with the lock, where low is the instant itself.
+// transactions between the binlog and the engine for longer; and of tables for which low is the instant itself, without the lock and with it.
 #include "godwit/db/snapshot.h"
 
 #include <algorithm>
@@ -232,23 +232,54 @@ void prove_with_semi_sync(const std::string& source_name, const std::string& rep
   }
 }
 
-void prove_exact(const std::string& name) {
-  const Server server(name);
-  History history;
-  std::vector<Seen> all;
+struct Exact {
+  std::vector<Seen> seen;
   std::vector<std::chrono::microseconds> held;
+};
+
+// 60 looks under `pause` between two transactions of each of four writers, of which each must be exact.
+Exact look_exactly(const Server& server, std::chrono::microseconds pause, const godwit::db::SnapshotOptions& options) {
+  History history;
+  Exact exact;
   {
-    Load load(server, history, 4, 300us);
-    for (unsigned i = 0; i < 60; ++i) {
-      auto& one = held.emplace_back();
-      all.push_back(look(endpoint_of(server), {.readers = 3, .exact_tables = {kTable}}, &one));
-    }
+    Load load(server, history, 4, pause);
+    for (unsigned i = 0; i < 60; ++i) exact.seen.push_back(look(endpoint_of(server), options, &exact.held.emplace_back()));
   }
-  for (const auto& seen : all) {
+  for (const auto& seen : exact.seen) {
+    REQUIRE(!seen.readers.empty());
     for (const auto& rows : seen.readers) REQUIRE(history.judge("counters", rows, seen.low, seen.low) == "");
   }
-  std::sort(held.begin(), held.end());
+  std::sort(exact.held.begin(), exact.held.end());
+  return exact;
+}
+
+std::size_t readers_of(const Exact& exact) {
+  std::size_t readers = 0;
+  for (const auto& seen : exact.seen) readers += seen.readers.size();
+  return readers;
+}
+
+void prove_exact_without_lock(const std::string& name, std::chrono::microseconds pause) {
+  const Server server(name);
+  const auto exact = look_exactly(server, pause, {.readers = 3, .exact_tables = {kTable}});
+  CHECK(exact.held.back() == 0us);
+  CHECK(readers_of(exact) == 180);
+}
+
+// No instant is looked for: MariaDB's readers are those that have one all the same.
+void prove_exact_by_fewer(const std::string& name) {
+  const Server server(name);
+  const auto exact = look_exactly(server, 100us, {.readers = 6, .exact_tables = {kTable}, .quiet_max = 0ms});
+  std::cout << server.flavour() << ": " << readers_of(exact) << " of 360 readers had begun in one instant\n";
+  CHECK(exact.held.back() == 0us);
+  CHECK(readers_of(exact) < 360);
+}
+
+void prove_exact_under_lock(const std::string& name) {
+  const Server server(name);
+  const auto held = look_exactly(server, 300us, {.readers = 3, .exact_tables = {kTable}, .quiet_max = 0ms}).held;
   std::cout << server.flavour() << ": writes held p50 " << held[held.size() / 2].count() << " us, p100 " << held.back().count() << " us, of " << held.size() << "\n";
+  CHECK(held.front() > 0us);
   CHECK(held.back() < 50ms);
 }
 
@@ -263,7 +294,7 @@ void wait_behind_a_transaction(const std::string& name) {
   const auto before = load.transactions();
   std::string message;
   try {
-    look(endpoint_of(server), {.readers = 1, .exact_tables = {kTable}, .lock_total_max = std::chrono::seconds(2)});
+    look(endpoint_of(server), {.readers = 1, .exact_tables = {kTable}, .quiet_max = 0ms, .lock_total_max = std::chrono::seconds(2)});
   } catch (const godwit::Error& error) {
     CHECK(error.code() == godwit::Code::lock_unavailable);
     message = error.what();
@@ -273,12 +304,43 @@ void wait_behind_a_transaction(const std::string& name) {
   CHECK(load.transactions() - before > 200);  // traffic flowed between the attempts
   CHECK(load.longest() < 500ms);
   // It gives the lock up for good: and gets it once the transaction has ended.
-  auto later = std::async(std::launch::async, [&] { return look(endpoint_of(server), {.readers = 1, .exact_tables = {kTable}}); });
+  auto later = std::async(std::launch::async, [&] { return look(endpoint_of(server), {.readers = 1, .exact_tables = {kTable}, .quiet_max = 0ms}); });
   std::this_thread::sleep_for(300ms);
   blocker.execute("ROLLBACK");
   const Seen seen = later.get();
   load.stop();
   CHECK(history.judge("counters", seen.readers[0], seen.low, seen.low) == "");
+}
+
+// Transactions that write to two tables, against the order in which a lock would take them.
+std::string complaints_of_clients(const Server& server, std::chrono::microseconds pause) {
+  Client client = server.client();
+  client.script("DROP DATABASE IF EXISTS snap;\nCREATE DATABASE snap;\nCREATE TABLE snap.counters (id INT AUTO_INCREMENT PRIMARY KEY);\nCREATE TABLE snap.later (id INT AUTO_INCREMENT PRIMARY KEY);\n");
+  std::atomic<bool> is_over{false};
+  std::vector<std::future<std::string>> clients;
+  for (unsigned i = 0; i < 4; ++i) {
+    clients.push_back(std::async(std::launch::async, [&]() -> std::string {
+      try {
+        Client one = server.client();
+        while (!is_over) {
+          for (const char* sql : {"START TRANSACTION", "INSERT INTO snap.later VALUES ()", "INSERT INTO snap.counters VALUES ()", "COMMIT"}) one.execute(sql);
+          std::this_thread::sleep_for(pause);
+        }
+        return "";
+      } catch (const std::exception& error) {
+        return error.what();
+      }
+    }));
+  }
+  std::string all;
+  try {
+    for (unsigned i = 0; i < 200; ++i) godwit::db::open_snapshot(endpoint_of(server), {.readers = 3, .exact_tables = {kTable, "`snap`.`later`"}}, godwit::Stop());
+  } catch (const std::exception& error) {
+    all = error.what();
+  }
+  is_over = true;
+  for (auto& one : clients) all += one.get();
+  return all;
 }
 
 }  // namespace
@@ -289,7 +351,11 @@ TEST_CASE("what is in low is visible, what is visible is in high: MariaDB 11.8",
 TEST_CASE("what is in low is visible, what is visible is in high: MariaDB 10.5", "[snapshot]") { prove("f"); }
 TEST_CASE("with semi-sync too: MariaDB 10.11", "[snapshot]") { prove_with_semi_sync("a", "b"); }
 TEST_CASE("with semi-sync too: MySQL 9.7", "[snapshot]") { prove_with_semi_sync("c", "d"); }
-TEST_CASE("under the lock low is the instant, writes wait milliseconds: MariaDB 10.11", "[snapshot]") { prove_exact("a"); }
-TEST_CASE("under the lock low is the instant, writes wait milliseconds: MySQL 9.7", "[snapshot]") { prove_exact("c"); }
-TEST_CASE("the lock waits for a transaction, names it, and traffic flows: MariaDB 10.11", "[snapshot]") { wait_behind_a_transaction("a"); }
+TEST_CASE("low is the instant of all readers, and no write waits: MariaDB 10.11", "[snapshot]") { prove_exact_without_lock("a", 300us); }
+TEST_CASE("low is the instant of all readers, and no write waits: MariaDB 11.8", "[snapshot]") { prove_exact_without_lock("e", 300us); }
+TEST_CASE("low is the instant of all readers, and no write waits: MySQL 9.7", "[snapshot]") { prove_exact_without_lock("c", 20ms); }
+TEST_CASE("no client is told of a deadlock: MariaDB 10.11", "[snapshot]") { CHECK(complaints_of_clients(Server("a"), 300us) == ""); }
+TEST_CASE("no client is told of a deadlock: MySQL 9.7", "[snapshot]") { CHECK(complaints_of_clients(Server("c"), 20ms) == ""); }
+TEST_CASE("where MariaDB commits too often for all, low is the instant of those that read", "[snapshot]") { prove_exact_by_fewer("a"); }
+TEST_CASE("under the lock low is the instant, writes wait milliseconds: MySQL 9.7", "[snapshot]") { prove_exact_under_lock("c"); }
 TEST_CASE("the lock waits for a transaction, names it, and traffic flows: MySQL 9.7", "[snapshot]") { wait_behind_a_transaction("c"); }

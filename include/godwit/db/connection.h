@@ -129,6 +129,9 @@ class Connection {
   // Of a statement that holds a password, or the hash of one: no error quotes it. The caller wipes what it has of it.
   Executed execute_unquoted(std::string_view sql);
   Rows query(std::string_view sql);
+  // execute() in two steps, for several sessions that are to do something in one instant: nothing else may be asked in between.
+  void send(std::string_view sql);
+  void await_sent(std::string_view sql);  // the same statement, for the error
   RowStream stream(std::string_view sql);
   // Statements joined by ';', in one round trip; an answer each. Only on a session of an applier. The first that fails ends them; its
   // Error is thrown, and how many succeeded before it is statements_done().

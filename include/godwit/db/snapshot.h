@@ -1,6 +1,7 @@
 // A group of sessions that read one consistent state each, with two positions around them (ARCHITECTURE.md, I2):
-// `low` is provably not later than any of the snapshots, `high` provably not earlier. No lock, except for the tables
-// named in `exact_tables`, for which low is the exact instant. One thread opens it; each reader session then belongs to one thread.
+// `low` is provably not later than any of the snapshots, `high` provably not earlier. For the tables named in `exact_tables` low is the
+// exact instant. No lock; except for those, on a MySQL that commits so often that no instant is found without. One thread opens it; each
+// reader session then belongs to one thread.
 #pragma once
 
 #include <chrono>
@@ -15,14 +16,15 @@ namespace godwit::db {
 
 struct SnapshotOptions {
   std::size_t readers = 4;
-  std::vector<std::string> exact_tables;  // quoted `schema`.`table`; locked while the snapshots start
+  std::vector<std::string> exact_tables;  // quoted `schema`.`table`
+  std::chrono::milliseconds quiet_max{5000};  // so long for these an instant is looked for in which all readers begin; then MySQL's are locked, MariaDB's are read by fewer
   std::chrono::milliseconds lock_attempt{25};  // for those locks; later writers wait behind an attempt, so it is short
   bool needs_low = true;  // MariaDB finds it by reading a binlog file from its beginning: some 100 ms for a full one
   std::chrono::seconds lock_total_max{600};  // gives up with Error(lock_unavailable) after that, naming the blocker
 };
 
 struct Snapshot {
-  std::vector<Connection> readers;  // each inside its transaction, Encoding::bytes, time_zone '+00:00'
+  std::vector<Connection> readers;  // at least one, on MariaDB maybe fewer than asked for where there are exact_tables; each inside its transaction, Encoding::bytes, time_zone '+00:00'
   gtid::Position low;
   gtid::Position high;
   std::chrono::steady_clock::time_point opened;
