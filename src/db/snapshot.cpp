@@ -6,17 +6,21 @@
 //                keeps it in gtid_owned until it moves, in one step, to gtid_executed. Whatever a snapshot sees had its GTID by
 //                then, so it is in the one read first or, having moved, in the one read second. Transactions that are in neither began
 //                later.
-// MariaDB low  = the binlog coordinates that belong to the first snapshot itself (binlog_snapshot_file/position, set
-//                under the commit lock), as a GTID position. @@gtid_binlog_pos leads visibility and never serves as low.
+// MariaDB low  = the binlog coordinates that belong to a view (binlog_snapshot_file/position, set under the commit lock) opened just before the
+//                first one, as a GTID position. Its own rows are not enough: an XA transaction is past the coordinates for a moment before
+//                its rows are seen (a few of 1,000 views under four writers). It stays in XA RECOVER until they are: so before the first
+//                view is opened, those that are prepared then have gone, or have stayed for far longer than that moment.
+//                @@gtid_binlog_pos leads visibility and never serves as low.
 //         high = @@gtid_binlog_pos after the last snapshot: the binlog is written before the engine commits.
 //
-// For exact_tables low has to be the instant itself, of all readers. They begin together, again and again, until no transaction has fallen
-// between them:
-// MariaDB all have the same binlog coordinates. Where that does not come about, those that have are the readers; one always does.
-// MySQL   low and high are the same set: what is seen is in high, what is in low is seen. Where that does not come about, the tables are
-//         locked for reading while the views are opened: a transaction that wrote to one keeps its metadata lock until it is in
-//         gtid_executed, and none can begin. It is the last resort: a client whose transaction has written to one of several such tables
-//         and wants another one may be told of a deadlock (1213), since the server prefers the LOCK TABLES.
+// Where low has to be the instant itself, of all readers (must_be_exact), they begin together, again and again, until no transaction has fallen
+// between:
+// MariaDB all have the same binlog coordinates, and no XA transaction was in between: the view before them had the same, or the server has
+//         never committed one. Where that does not come about, those of the same coordinates are the readers; one always is.
+// MySQL   low and high are the same set: what is seen is in high, what is in low is seen.
+// The last resort, on MySQL and on a MariaDB with XA, is to lock exact_tables for reading while the views are opened: a transaction that wrote
+// to one keeps its metadata lock until it is in gtid_executed (or seen), and none can begin. A client whose transaction has written to one of
+// several such tables and wants another one may be told of a deadlock (1213), since the server prefers the LOCK TABLES.
 #include "godwit/db/snapshot.h"
 
 #include <fmt/format.h>
@@ -27,9 +31,11 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "godwit/sql/quote.h"
+#include "godwit/util/duration.h"
 #include "godwit/util/error.h"
 #include "godwit/util/log.h"
 #include "godwit/util/text.h"
@@ -94,14 +100,37 @@ Coordinates coordinates_of(Connection& reader) {
   return found;
 }
 
-gtid::Position mariadb_snapshot_position(Connection& reader) {
-  const auto [file, offset] = coordinates_of(reader);
-  const Rows position =
-      reader.query(fmt::format("SELECT BINLOG_GTID_POS({}, {}) AS p", sql::quote_string(file), offset));
+gtid::Position position_at(Connection& session, const Coordinates& at) {
+  const Rows position = session.query(fmt::format("SELECT BINLOG_GTID_POS({}, {}) AS p", sql::quote_string(at.file), at.offset));
   if (position.empty() || position.is_null(0, "p")) {
-    no_position(reader, fmt::format("BINLOG_GTID_POS('{}', {}) gives nothing", file, offset));
+    no_position(session, fmt::format("BINLOG_GTID_POS('{}', {}) gives nothing", at.file, at.offset));
   }
   return gtid::make_position(Flavour::mariadb, position.text(0, "p"));
+}
+
+std::set<std::string> prepared_xa(Connection& session) {
+  std::set<std::string> ids;
+  const Rows rows = session.query("XA RECOVER");
+  for (std::size_t i = 0; i < rows.size(); ++i) ids.insert(fmt::format("{}:{}:{}", rows.text(i, "formatID"), rows.text(i, "gtrid_length"), rows.text(i, "data")));
+  return ids;
+}
+
+// Since the server's start.
+bool has_committed_xa(Connection& session) {
+  const Rows counter = session.query("SHOW GLOBAL STATUS LIKE 'Com_xa_commit'");
+  return counter.empty() || counter.text(0, "Value") != "0";
+}
+
+// Those that are prepared now are decided and seen, or nobody is deciding them.
+void await_xa(Connection& session, std::chrono::milliseconds patience, const Stop& stop) {
+  constexpr std::chrono::milliseconds kLook{2};
+  const auto deadline = Clock::now() + patience;
+  auto left = prepared_xa(session);
+  while (!left.empty() && Clock::now() < deadline) {
+    if (!stop.sleep_for(kLook)) stop.throw_if_requested();
+    const auto now = prepared_xa(session);
+    std::erase_if(left, [&](const std::string& id) { return now.count(id) == 0; });
+  }
 }
 
 // --- locks for tables without a key ------------------------------------------------------------------------------
@@ -237,6 +266,7 @@ gtid::Position end_of_binlog(Connection& connection) {
 SnapshotSessions connect_snapshot(const Endpoint& source, std::size_t readers) {
   GODWIT_CHECK(readers > 0);
   SnapshotSessions sessions{.readers = {}, .watcher = Connection::open(source)};
+  prepare_snapshot(sessions.watcher);
   sessions.readers.reserve(readers);
   for (std::size_t i = 0; i < readers; ++i) {
     sessions.readers.push_back(Connection::open(source, Encoding::bytes));
@@ -259,32 +289,55 @@ std::vector<Coordinates> coordinates_of_all(std::vector<Connection>& readers) {
   return all;
 }
 
-bool is_one_instant(Snapshot& snapshot, Connection& watcher) {
-  if (watcher.server().is_mariadb()) {
-    begin_together(snapshot.readers);
-    const auto all = coordinates_of_all(snapshot.readers);
-    return std::ranges::all_of(all, [&](const Coordinates& one) { return one == all.front(); });
-  }
-  snapshot.low = mysql_executed(watcher);
-  begin_together(snapshot.readers);
-  return snapshot.low.text == mysql_end(watcher).text;
-}
-
-// True when all readers see one state, of which low is the position; on MySQL it is set here.
-bool begin_in_one_instant(Snapshot& snapshot, Connection& watcher, std::chrono::milliseconds patience, const Stop& stop) {
+// Tries until `attempt` is true, or for so long.
+template <typename Attempt>
+bool try_for(std::chrono::milliseconds patience, const Stop& stop, Attempt attempt) {
   constexpr std::chrono::milliseconds kPauseMax{10};
   const auto deadline = Clock::now() + patience;
   auto pause = std::chrono::milliseconds(1);
   while (Clock::now() < deadline) {
-    if (is_one_instant(snapshot, watcher)) return true;
+    if (attempt()) return true;
     if (!stop.sleep_for(pause)) stop.throw_if_requested();
     pause = std::min(pause * 2, kPauseMax);
   }
   return false;
 }
 
+// --- MySQL --------------------------------------------------------------------------------------------------------
+
+void begin_mysql(Snapshot& snapshot, Connection& watcher) {
+  snapshot.low = mysql_executed(watcher);  // before the first snapshot: see the top
+  begin_together(snapshot.readers);
+}
+
+void open_mysql(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
+  if (!options.must_be_exact) return begin_mysql(snapshot, watcher);
+  const bool is_exact = try_for(options.quiet_max, stop, [&] {
+    begin_mysql(snapshot, watcher);
+    return snapshot.low.text == mysql_end(watcher).text;
+  });
+  if (is_exact) return;
+  TableLocks locks(watcher.endpoint(), options, stop);
+  begin_mysql(snapshot, watcher);
+  snapshot.writes_held = locks.release();
+}
+
+// --- MariaDB ------------------------------------------------------------------------------------------------------
+
+constexpr std::chrono::milliseconds kXaPatience{500};       // from the binlog to the rows it is microseconds
+constexpr std::chrono::milliseconds kLockedXaPatience{20};  // while writers wait
+
+// Coordinates whose transactions every later view sees.
+Coordinates settled_coordinates(Connection& watcher, std::chrono::milliseconds patience, const Stop& stop) {
+  begin_snapshot(watcher);
+  const Coordinates at = coordinates_of(watcher);
+  watcher.execute("ROLLBACK");
+  await_xa(watcher, patience, stop);
+  return at;
+}
+
 // The largest group of them, where their views have been opened at different instants.
-void keep_those_in_one_instant(Snapshot& snapshot) {
+Coordinates keep_those_in_one_instant(Snapshot& snapshot) {
   begin_together(snapshot.readers);
   const auto all = coordinates_of_all(snapshot.readers);
   std::map<Coordinates, std::size_t> groups;
@@ -296,17 +349,44 @@ void keep_those_in_one_instant(Snapshot& snapshot) {
   }
   if (kept.size() < all.size()) log::info("{} of {} sessions read at one instant: the source commits too often for more", kept.size(), all.size());
   snapshot.readers = std::move(kept);
+  return largest;
 }
 
-void begin_one_by_one(Snapshot& snapshot, Connection& watcher) {
-  if (!watcher.server().is_mariadb()) snapshot.low = mysql_executed(watcher);  // before the first snapshot: see the top
-  for (auto& reader : snapshot.readers) begin_snapshot(reader);
-}
-
-void begin_under_lock(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
+Coordinates begin_mariadb_under_lock(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
   TableLocks locks(watcher.endpoint(), options, stop);
-  begin_one_by_one(snapshot, watcher);
+  const Coordinates at = settled_coordinates(watcher, kLockedXaPatience, stop);
+  begin_together(snapshot.readers);
   snapshot.writes_held = locks.release();
+  return at;
+}
+
+Coordinates begin_mariadb_exactly(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
+  Coordinates at;
+  const bool is_exact = try_for(options.quiet_max, stop, [&] {
+    at = settled_coordinates(watcher, kXaPatience, stop);
+    begin_together(snapshot.readers);
+    const auto all = coordinates_of_all(snapshot.readers);
+    if (std::ranges::any_of(all, [&](const Coordinates& one) { return one != all.front(); })) return false;
+    if (at != all.front() && has_committed_xa(watcher)) return false;
+    at = all.front();
+    return true;
+  });
+  if (is_exact) return at;
+  at = keep_those_in_one_instant(snapshot);
+  if (!has_committed_xa(watcher)) return at;
+  if (!options.exact_tables.empty()) return begin_mariadb_under_lock(snapshot, watcher, options, stop);
+  throw Error(Code::lock_contention,
+              {.object = describe(watcher.endpoint()),
+               .cause = fmt::format("no instant without a commit in {}, among XA transactions", format_duration(options.quiet_max)),
+               .remedy = "it is tried again; at a quieter moment it is found"});
+}
+
+std::optional<Coordinates> open_mariadb(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
+  if (options.must_be_exact) return begin_mariadb_exactly(snapshot, watcher, options, stop);
+  std::optional<Coordinates> at;
+  if (options.needs_low) at = settled_coordinates(watcher, kXaPatience, stop);
+  begin_together(snapshot.readers);
+  return at;
 }
 
 }  // namespace
@@ -315,14 +395,14 @@ Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options
   Snapshot snapshot;
   snapshot.readers = std::move(sessions.readers);
   Connection& watcher = sessions.watcher;
-  const bool is_mariadb = watcher.server().is_mariadb();
-  if (options.exact_tables.empty()) {
-    begin_one_by_one(snapshot, watcher);
-  } else if (!begin_in_one_instant(snapshot, watcher, options.quiet_max, stop)) {
-    is_mariadb ? keep_those_in_one_instant(snapshot) : begin_under_lock(snapshot, watcher, options, stop);
+  std::optional<Coordinates> low;
+  if (watcher.server().is_mariadb()) {
+    low = open_mariadb(snapshot, watcher, options, stop);
+  } else {
+    open_mysql(snapshot, watcher, options, stop);
   }
   snapshot.high = end_of_binlog(watcher);  // after the last one
-  if (is_mariadb && options.needs_low) snapshot.low = mariadb_snapshot_position(snapshot.readers.front());
+  if (low) snapshot.low = position_at(watcher, *low);
   snapshot.opened = Clock::now();
   return snapshot;
 }

@@ -232,7 +232,7 @@ void CopyRun::note_exact_tables() {
 
 db::Snapshot CopyRun::next_snapshot() {
   return patience_.until_done("snapshot", [&] {
-    const db::SnapshotOptions options{.readers = tuning_.readers, .exact_tables = {exact_tables_.begin(), exact_tables_.end()}};
+    const db::SnapshotOptions options{.readers = tuning_.readers, .must_be_exact = !exact_tables_.empty(), .exact_tables = {exact_tables_.begin(), exact_tables_.end()}};
     return db::open_snapshot(source_endpoint_, options, stop_);
   });
 }

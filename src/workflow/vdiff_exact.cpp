@@ -14,6 +14,8 @@
 namespace godwit::workflow {
 namespace {
 
+constexpr std::chrono::milliseconds kQuietMax{300};  // the stream stands meanwhile
+
 using db::Side;
 using vdiff::Kind;
 using vdiff::Spread;
@@ -128,11 +130,19 @@ void ExactReader::read_source(db::Connection& source, std::size_t server, const 
 
 gtid::Position ExactReader::read_mariadb(std::size_t server, const std::vector<Row>& rows, bool for_repair, std::vector<Seen>& seen) {
   const Definition& definition = *servers_of(shards_, Side::source)[server];
-  db::Snapshot snapshot = db::open_snapshot(compared_endpoint(definition, Side::source), {.readers = 1, .exact_tables = {}}, stop_);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (is_wanted(rows[i], Side::source, server)) read_source(snapshot.readers[0], server, rows[i], for_repair, "", seen[i]);
+  const db::Endpoint source = compared_endpoint(definition, Side::source);
+  try {
+    db::Snapshot snapshot = db::open_snapshot(source, {.readers = 1, .must_be_exact = true, .exact_tables = {}, .quiet_max = kQuietMax}, stop_);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (is_wanted(rows[i], Side::source, server)) read_source(snapshot.readers[0], server, rows[i], for_repair, "", seen[i]);
+    }
+    return snapshot.low;
+  } catch (const Error& error) {
+    if (error.code() != Code::lock_contention) throw;
+    for (std::size_t i = 0; i < rows.size(); ++i) seen[i].is_read = seen[i].is_read && !is_wanted(rows[i], Side::source, server);
+    db::Connection session = db::Connection::open(source);
+    return db::end_of_binlog(session);
   }
-  return snapshot.low;
 }
 
 // Whoever has one of the rows locked is not waited for: the stream stands still meanwhile. That row is read in a later round.

@@ -81,10 +81,9 @@ void PairOpener::reach_sources(std::vector<db::SnapshotSessions>& sources) {
 // Gives where it is.
 gtid::Position PairOpener::open_source(db::SnapshotSessions sessions, const std::vector<std::string>& exact_tables, SnapshotPair& pair) const {
   const std::size_t readers = sessions.readers.size();
-  const bool is_exact_by_itself = sessions.watcher.server().is_mariadb() && readers == 1;
-  const bool is_exact = is_exact_by_itself || !exact_tables.empty();
+  const bool is_exact = !exact_tables.empty();
   // Neither a quiet instant nor a lock is waited for while the stream stands.
-  const db::SnapshotOptions options{.readers = readers, .exact_tables = is_exact_by_itself ? std::vector<std::string>{} : exact_tables, .quiet_max = kQuietMax, .needs_low = is_exact, .lock_total_max = std::chrono::seconds(1)};
+  const db::SnapshotOptions options{.readers = readers, .must_be_exact = is_exact, .exact_tables = exact_tables, .quiet_max = kQuietMax, .needs_low = false, .lock_total_max = std::chrono::seconds(1)};
   const db::Snapshot& snapshot = pair.sources.emplace_back(db::open_snapshot(std::move(sessions), options, stop_));
   pair.writes_held = std::max(pair.writes_held, snapshot.writes_held);
   return is_exact ? snapshot.low : snapshot.high;

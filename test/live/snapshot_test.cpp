@@ -29,10 +29,12 @@ namespace {
 constexpr unsigned kKeys = 48;
 const char* const kTable = "`snap`.`counters`";
 
+enum class Kind { plain, xa };
+
 // Writers as fast as they can, each transaction one row's new stamp.
 class Load {
  public:
-  Load(const Server& server, History& history, unsigned threads, std::chrono::microseconds pause = 0us) : history_(history) {
+  Load(const Server& server, History& history, unsigned threads, std::chrono::microseconds pause = 0us, Kind kind = Kind::plain) : history_(history), kind_(kind) {
     Client client = server.client();
     client.execute("DROP DATABASE IF EXISTS snap");
     client.execute("CREATE DATABASE snap");
@@ -65,9 +67,7 @@ class Load {
       const std::string id = std::to_string(random() % kKeys);
       const std::string stamp = std::to_string(next_stamp_++);
       const auto began = steady_clock::now();
-      client.execute("START TRANSACTION");
-      client.execute("UPDATE snap.counters SET stamp = " + stamp + " WHERE id = " + id);
-      history_.commit(client.commit(), {{"counters", id, stamp}});
+      history_.commit(commit(client, "UPDATE snap.counters SET stamp = " + stamp + " WHERE id = " + id, stamp), {{"counters", id, stamp}});
       const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();
       longest_us_ = std::max<std::int64_t>(longest_us_, took);
       ++transactions_;
@@ -75,7 +75,22 @@ class Load {
     }
   }
 
+  // Its GTID.
+  std::string commit(Client& client, const std::string& update, const std::string& name) const {
+    if (kind_ == Kind::plain) {
+      client.execute("START TRANSACTION");
+      client.execute(update);
+      return client.commit();
+    }
+    const std::string id = "'snap-" + name + "'";
+    client.execute("XA START " + id);
+    client.execute(update);
+    for (const char* step : {"XA END ", "XA PREPARE ", "XA COMMIT "}) client.execute(step + id);
+    return client.scalar("SELECT @@last_gtid");
+  }
+
   History& history_;
+  const Kind kind_;
   std::atomic<bool> is_stopped_{false};
   std::atomic<std::uint64_t> next_stamp_{1};
   std::atomic<std::uint64_t> transactions_{0};
@@ -128,13 +143,13 @@ void judge(History& history, const std::vector<Seen>& all, const std::string& na
   CHECK(all.size() >= 30);
 }
 
-void prove(const std::string& name) {
+void prove(const std::string& name, Kind kind = Kind::plain, std::chrono::seconds duration = 4s) {
   const Server server(name);
   History history;
   std::vector<Seen> all;
   {
-    Load load(server, history, 4, 100us);
-    all = look_for(4s, endpoint_of(server), {.readers = 6});
+    Load load(server, history, 4, 100us, kind);
+    all = look_for(duration, endpoint_of(server), {.readers = 6});
   }
   judge(history, all, server.flavour());
 }
@@ -237,6 +252,32 @@ struct Exact {
   std::vector<std::chrono::microseconds> held;
 };
 
+// What only a lock can hold still, or nothing: transactions are short, and XA.
+void prove_exact_with_xa(const std::string& name) {
+  const Server server(name);
+  History history;
+  std::vector<Seen> all;
+  std::chrono::microseconds held{0};
+  std::size_t refused = 0;
+  {
+    Load load(server, history, 4, 3ms, Kind::xa);
+    for (unsigned i = 0; i < 60; ++i) {
+      all.push_back(look(endpoint_of(server), {.readers = 3, .must_be_exact = true, .exact_tables = {kTable}, .quiet_max = 20ms}, &held));
+      try {
+        all.push_back(look(endpoint_of(server), {.readers = 1, .must_be_exact = true, .exact_tables = {}, .quiet_max = 5ms}));
+      } catch (const godwit::Error& error) {
+        REQUIRE(error.code() == godwit::Code::lock_contention);
+        ++refused;
+      }
+    }
+    CHECK_THROWS_AS(look(endpoint_of(server), {.readers = 1, .must_be_exact = true, .exact_tables = {}, .quiet_max = 0ms}), godwit::Error);
+  }
+  std::cout << server.flavour() << " with XA: " << all.size() << " exact views, " << refused << " not found without a lock\n";
+  for (const auto& seen : all) {
+    for (const auto& rows : seen.readers) REQUIRE(history.judge("counters", rows, seen.low, seen.low) == "");
+  }
+}
+
 // 60 looks under `pause` between two transactions of each of four writers, of which each must be exact.
 Exact look_exactly(const Server& server, std::chrono::microseconds pause, const godwit::db::SnapshotOptions& options) {
   History history;
@@ -261,7 +302,7 @@ std::size_t readers_of(const Exact& exact) {
 
 void prove_exact_without_lock(const std::string& name, std::chrono::microseconds pause) {
   const Server server(name);
-  const auto exact = look_exactly(server, pause, {.readers = 3, .exact_tables = {kTable}});
+  const auto exact = look_exactly(server, pause, {.readers = 3, .must_be_exact = true, .exact_tables = {kTable}});
   CHECK(exact.held.back() == 0us);
   CHECK(readers_of(exact) == 180);
 }
@@ -269,7 +310,7 @@ void prove_exact_without_lock(const std::string& name, std::chrono::microseconds
 // No instant is looked for: MariaDB's readers are those that have one all the same.
 void prove_exact_by_fewer(const std::string& name) {
   const Server server(name);
-  const auto exact = look_exactly(server, 100us, {.readers = 6, .exact_tables = {kTable}, .quiet_max = 0ms});
+  const auto exact = look_exactly(server, 100us, {.readers = 6, .must_be_exact = true, .exact_tables = {kTable}, .quiet_max = 0ms});
   std::cout << server.flavour() << ": " << readers_of(exact) << " of 360 readers had begun in one instant\n";
   CHECK(exact.held.back() == 0us);
   CHECK(readers_of(exact) < 360);
@@ -277,7 +318,7 @@ void prove_exact_by_fewer(const std::string& name) {
 
 void prove_exact_under_lock(const std::string& name) {
   const Server server(name);
-  const auto held = look_exactly(server, 300us, {.readers = 3, .exact_tables = {kTable}, .quiet_max = 0ms}).held;
+  const auto held = look_exactly(server, 300us, {.readers = 3, .must_be_exact = true, .exact_tables = {kTable}, .quiet_max = 0ms}).held;
   std::cout << server.flavour() << ": writes held p50 " << held[held.size() / 2].count() << " us, p100 " << held.back().count() << " us, of " << held.size() << "\n";
   CHECK(held.front() > 0us);
   CHECK(held.back() < 50ms);
@@ -294,7 +335,7 @@ void wait_behind_a_transaction(const std::string& name) {
   const auto before = load.transactions();
   std::string message;
   try {
-    look(endpoint_of(server), {.readers = 1, .exact_tables = {kTable}, .quiet_max = 0ms, .lock_total_max = std::chrono::seconds(2)});
+    look(endpoint_of(server), {.readers = 1, .must_be_exact = true, .exact_tables = {kTable}, .quiet_max = 0ms, .lock_total_max = std::chrono::seconds(2)});
   } catch (const godwit::Error& error) {
     CHECK(error.code() == godwit::Code::lock_unavailable);
     message = error.what();
@@ -304,7 +345,7 @@ void wait_behind_a_transaction(const std::string& name) {
   CHECK(load.transactions() - before > 200);  // traffic flowed between the attempts
   CHECK(load.longest() < 500ms);
   // It gives the lock up for good: and gets it once the transaction has ended.
-  auto later = std::async(std::launch::async, [&] { return look(endpoint_of(server), {.readers = 1, .exact_tables = {kTable}, .quiet_max = 0ms}); });
+  auto later = std::async(std::launch::async, [&] { return look(endpoint_of(server), {.readers = 1, .must_be_exact = true, .exact_tables = {kTable}, .quiet_max = 0ms}); });
   std::this_thread::sleep_for(300ms);
   blocker.execute("ROLLBACK");
   const Seen seen = later.get();
@@ -334,7 +375,7 @@ std::string complaints_of_clients(const Server& server, std::chrono::microsecond
   }
   std::string all;
   try {
-    for (unsigned i = 0; i < 200; ++i) godwit::db::open_snapshot(endpoint_of(server), {.readers = 3, .exact_tables = {kTable, "`snap`.`later`"}}, godwit::Stop());
+    for (unsigned i = 0; i < 200; ++i) godwit::db::open_snapshot(endpoint_of(server), {.readers = 3, .must_be_exact = true, .exact_tables = {kTable, "`snap`.`later`"}}, godwit::Stop());
   } catch (const std::exception& error) {
     all = error.what();
   }
@@ -359,3 +400,9 @@ TEST_CASE("no client is told of a deadlock: MySQL 9.7", "[snapshot]") { CHECK(co
 TEST_CASE("where MariaDB commits too often for all, low is the instant of those that read", "[snapshot]") { prove_exact_by_fewer("a"); }
 TEST_CASE("under the lock low is the instant, writes wait milliseconds: MySQL 9.7", "[snapshot]") { prove_exact_under_lock("c"); }
 TEST_CASE("the lock waits for a transaction, names it, and traffic flows: MySQL 9.7", "[snapshot]") { wait_behind_a_transaction("c"); }
+
+// Last: what a server with XA needs beyond others, it needs from the first XA COMMIT on.
+TEST_CASE("XA transactions too, which are in the binlog before they are seen: MariaDB 10.11", "[snapshot]") { prove("a", Kind::xa, 8s); }
+TEST_CASE("XA transactions too, which are in the binlog before they are seen: MariaDB 11.8", "[snapshot]") { prove("e", Kind::xa, 8s); }
+TEST_CASE("XA transactions too, where low is the instant: MariaDB 10.11", "[snapshot]") { prove_exact_with_xa("a"); }
+TEST_CASE("XA transactions too, where low is the instant: MariaDB 11.8", "[snapshot]") { prove_exact_with_xa("e"); }

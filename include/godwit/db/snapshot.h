@@ -1,7 +1,6 @@
 // A group of sessions that read one consistent state each, with two positions around them (ARCHITECTURE.md, I2):
-// `low` is provably not later than any of the snapshots, `high` provably not earlier. For the tables named in `exact_tables` low is the
-// exact instant. No lock; except for those, on a MySQL that commits so often that no instant is found without. One thread opens it; each
-// reader session then belongs to one thread.
+// `low` is provably not later than any of the snapshots, `high` provably not earlier; with must_be_exact low is the
+// exact instant of all of them. No lock, but as the last resort for that. One thread opens it; each reader session then belongs to one thread.
 #pragma once
 
 #include <chrono>
@@ -16,15 +15,16 @@ namespace godwit::db {
 
 struct SnapshotOptions {
   std::size_t readers = 4;
-  std::vector<std::string> exact_tables;  // quoted `schema`.`table`
-  std::chrono::milliseconds quiet_max{5000};  // so long for these an instant is looked for in which all readers begin; then MySQL's are locked, MariaDB's are read by fewer
+  bool must_be_exact = false;
+  std::vector<std::string> exact_tables;  // quoted `schema`.`table`: for which it must, and what may be locked for it. Without any, Error(lock_contention) on a MariaDB with XA that commits too often
+  std::chrono::milliseconds quiet_max{5000};  // so long an instant is looked for in which all readers begin; then exact_tables are locked, or, on a MariaDB without XA, fewer read
   std::chrono::milliseconds lock_attempt{25};  // for those locks; later writers wait behind an attempt, so it is short
-  bool needs_low = true;  // MariaDB finds it by reading a binlog file from its beginning: some 100 ms for a full one
+  bool needs_low = true;  // when not exact. MariaDB finds it by reading a binlog file from its beginning: some 100 ms for a full one
   std::chrono::seconds lock_total_max{600};  // gives up with Error(lock_unavailable) after that, naming the blocker
 };
 
 struct Snapshot {
-  std::vector<Connection> readers;  // at least one, on MariaDB maybe fewer than asked for where there are exact_tables; each inside its transaction, Encoding::bytes, time_zone '+00:00'
+  std::vector<Connection> readers;  // at least one, on MariaDB maybe fewer than asked for when exact; each inside its transaction, Encoding::bytes, time_zone '+00:00'
   gtid::Position low;
   gtid::Position high;
   std::chrono::steady_clock::time_point opened;
