@@ -50,6 +50,7 @@ struct Invocation {
 };
 
 constexpr std::chrono::milliseconds kStopGrace{1500};
+constexpr std::chrono::seconds kCopyStopGrace{10};  // the chunks at work are rolled back meanwhile
 
 void print_error(const Invocation& it, const Error& error) {
   log::show_progress("");
@@ -168,6 +169,10 @@ int run_copy(Invocation& it) {
   auto tuning = tuning_of(it.copy);
   tuning.apply = tuning_of(it.replicate).apply;
   recording_failure(state, definition.name, "copy_stopped", [&] {
+    // A key takes as long to build as it takes, and a kill is as safe as an end.
+    const StopGrace grace(stop_on_signals(), kCopyStopGrace, [&] {
+      print_error(it, Error(Code::interrupted, {.object = "godwit copy", .cause = "a stop was requested, and a statement on a server has not ended", .remedy = "run the same command again: it goes on, and waits for what the server still does"}));
+    });
     print_copy(definition.name, workflow::run_copy(definition, tuning, state, stop_on_signals()), it.common.is_json);
     if (it.shard.creates_head) log::info("the head has {} things more", workflow::create_head(definition, head_account_of(it.shard)).created.size());
   });

@@ -161,12 +161,15 @@ class Watchdog {
   Watchdog(Connection& killer, std::uint64_t session, std::chrono::milliseconds limit)
       : thread_([this, &killer, session, limit] {
           std::unique_lock lock(mutex_);
-          if (ended_.wait_for(lock, limit, [this] { return is_over_; })) return;
-          has_bitten_ = true;
-          try {
-            killer.execute(fmt::format("KILL QUERY {}", session));
-          } catch (const Error& error) {
-            log::debug("a lock attempt could not be ended early: {}", error.what());  // it ends by its own time-out
+          // Again and again: a KILL that comes before the statement does not meet it.
+          while (!ended_.wait_for(lock, limit, [this] { return is_over_; })) {
+            has_bitten_ = true;
+            try {
+              killer.execute(fmt::format("KILL QUERY {}", session));
+            } catch (const Error& error) {
+              log::debug("a lock attempt could not be ended early: {}", error.what());  // it ends by its own time-out
+              return;
+            }
           }
         }) {}
 

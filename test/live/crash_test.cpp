@@ -230,6 +230,33 @@ TEST_CASE("asked to stop at random moments, copy ends with 130 and goes on: Mari
   interrupt_at_random(stage, SIGTERM, 6);
 }
 
+TEST_CASE("asked to stop while a server does not end a statement, copy ends with 130 and goes on", "[crash]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    Stage stage(from, to);
+    stage.forget_target();
+    REQUIRE(stage.copy("copy.keys_building=kill@1").status == 128 + SIGKILL);
+    Client holder = Server(to).client("crash");
+    holder.execute("START TRANSACTION");
+    for (const auto& row : holder.query("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")) holder.execute("SELECT COUNT(*) FROM `" + row[0].value() + "`");
+    Process process = stage.migration().start("copy", kOptions);
+    const auto is_waiting = [&] {
+      const std::string id = holder.scalar("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'ALTER TABLE%' AND STATE LIKE 'Waiting for table metadata lock%'");
+      return id != "0";
+    };
+    for (unsigned i = 0; i < 200 && !is_waiting(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    REQUIRE(is_waiting());
+    process.signal(SIGTERM);
+    const Outcome stopped = process.wait(std::chrono::seconds(30));
+    INFO(stopped.out << stopped.err);
+    CHECK(stopped.status == 130);
+    CHECK(stopped.err.find("a stop was requested, and a statement on a server has not ended") != std::string::npos);
+    holder.execute("COMMIT");
+    const Outcome resumed = stage.copy();
+    INFO(resumed.out << resumed.err);
+    CHECK(stage.fault(resumed) == "");
+  }
+}
+
 TEST_CASE("killed at random moments, copy goes on and loses nothing: MySQL", "[crash]") {
   Stage stage("c", "d");
   interrupt_at_random(stage, SIGKILL, 4);
