@@ -375,8 +375,10 @@ Coordinates begin_mariadb_exactly(Snapshot& snapshot, Connection& watcher, const
     return true;
   });
   if (is_exact) return at;
-  at = keep_those_in_one_instant(snapshot);
-  if (!has_committed_xa(watcher)) return at;
+  if (!has_committed_xa(watcher)) {
+    at = keep_those_in_one_instant(snapshot);
+    if (!has_committed_xa(watcher)) return at;  // nor meanwhile
+  }
   if (!options.exact_tables.empty()) return begin_mariadb_under_lock(snapshot, watcher, options, stop);
   throw Error(Code::lock_contention,
               {.object = describe(watcher.endpoint()),
