@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "context.h"
+#include "godwit/db/snapshot.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/text.h"
 
@@ -154,9 +155,10 @@ Findings source_privileges(const Context& c) {
     need_global({"REPLICATION SLAVE"});
   }
   const bool are_logged = are_cascades_logged(c.source);
+  const bool may_lock = !c.source.is_mariadb() || db::has_committed_xa(c.source.connection);  // db/snapshot: the views of the others know where they are
   for (const auto& table : c.catalog.tables) {
+    if (!may_lock) break;
     const bool is_keyless = c.request.allow_no_key && catalog::row_key(table) == nullptr;
-    if (c.source.is_mariadb()) break;  // its views have their positions: no table is ever locked
     const bool is_changed = !are_logged && std::any_of(table.foreign_keys.begin(), table.foreign_keys.end(), [](const catalog::ForeignKey& key) {
       return key.on_delete == "CASCADE" || key.on_delete == "SET NULL" || key.on_update == "CASCADE" || key.on_update == "SET NULL";
     });

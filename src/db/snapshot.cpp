@@ -8,18 +8,19 @@
 //                later.
 // MariaDB low  = the binlog coordinates that belong to a view (binlog_snapshot_file/position, set under the commit lock) opened just before the
 //                first one, as a GTID position. Its own rows are not enough: an XA transaction is past the coordinates for a moment before
-//                its rows are seen (a few of 1,000 views under four writers). It stays in XA RECOVER until they are: so before the first
-//                view is opened, those that are prepared then have gone, or have stayed for far longer than that moment.
+//                its rows are seen (a few of 1,000 views under four writers). It stays in XA RECOVER until they are: so those that are
+//                prepared then must have gone before the first view is opened, or still be there some time after the last one.
 //                @@gtid_binlog_pos leads visibility and never serves as low.
 //         high = @@gtid_binlog_pos after the last snapshot: the binlog is written before the engine commits.
 //
 // Where low has to be the instant itself, of all readers (must_be_exact), they begin together, again and again, until no transaction has fallen
 // between:
-// MariaDB all have the same binlog coordinates, and no XA transaction was in between: the view before them had the same, or the server has
-//         never committed one. Where that does not come about, those of the same coordinates are the readers; one always is.
+// MariaDB all have the same binlog coordinates, no XA COMMIT has begun meanwhile (Com_xa_commit is counted as the statement begins), and those
+//         that had begun before were over. Where the first does not come about, those of the same coordinates are the readers; one always is.
 // MySQL   low and high are the same set: what is seen is in high, what is in low is seen.
-// The last resort, on MySQL and on a MariaDB with XA, is to lock exact_tables for reading while the views are opened: a transaction that wrote
-// to one keeps its metadata lock until it is in gtid_executed (or seen), and none can begin. A client whose transaction has written to one of
+// The last resort, on MySQL and on a MariaDB that commits XA transactions, is to lock exact_tables for reading while the views are opened: a
+// transaction that wrote to one keeps its metadata lock until it is in gtid_executed (or seen), and none can begin; what MariaDB has prepared
+// and detached from its session holds none, so that no XA COMMIT may begin there either. A client whose transaction has written to one of
 // several such tables and wants another one may be told of a deadlock (1213), since the server prefers the LOCK TABLES.
 #include "godwit/db/snapshot.h"
 
@@ -115,23 +116,52 @@ std::set<std::string> prepared_xa(Connection& session) {
   return ids;
 }
 
-// Since the server's start.
-bool has_committed_xa(Connection& session) {
+// How many have begun, since the server's start.
+std::string xa_commits(Connection& session) {
   const Rows counter = session.query("SHOW GLOBAL STATUS LIKE 'Com_xa_commit'");
-  return counter.empty() || counter.text(0, "Value") != "0";
+  return counter.empty() ? "" : counter.text(0, "Value");
 }
 
-// Those that are prepared now are decided and seen, or nobody is deciding them.
-void await_xa(Connection& session, std::chrono::milliseconds patience, const Stop& stop) {
-  constexpr std::chrono::milliseconds kLook{2};
-  const auto deadline = Clock::now() + patience;
-  auto left = prepared_xa(session);
-  while (!left.empty() && Clock::now() < deadline) {
-    if (!stop.sleep_for(kLook)) stop.throw_if_requested();
-    const auto now = prepared_xa(session);
-    std::erase_if(left, [&](const std::string& id) { return now.count(id) == 0; });
+// Prepared XA transactions: those that are being committed, and those that nobody commits just now.
+class PreparedXa {
+ public:
+  PreparedXa(Connection& session, const Stop& stop) : session_(session), stop_(stop) {}
+
+  // Until those that are prepared now have gone; what has not by then counts as idle from here on.
+  void await(std::chrono::milliseconds patience) {
+    const auto deadline = Clock::now() + patience;
+    auto left = prepared_xa(session_);
+    std::erase_if(left, [&](const std::string& id) { return idle_.count(id) != 0; });
+    while (!left.empty() && Clock::now() < deadline) {
+      sleep(kLook);
+      drop_gone(left);
+    }
+    idle_.merge(left);
   }
-}
+
+  // After the views are opened: whether none of the idle ones was being committed all the same.
+  bool has_stayed() {
+    if (idle_.empty()) return true;
+    sleep(kAfterwards);
+    return drop_gone(idle_) == 0;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kLook{2};
+  static constexpr std::chrono::milliseconds kAfterwards{50};
+
+  void sleep(std::chrono::milliseconds duration) const {
+    if (!stop_.sleep_for(duration)) stop_.throw_if_requested();
+  }
+  std::size_t drop_gone(std::set<std::string>& ids) {
+    const auto now = prepared_xa(session_);
+    return std::erase_if(ids, [&](const std::string& id) { return now.count(id) == 0; });
+  }
+
+  Connection& session_;
+  const Stop& stop_;
+  std::set<std::string> idle_;
+};
 
 // --- locks for tables without a key ------------------------------------------------------------------------------
 
@@ -327,22 +357,22 @@ void open_mysql(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& 
 
 // --- MariaDB ------------------------------------------------------------------------------------------------------
 
-constexpr std::chrono::milliseconds kXaPatience{500};       // from the binlog to the rows it is microseconds
-constexpr std::chrono::milliseconds kLockedXaPatience{20};  // while writers wait
+// From the binlog to the rows it is microseconds; more for a machine that is too busy to run the thread.
+std::chrono::milliseconds xa_patience(const SnapshotOptions& options) { return std::clamp(options.quiet_max / 3, std::chrono::milliseconds(20), std::chrono::milliseconds(500)); }
 
-// Coordinates whose transactions every later view sees.
-Coordinates settled_coordinates(Connection& watcher, std::chrono::milliseconds patience, const Stop& stop) {
+Coordinates coordinates_now(Connection& watcher) {
   begin_snapshot(watcher);
   const Coordinates at = coordinates_of(watcher);
   watcher.execute("ROLLBACK");
-  await_xa(watcher, patience, stop);
   return at;
 }
 
+bool are_one(const std::vector<Coordinates>& all) {
+  return std::ranges::all_of(all, [&](const Coordinates& one) { return one == all.front(); });
+}
+
 // The largest group of them, where their views have been opened at different instants.
-Coordinates keep_those_in_one_instant(Snapshot& snapshot) {
-  begin_together(snapshot.readers);
-  const auto all = coordinates_of_all(snapshot.readers);
+Coordinates keep_those_in_one_instant(Snapshot& snapshot, const std::vector<Coordinates>& all) {
   std::map<Coordinates, std::size_t> groups;
   for (const auto& one : all) ++groups[one];
   const auto largest = std::ranges::max_element(groups, {}, [](const auto& group) { return group.second; })->first;
@@ -355,46 +385,66 @@ Coordinates keep_those_in_one_instant(Snapshot& snapshot) {
   return largest;
 }
 
-Coordinates begin_mariadb_under_lock(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
-  TableLocks locks(watcher.endpoint(), options, stop);
-  const Coordinates at = settled_coordinates(watcher, kLockedXaPatience, stop);
+// The coordinates of each reader, where no XA transaction was on its way from the binlog to its rows as they began.
+std::optional<std::vector<Coordinates>> begin_beside_xa(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, PreparedXa& prepared) {
+  const std::string before = xa_commits(watcher);
+  prepared.await(xa_patience(options));
   begin_together(snapshot.readers);
-  snapshot.writes_held = locks.release();
-  return at;
+  auto all = coordinates_of_all(snapshot.readers);
+  if (xa_commits(watcher) != before || !prepared.has_stayed()) return std::nullopt;
+  return all;
+}
+
+// While the lock is held: coordinates behind which no transaction of the locked tables comes, and nothing is missing of any.
+std::optional<Coordinates> begin_mariadb_under_lock(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop, PreparedXa& prepared) {
+  constexpr std::chrono::milliseconds kPatience{20};
+  TableLocks locks(watcher.endpoint(), options, stop);
+  const std::string before = xa_commits(watcher);
+  const Coordinates at = coordinates_now(watcher);
+  prepared.await(kPatience);
+  begin_together(snapshot.readers);
+  const bool has_begun = xa_commits(watcher) != before;
+  snapshot.writes_held = std::max(snapshot.writes_held, locks.release());
+  return has_begun || !prepared.has_stayed() ? std::nullopt : std::optional(at);
 }
 
 Coordinates begin_mariadb_exactly(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
-  Coordinates at;
-  const bool is_exact = try_for(options.quiet_max, stop, [&] {
-    at = settled_coordinates(watcher, kXaPatience, stop);
-    begin_together(snapshot.readers);
-    const auto all = coordinates_of_all(snapshot.readers);
-    if (std::ranges::any_of(all, [&](const Coordinates& one) { return one != all.front(); })) return false;
-    if (at != all.front() && has_committed_xa(watcher)) return false;
-    at = all.front();
-    return true;
-  });
-  if (is_exact) return at;
-  if (!has_committed_xa(watcher)) {
-    at = keep_those_in_one_instant(snapshot);
-    if (!has_committed_xa(watcher)) return at;  // nor meanwhile
-  }
-  if (!options.exact_tables.empty()) return begin_mariadb_under_lock(snapshot, watcher, options, stop);
+  PreparedXa prepared(watcher, stop);
+  std::optional<std::vector<Coordinates>> all;
+  const auto begin = [&] { return (all = begin_beside_xa(snapshot, watcher, options, prepared)).has_value(); };
+  if (try_for(options.quiet_max, stop, [&] { return begin() && are_one(*all); })) return all->front();
+  if (all || begin()) return keep_those_in_one_instant(snapshot, *all);
+  constexpr std::chrono::seconds kLockedMax{10};
+  std::optional<Coordinates> at;
+  const auto begin_locked = [&] { return (at = begin_mariadb_under_lock(snapshot, watcher, options, stop, prepared)).has_value(); };
+  if (!options.exact_tables.empty() && try_for(kLockedMax, stop, begin_locked)) return *at;
   throw Error(Code::lock_contention,
               {.object = describe(watcher.endpoint()),
-               .cause = fmt::format("no instant without a commit in {}, among XA transactions", format_duration(options.quiet_max)),
+               .cause = fmt::format("no instant without an XA COMMIT in {}", format_duration(options.quiet_max)),
                .remedy = "it is tried again; at a quieter moment it is found"});
+}
+
+// Those of a view opened before, whose transactions all readers see.
+Coordinates begin_mariadb_after(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
+  PreparedXa prepared(watcher, stop);
+  while (true) {
+    const Coordinates at = coordinates_now(watcher);
+    prepared.await(xa_patience(options));
+    begin_together(snapshot.readers);
+    if (prepared.has_stayed()) return at;
+  }
 }
 
 std::optional<Coordinates> open_mariadb(Snapshot& snapshot, Connection& watcher, const SnapshotOptions& options, const Stop& stop) {
   if (options.must_be_exact) return begin_mariadb_exactly(snapshot, watcher, options, stop);
-  std::optional<Coordinates> at;
-  if (options.needs_low) at = settled_coordinates(watcher, kXaPatience, stop);
+  if (options.needs_low) return begin_mariadb_after(snapshot, watcher, options, stop);
   begin_together(snapshot.readers);
-  return at;
+  return std::nullopt;
 }
 
 }  // namespace
+
+bool has_committed_xa(Connection& connection) { return xa_commits(connection) != "0"; }
 
 Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options, const Stop& stop) {
   Snapshot snapshot;

@@ -119,7 +119,6 @@ KeyBuilder::KeyBuilder(const db::Endpoint& target, const CopyTuning& tuning, Sid
 }
 
 KeyBuilder::~KeyBuilder() {
-  is_over_ = true;
   jobs_.abort();
   for (auto& thread : threads_) {
     if (thread.joinable()) thread.join();
@@ -159,18 +158,14 @@ void KeyBuilder::work(const db::Endpoint& target, bool skip_binlog) {
         try {
           if (!connection) {
             connection.emplace(db::Connection::open(target));
+            // An ALTER of a killed run may still be at work: its end is waited for. Nor is one of hours given up at its end, where it needs the table alone.
+            connection->execute("SET SESSION lock_wait_timeout = 86400");
             if (skip_binlog) connection->execute("SET SESSION sql_log_bin = 0");
           }
           build(*connection, *job);
           break;
         } catch (const Error& error) {
           connection.reset();
-          // Somebody's transaction, or an ALTER of a killed run that is still at work: its end is waited for, however long it takes.
-          if (error.code() == Code::lock_contention && !is_over_) {
-            log::warning("keys of {} wait: {}", sql::quote_table(job->schema, job->table), error.what());
-            --attempt;
-            continue;
-          }
           if (!error.is_retryable() || attempt >= 10) throw;
           log::warning("keys of {} are tried again: {}", sql::quote_table(job->schema, job->table), error.what());
           std::this_thread::sleep_for(std::chrono::milliseconds(100) * (1U << attempt));
@@ -180,7 +175,6 @@ void KeyBuilder::work(const db::Endpoint& target, bool skip_binlog) {
   } catch (...) {
     std::lock_guard lock(mutex_);
     if (!failure_) failure_ = std::current_exception();
-    is_over_ = true;
     jobs_.abort();
   }
 }

@@ -2,7 +2,6 @@
 // what is there already is seen by name, so that a killed run may be repeated.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -59,7 +58,6 @@ class KeyBuilder {
   std::vector<std::string> at_work_;
   std::vector<PendingStatement> pending_;
   std::exception_ptr failure_;
-  std::atomic<bool> is_over_{false};  // nobody waits for the rest: it has failed, or the copy has
   std::vector<std::thread> threads_;
 };
 

@@ -296,8 +296,8 @@ void VdiffRun::compare_keyless_tables() {
   }
 }
 
-// Rows without a name cannot be looked at again one by one: both sides are read at one exact instant instead. MariaDB's snapshot has one; on MySQL
-// the table is locked for the milliseconds in which it begins.
+// Rows without a name cannot be looked at again one by one: both sides are read at one exact instant instead. Where
+// db/snapshot finds none, the table is locked for the milliseconds in which the view begins.
 void VdiffRun::compare_keyless_table(VdiffTarget& table) {
   const auto began = Clock::now();
   SnapshotPair pair = open_pair(1, {vdiff::table_name(table.plan, db::Side::source)});

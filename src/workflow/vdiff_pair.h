@@ -3,7 +3,7 @@
 //
 // The order (I2): the stream stands still; the source's views; the stream goes on to where the newest of them may be, and stands there; the
 // target's views; the stream goes on. Rows that changed while the source's views were opened may look different: they are settled one by one.
-// One view whose instant is known needs no settling: on MariaDB that of a single session, on MySQL that of tables which are locked as it begins.
+// One view whose instant is known needs no settling: db/snapshot.h, must_be_exact.
 // Replicas are waited for twice: until they are near, and then, while the stream stands, for the rest.
 // Where one side is shards, all their streams stand: at one position of one source, or, where the shards serve, each at that of its own shard.
 #pragma once

@@ -16,8 +16,8 @@ namespace godwit::db {
 struct SnapshotOptions {
   std::size_t readers = 4;
   bool must_be_exact = false;
-  std::vector<std::string> exact_tables;  // quoted `schema`.`table`: for which it must, and what may be locked for it. Without any, Error(lock_contention) on a MariaDB with XA that commits too often
-  std::chrono::milliseconds quiet_max{5000};  // so long an instant is looked for in which all readers begin; then exact_tables are locked, or, on a MariaDB without XA, fewer read
+  std::vector<std::string> exact_tables;  // quoted `schema`.`table`: for which it must, and what may be locked for it. Without any, Error(lock_contention) on a MariaDB that commits XA transactions too often
+  std::chrono::milliseconds quiet_max{5000};  // so long an instant is looked for in which all readers begin; then exact_tables are locked, or, on MariaDB, fewer read
   std::chrono::milliseconds lock_attempt{25};  // for those locks; later writers wait behind an attempt, so it is short
   bool needs_low = true;  // when not exact. MariaDB finds it by reading a binlog file from its beginning: some 100 ms for a full one
   std::chrono::seconds lock_total_max{600};  // gives up with Error(lock_unavailable) after that, naming the blocker
@@ -44,6 +44,9 @@ Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options
 // One session's consistent state from begin_snapshot() on, without positions; prepare_snapshot() once before.
 void prepare_snapshot(Connection& reader);
 void begin_snapshot(Connection& reader);
+
+// MariaDB: whether any XA COMMIT has begun since the server's start.
+bool has_committed_xa(Connection& connection);
 
 // The end of the server's binlog now: not earlier than anything any session can have seen.
 gtid::Position end_of_binlog(Connection& connection);

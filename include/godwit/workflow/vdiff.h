@@ -78,7 +78,7 @@ struct VdiffReport {
   std::vector<VdiffTable> tables;
   unsigned pairs = 0;
   std::chrono::microseconds held_max{0};   // how long the stream stood still for one pair
-  std::chrono::microseconds writes_held{0};  // tables without a key, on MySQL
+  std::chrono::microseconds writes_held{0};  // tables without a key, where only a lock helped
   std::chrono::milliseconds duration{0};
   bool only_keys = false;
   bool was_resumed = false;
