@@ -119,9 +119,10 @@ TEST_CASE("switch_ledger: a key that is handed out twice, an answer from the pas
     CHECK_THAT(room.verdict(), Catch::Contains("orders: the key ") && Catch::Contains(" was handed out twice"));
   }
   SECTION("time") {
-    client.execute("UPDATE clocks SET n = n - 1");
-    CHECK(holds_within(seconds(20), [&] { return room.ledger->faults().size() > 8; }));
-    CHECK_THAT(room.ledger->complaints(), Catch::Contains("its clock says") && Catch::Contains("its neighbour's clock went back"));
+    // To the beginning: who looks rarely may not have seen its neighbour's last tick.
+    client.execute("UPDATE clocks SET n = 0");
+    const auto is_noticed = [&](const char* words) { return room.ledger->complaints().find(words) != std::string::npos; };
+    CHECK(holds_within(seconds(20), [&] { return is_noticed("its clock says") && is_noticed("its neighbour's clock went back"); }));
   }
   SECTION("errors") {
     client.execute("SET GLOBAL read_only = ON");
