@@ -109,13 +109,6 @@ gtid::Position position_at(Connection& session, const Coordinates& at) {
   return gtid::make_position(Flavour::mariadb, position.text(0, "p"));
 }
 
-std::set<std::string> prepared_xa(Connection& session) {
-  std::set<std::string> ids;
-  const Rows rows = session.query("XA RECOVER");
-  for (std::size_t i = 0; i < rows.size(); ++i) ids.insert(fmt::format("{}:{}:{}", rows.text(i, "formatID"), rows.text(i, "gtrid_length"), rows.text(i, "data")));
-  return ids;
-}
-
 // How many have begun, since the server's start.
 std::string xa_commits(Connection& session) {
   const Rows counter = session.query("SHOW GLOBAL STATUS LIKE 'Com_xa_commit'");
@@ -443,6 +436,13 @@ std::optional<Coordinates> open_mariadb(Snapshot& snapshot, Connection& watcher,
 }
 
 }  // namespace
+
+std::set<std::string> prepared_xa(Connection& session) {
+  std::set<std::string> ids;
+  const Rows rows = session.query("XA RECOVER");
+  for (std::size_t i = 0; i < rows.size(); ++i) ids.insert(fmt::format("{}:{}:{}", rows.text(i, "formatID"), rows.text(i, "gtrid_length"), rows.text(i, "data")));
+  return ids;
+}
 
 bool has_committed_xa(Connection& connection) { return xa_commits(connection) != "0"; }
 

@@ -238,15 +238,13 @@ db::Snapshot CopyRun::next_snapshot() {
 }
 
 std::set<std::string> CopyRun::prepared_xa() {
-  std::set<std::string> ids;
   try {
-    const db::Rows rows = source_->query("XA RECOVER");
-    for (std::size_t i = 0; i < rows.size(); ++i) ids.insert(fmt::format("{}:{}:{}", rows.text(i, "formatID"), rows.text(i, "gtrid_length"), rows.text(i, "data")));
+    return db::prepared_xa(*source_);
   } catch (const Error& error) {
     if (error.is_retryable()) throw;
     log::debug("prepared XA transactions are not seen: {}", error.cause());
   }
-  return ids;
+  return {};
 }
 
 void CopyRun::wait_for_prepared_xa() {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ Snapshot open_snapshot(SnapshotSessions sessions, const SnapshotOptions& options
 // One session's consistent state from begin_snapshot() on, without positions; prepare_snapshot() once before.
 void prepare_snapshot(Connection& reader);
 void begin_snapshot(Connection& reader);
+
+// The XA transactions that are prepared and neither committed nor rolled back, as XA RECOVER tells them apart.
+std::set<std::string> prepared_xa(Connection& connection);
 
 // MariaDB: whether any XA COMMIT has begun since the server's start.
 bool has_committed_xa(Connection& connection);
