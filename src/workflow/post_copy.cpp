@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "godwit/sql/quote.h"
@@ -72,8 +73,8 @@ std::optional<std::string> claim_object(db::Connection& connection, SidecarLedge
   return std::nullopt;
 }
 
-constexpr unsigned kDuplicateKeyName = 1061;
-constexpr unsigned kDuplicateForeignKey = 1826;
+// What a server says of a key, a foreign key, a view or a routine that is there already.
+constexpr std::array kThereAlready{1061U, 1826U, 1050U, 1304U};
 
 }  // namespace
 
@@ -98,8 +99,7 @@ std::optional<std::string> run_post_copy(db::Connection& connection, SidecarLedg
     }
   } catch (const Error& error) {
     // A statement of a run that was killed went on in the server and has just ended: what it made is what we want.
-    const unsigned number = connection.last_errno();
-    const bool was_made = number == kDuplicateKeyName || number == kDuplicateForeignKey;
+    const bool was_made = std::ranges::find(kThereAlready, connection.last_errno()) != kThereAlready.end();
     if (!was_made || !is_there(connection, row)) {
       if (error.is_retryable() || error.code() == Code::interrupted) throw;
       mark(ledger, row, "failed", error.cause());

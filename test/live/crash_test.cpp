@@ -16,6 +16,7 @@
 #include "live/support/history.h"
 #include "live/support/process.h"
 #include "live/support/seed.h"
+#include "live/support/waiting.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -49,8 +50,6 @@ class Stage {
   Outcome copy(const std::string& failpoints = "") {
     return migration_.run("copy", kOptions, armed(failpoints));
   }
-
-  // What is on the target after a run was stopped: none of it may be copied again.
 
   // "" when the copy that ended with this outcome is right in every respect.
   std::string fault(const Outcome& outcome) {
@@ -254,6 +253,29 @@ TEST_CASE("asked to stop while a server does not end a statement, copy ends with
     const Outcome resumed = stage.copy();
     INFO(resumed.out << resumed.err);
     CHECK(stage.fault(resumed) == "");
+  }
+}
+
+// The server goes on with the CREATE of a client that is gone: the next copy finds nothing there, and comes second with its own.
+TEST_CASE("killed while the target creates an object, copy takes what it has created", "[crash]") {
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("c", "d")}) {
+    Stage stage(from, to);
+    stage.forget_target();
+    REQUIRE(stage.copy("copy.objects_creating=kill@1").status == 128 + SIGKILL);
+    Client holder = Server(to).client();
+    const bool is_mysql = Server(to).flavour().rfind("mysql", 0) == 0;
+    const auto creating = [&] { return holder.scalar("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'CREATE%' AND STATE LIKE 'Waiting for%backup%'"); };
+    holder.script(is_mysql ? "LOCK INSTANCE FOR BACKUP;\n" : "BACKUP STAGE START;\nBACKUP STAGE FLUSH;\nBACKUP STAGE BLOCK_DDL;\n");
+    Process killed = stage.migration().start("copy", kOptions);
+    REQUIRE(holds_within(std::chrono::seconds(20), [&] { return creating() == "1"; }));
+    killed.signal(SIGKILL);
+    killed.wait();
+    Process resumed = stage.migration().start("copy", kOptions);
+    REQUIRE(holds_within(std::chrono::seconds(20), [&] { return creating() == "2"; }));
+    holder.execute(is_mysql ? "UNLOCK INSTANCE" : "BACKUP STAGE END");
+    const Outcome outcome = resumed.wait();
+    INFO(outcome.out << outcome.err);
+    CHECK(stage.fault(outcome) == "");
   }
 }
 
