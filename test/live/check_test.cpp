@@ -8,6 +8,7 @@
 #include "catch.h"
 #include "live/support/process.h"
 #include "live/support/replica.h"
+#include "live/support/seed.h"
 
 using namespace godwit::test;
 using nlohmann::json;
@@ -121,7 +122,7 @@ TEST_CASE("a prepared XA transaction is seen", "[check]") {
 }
 
 TEST_CASE("a transaction that has been open for a minute is named", "[check]") {
-  if (std::getenv("GODWIT_LONG") == nullptr) return;  // it takes that minute
+  if (!is_long_run()) return;  // it takes that minute
   Client holder = Server("a").client();
   holder.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT");
   holder.execute("DO SLEEP(61)");

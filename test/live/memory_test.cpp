@@ -7,6 +7,7 @@
 
 #include "catch.h"
 #include "live/support/process.h"
+#include "live/support/seed.h"
 
 using namespace godwit::test;
 
@@ -63,7 +64,7 @@ void check_copying_blobs(const std::string& what, int rows, const std::function<
 }  // namespace
 
 TEST_CASE("a table thirty times larger takes no more memory", "[memory]") {
-  const bool is_long = std::getenv("GODWIT_LONG") != nullptr;
+  const bool is_long = is_long_run();
   const long small = rss_of_copying(10);
   const long large = rss_of_copying(is_long ? 1024 : 200);
   CHECK(large < kRssKibMax);

@@ -13,6 +13,7 @@
 
 #include "catch.h"
 #include "live/support/proxy.h"
+#include "live/support/seed.h"
 
 using namespace godwit::test;
 using std::chrono::milliseconds;
@@ -23,6 +24,7 @@ namespace {
 
 const std::string kSchema = "pausing";
 constexpr std::size_t kStatements = 5;
+const std::vector<std::pair<std::string, std::string>> kPairs{{"a", "b"}, {"c", "d"}, {"a", "c"}};
 
 double ms_since(Clock::time_point then) { return std::chrono::duration<double, std::milli>(Clock::now() - then).count(); }
 
@@ -181,7 +183,7 @@ double closed_ms(Stage& stage, std::size_t sessions, std::size_t threads, millis
 }  // namespace
 
 TEST_CASE("proxy_pause: a thousand sessions with prepared statements", "[proxy_pause]") {
-  for (const auto& [one, other] : std::vector<std::pair<std::string, std::string>>{{"a", "b"}, {"c", "d"}, {"a", "c"}}) {
+  for (const auto& [one, other] : drawn(kPairs, 1)) {
     DYNAMIC_SECTION(one << " to " << other) {
       Stage stage(one, other);
       CHECK(closed_ms(stage, 1000, 8, milliseconds(1), "eight threads") < 3000);
@@ -190,7 +192,7 @@ TEST_CASE("proxy_pause: a thousand sessions with prepared statements", "[proxy_p
 }
 
 TEST_CASE("proxy_pause: 64 busy sessions", "[proxy_pause]") {
-  for (const auto& [one, other] : std::vector<std::pair<std::string, std::string>>{{"a", "b"}, {"c", "d"}, {"a", "c"}}) {
+  for (const auto& [one, other] : kPairs) {
     DYNAMIC_SECTION(one << " to " << other) {
       Stage stage(one, other);
       CHECK(closed_ms(stage, 64, 64, milliseconds(5), "a thread each") < 1000);

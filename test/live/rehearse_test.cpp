@@ -13,6 +13,7 @@
 #include "godwit/state/state_file.h"
 #include "live/support/app_client.h"
 #include "live/support/process.h"
+#include "live/support/seed.h"
 #include "live/support/traces.h"
 #include "live/support/waiting.h"
 
@@ -221,8 +222,8 @@ TEST_CASE("rehearse: stopped in any phase it cleans up, and ends with 130", "[re
     std::string phase;
     milliseconds later;
   };
-  for (const auto& moment : std::vector<Moment>{{"check", milliseconds(20)}, {"copy", milliseconds(300)}, {"copy", milliseconds(900)}, {"catch up", milliseconds(300)}, {"follow", milliseconds(300)}, {"vdiff", milliseconds(300)},
-                                                {"prepare", milliseconds(20)}, {"stage", milliseconds(1500)}, {"proxy", milliseconds(500)}, {"switch", milliseconds(500)}, {"switch", milliseconds(3500)}, {"reverse", milliseconds(800)}, {"books", milliseconds(200)}}) {
+  for (const auto& moment : drawn(std::vector<Moment>{{"check", milliseconds(20)}, {"copy", milliseconds(300)}, {"copy", milliseconds(900)}, {"catch up", milliseconds(300)}, {"follow", milliseconds(300)}, {"vdiff", milliseconds(300)},
+                                                {"prepare", milliseconds(20)}, {"stage", milliseconds(1500)}, {"proxy", milliseconds(500)}, {"switch", milliseconds(500)}, {"switch", milliseconds(3500)}, {"reverse", milliseconds(800)}, {"books", milliseconds(200)}}, 5)) {
     Process process = stage.start();
     await_phase(process, moment.phase);
     std::this_thread::sleep_for(moment.later);
@@ -245,7 +246,7 @@ TEST_CASE("rehearse: what one that was killed has left is taken back by --clean,
     milliseconds later;
     bool is_folder_lost;
   };
-  for (const auto& moment : std::vector<Moment>{{"copy", milliseconds(700), false}, {"follow", milliseconds(300), true}, {"prepare", milliseconds(20), true}, {"stage", milliseconds(1200), false}, {"switch", milliseconds(700), true}, {"switch", milliseconds(3200), false}, {"reverse", milliseconds(200), true}, {"reverse", milliseconds(200), false}}) {
+  for (const auto& moment : drawn(std::vector<Moment>{{"copy", milliseconds(700), false}, {"follow", milliseconds(300), true}, {"prepare", milliseconds(20), true}, {"stage", milliseconds(1200), false}, {"switch", milliseconds(700), true}, {"switch", milliseconds(3200), false}, {"reverse", milliseconds(200), true}, {"reverse", milliseconds(200), false}}, 3)) {
     Process process = stage.start();
     await_phase(process, moment.phase);
     std::this_thread::sleep_for(moment.later);

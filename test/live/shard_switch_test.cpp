@@ -165,7 +165,7 @@ TEST_CASE("shard_switch: the server of a shard, or of the head, is killed at poi
   REQUIRE(points.size() >= 30);
   check_switched(stage, "switch");  // from now on the side that does not serve is fenced
   std::shuffle(points.begin(), points.end(), random);
-  if (std::getenv("GODWIT_LONG") == nullptr) points.resize(4);
+  if (!is_long_run()) points.resize(4);
   for (const auto& point : points) {
     const Accident it{.command = stage.serving() == "source" ? "switch" : "reverse", .point = point, .victim = random() % (stage.shards() + 1)};
     INFO((it.victim < stage.shards() ? "shard " + std::to_string(it.victim) : std::string("the head")) << " killed while " << it.command << " stands at " << it.point);

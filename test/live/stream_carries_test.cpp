@@ -9,6 +9,7 @@
 #include "live/fixtures/fidelity.h"
 #include "live/support/compare.h"
 #include "live/support/process.h"
+#include "live/support/seed.h"
 
 using namespace godwit::test;
 
@@ -284,7 +285,7 @@ constexpr long kRssKibMax = 256 * 1024;
 // One transaction on the source; with a keyless table in the migration it is one on the target too.
 void stream_large_transaction(const std::string& source, const std::string& target, bool has_keyless) {
   const Streamed streamed(source, target, "large");
-  const unsigned heads = std::getenv("GODWIT_LONG") != nullptr ? 50 : 3;  // of 100,000 rows
+  const unsigned heads = is_long_run() ? 50 : 3;  // of 100,000 rows
   Client from = streamed.source().client();
   from.execute("CREATE DATABASE large");
   from.execute("USE large");

@@ -160,7 +160,7 @@ void kill_at_random(Stage& stage, unsigned kills) {
   }
 }
 
-unsigned kills_of_this_run(unsigned by_default) { return std::getenv("GODWIT_LONG") != nullptr ? 100 : by_default; }
+unsigned kills_of_this_run(unsigned by_default) { return is_long_run() ? 100 : by_default; }
 
 }  // namespace
 
@@ -272,7 +272,7 @@ TEST_CASE("a server falls silent without closing: the stream notices within its 
   std::vector<Case> cases{{&to_source, Silence::both, "the source, both ways"},
                           {&to_target, Silence::to_client, "the target's answers"},
                           {&to_target, Silence::to_server, "what is written to the target"}};
-  if (std::getenv("GODWIT_LONG") != nullptr) {
+  if (is_long_run()) {
     cases.push_back({&to_source, Silence::to_client, "what the source sends"});
     cases.push_back({&to_source, Silence::to_server, "what is asked of the source"});
     cases.push_back({&to_target, Silence::both, "the target, both ways"});

@@ -30,8 +30,6 @@ namespace {
 
 constexpr seconds kLeaseMax{15};  // the hold's lease, and what the proxies need to find out then
 
-bool is_long() { return std::getenv("GODWIT_LONG") != nullptr; }
-
 const std::string& opposite(const std::string& command) {
   static const std::string names[] = {"switch", "reverse"};
   return command == "switch" ? names[1] : names[0];
@@ -58,17 +56,12 @@ class Steps {
 
 std::string name_of(const std::string& point) { return point; }
 
-// All in the long run, else so many, drawn anew each time.
+// Those that GODWIT_CASE names, if it does.
 template <typename T>
-std::vector<T> drawn(std::vector<T> all, std::size_t count, std::mt19937_64& random) {
+std::vector<T> chosen(std::vector<T> all, std::size_t count, std::mt19937_64& random) {
   const char* wanted = std::getenv("GODWIT_CASE");
-  if (wanted != nullptr) {
-    std::erase_if(all, [&](const T& it) { return name_of(it).find(wanted) == std::string::npos; });
-    return all;
-  }
-  if (is_long() || all.size() <= count) return all;
-  std::shuffle(all.begin(), all.end(), random);
-  all.resize(count);
+  if (wanted == nullptr) return drawn(all, count, random);
+  std::erase_if(all, [&](const T& it) { return name_of(it).find(wanted) == std::string::npos; });
   return all;
 }
 
@@ -153,7 +146,7 @@ void kill_the_command(const std::string& source, const std::string& target, std:
   const auto points = stage.migration.failpoints("switch.");
   REQUIRE(points.size() >= 30);
   check_goes_on(stage);
-  for (const auto& it : drawn(killings(points), count, seed.random)) {
+  for (const auto& it : chosen(killings(points), count, seed.random)) {
     INFO(name_of(it));
     if (it.command == "reverse") REQUIRE(stage.run_until_done("switch") == "");
     check_killing(stage, steps, it);
@@ -290,7 +283,7 @@ void kill_something_else(const std::string& source, const std::string& target, s
   auto stage = std::make_unique<SwitchStage>(with_two_proxies(source, target, seed));
   const Steps steps(stage->migration);
   check_goes_on(*stage);
-  for (const auto& it : drawn(accidents(stage->migration.failpoints("switch.")), count, seed.random)) {
+  for (const auto& it : chosen(accidents(stage->migration.failpoints("switch.")), count, seed.random)) {
     INFO(name_of(it));
     std::cout << "switch_crash: " << name_of(it) << "\n" << std::flush;
     if (it.command == "reverse") REQUIRE(stage->run_until_done("switch") == "");
@@ -318,7 +311,7 @@ void kill_the_end(const std::string& command, const std::string& source, const s
   REQUIRE(points.size() >= 6);
   std::erase_if(points, [&](const std::string& point) { return !point.ends_with(ending); });
   REQUIRE(!points.empty());
-  for (const auto& point : drawn(points, count, seed.random)) {
+  for (const auto& point : chosen(points, count, seed.random)) {
     INFO("killed at " << point);
     SwitchStage stage({.source = source, .target = target, .clients = 8, .proxy_options = {"--delegate-auth"}, .seed = seed.value});
     const std::string side = is_complete ? "target" : "source";
@@ -418,7 +411,7 @@ void kill_beside_the_end(const std::string& command, const std::string& source, 
   for (const auto& point : points) {
     for (const auto victim : {Victim::proxy, Victim::replicate, Victim::source, Victim::target}) all.push_back({command, point, victim});
   }
-  for (const auto& it : drawn(all, count, seed.random)) {
+  for (const auto& it : chosen(all, count, seed.random)) {
     INFO(name_of(it));
     std::cout << "switch_crash: " << name_of(it) << "\n" << std::flush;
     check_end_accident(it, source, target, seed);
@@ -427,7 +420,7 @@ void kill_beside_the_end(const std::string& command, const std::string& source, 
 
 using Crash = void (*)(const std::string& source, const std::string& target, std::size_t count);
 void in_the_long_run(Crash crash, const char* source, const char* target) {
-  if (is_long()) crash(source, target, 0);
+  if (is_long_run()) crash(source, target, 0);
 }
 
 }  // namespace
@@ -444,13 +437,13 @@ TEST_CASE("switch_crash: a proxy, replicate or a server is killed at each point:
 
 TEST_CASE("switch_crash: a switch is killed when an event is made, and not enabled yet", "[switch_crash]") {
   kill_around_the_event("a", "c");
-  if (is_long()) kill_around_the_event("c", "a");
+  if (is_long_run()) kill_around_the_event("c", "a");
 }
 
 TEST_CASE("switch_crash: complete is killed at each point", "[switch_crash]") {
   kill_the_end("complete", "a", "b", 1);
   kill_the_end("complete", "a", "c", 1, "sidecar.after");
-  if (is_long()) kill_the_end("complete", "a", "c", 1);
+  if (is_long_run()) kill_the_end("complete", "a", "c", 1);
 }
 TEST_CASE("switch_crash: a proxy, replicate or a server is killed while complete, or cancel, stands at each point", "[switch_crash]") {
   kill_beside_the_end("complete", "a", "c", 1);
@@ -458,5 +451,5 @@ TEST_CASE("switch_crash: a proxy, replicate or a server is killed while complete
 }
 TEST_CASE("switch_crash: cancel is killed at each point", "[switch_crash]") {
   kill_the_end("cancel", "a", "b", 1);
-  if (is_long()) kill_the_end("cancel", "c", "a", 1);
+  if (is_long_run()) kill_the_end("cancel", "c", "a", 1);
 }

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "catch.h"
+#include "live/support/seed.h"
 #include "live/support/switch_stage.h"
 #include "live/support/traces.h"
 #include "live/support/waiting.h"
@@ -157,7 +158,7 @@ TEST_CASE("switch_end: complete leaves nothing of godwit behind, and the old sid
 
 // Only in the long run: taking a trigger away may meet clients' transactions (docs/runbook.md), and then one of them is told 1213.
 TEST_CASE("switch_end: complete takes guard triggers away", "[switch_end]") {
-  if (std::getenv("GODWIT_LONG") == nullptr) return;
+  if (!is_long_run()) return;
   const Server elsewhere("a");
   elsewhere.client().script("DROP DATABASE IF EXISTS elsewhere;\nCREATE DATABASE elsewhere;\nCREATE TABLE elsewhere.t (id INT NOT NULL PRIMARY KEY);\n");
   for (const std::string old_side : {"writable", "read-only"}) {

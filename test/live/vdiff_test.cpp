@@ -24,6 +24,7 @@
 #include "live/support/relay.h"
 #include "live/support/replica.h"
 #include "live/support/row_images.h"
+#include "live/support/seed.h"
 #include "live/support/waiting.h"
 
 using namespace godwit::test;
@@ -322,20 +323,20 @@ void check_planted(const json& report) {
 }  // namespace
 
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MariaDB to MariaDB", "[vdiff]") {
-  check_with_ledger("a", "b", 7);
-  check_with_hot_rows("a", "b", 6);
+  check_with_ledger("a", "b", is_long_run() ? 7 : 3);
+  check_with_hot_rows("a", "b", is_long_run() ? 7 : 3);
 }
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MariaDB to MySQL", "[vdiff]") {
-  check_with_random_writers("a", "c", 7, 2);
-  check_with_hot_rows("a", "c", 6);
+  check_with_random_writers("a", "c", is_long_run() ? 7 : 3, 2);
+  check_with_hot_rows("a", "c", is_long_run() ? 7 : 3);
 }
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL to MariaDB", "[vdiff]") {
-  check_with_hot_rows("c", "a", 6);
-  check_with_ledger("c", "a", 6);
+  check_with_hot_rows("c", "a", is_long_run() ? 7 : 3);
+  check_with_ledger("c", "a", is_long_run() ? 7 : 3);
 }
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL to MySQL", "[vdiff]") {
-  check_with_random_writers("c", "d", 6, 3);
-  check_with_hot_rows("c", "d", 6);
+  check_with_random_writers("c", "d", is_long_run() ? 7 : 3, 3);
+  check_with_hot_rows("c", "d", is_long_run() ? 7 : 3);
 }
 
 TEST_CASE("what differs on the target is found at every run while writers are at work, and nothing else", "[vdiff]") {
@@ -362,7 +363,7 @@ TEST_CASE("killed at each failpoint, vdiff goes on to the right verdict, and the
   REQUIRE(points.size() >= 8);
   const Strings options{"--chunk-rows", "150", "--repair"};
   Client there = stage.there();
-  for (const auto& point : points) {
+  for (const auto& point : drawn(points, 6)) {
     plant(there);
     const Outcome stopped = stage.vdiff(options, point + "=kill");
     INFO(point << ": " << stopped.status << "\n" << stopped.err << stage.replicate().log());
@@ -390,7 +391,7 @@ TEST_CASE("failing once at each failpoint, vdiff goes on by itself", "[vdiff]") 
   stage.copied().followed().busy();
   const Strings options{"--chunk-rows", "150", "--repair"};
   Client there = stage.there();
-  for (const auto& point : stage.migration.failpoints("vdiff.")) {
+  for (const auto& point : drawn(stage.migration.failpoints("vdiff."), 6)) {
     plant(there);
     const Outcome outcome = stage.vdiff(options, point + "=error");
     INFO(point << ": " << outcome.status << "\n" << outcome.out << outcome.err);
@@ -711,7 +712,7 @@ TEST_CASE("vdiff's memory is bounded, however large the table and its rows", "[v
   Client here = stage.here();
   here.execute("CREATE TABLE bulk (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(4000))");
   here.execute("INSERT INTO bulk (v) SELECT REPEAT(CHAR(97 + seq % 26), 2000) FROM seq_1_to_2000");
-  const unsigned mib = std::getenv("GODWIT_LONG") != nullptr ? 512 : 120;
+  const unsigned mib = is_long_run() ? 512 : 120;
   for (unsigned have = 4; have < mib; have += 4) here.execute("INSERT INTO bulk (v) SELECT v FROM bulk LIMIT 2000");
   here.execute("CREATE TABLE wide (id INT PRIMARY KEY, v LONGBLOB)");
   for (int id = 0; id < 6; ++id) here.execute("INSERT INTO wide VALUES (" + std::to_string(id) + ", REPEAT(UNHEX('00275C0A'), 2 * 1024 * 1024 - " + std::to_string(id) + "))");
