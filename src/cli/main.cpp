@@ -7,6 +7,7 @@
 
 #include "completion.h"
 #include "config_file.h"
+#include "godwit/layer/authorities.h"
 #include "godwit/util/failpoint.h"
 #include "godwit/util/log.h"
 #include "godwit/util/stop.h"
@@ -436,6 +437,7 @@ int perform(Invocation& it) {
   settle_options(it);
   log::start(it.common.is_quiet ? log::Level::warning : it.common.is_verbose ? log::Level::debug : log::Level::info);
   arm_failpoints_from_environment();
+  layer::keep_bundle_from_connections();
   stop_on_signals();  // before any thread
   return it.deed();
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "errno.h"
+#include "godwit/layer/authorities.h"
 #include "godwit/sql/guard.h"
 #include "godwit/sql/quote.h"
 #include "godwit/util/error.h"
@@ -71,12 +72,9 @@ const char* text_or_null(const std::string& text) { return text.empty() ? nullpt
 void set_tls(MYSQL* handle, const Dsn& dsn, bool use_tls) {
   if (!use_tls) return;
   const bool asks_authority = dsn.ssl_mode != SslMode::preferred;  // which goes on in the clear at any refusal
-  mysql_ssl_set(handle,
-                text_or_null(dsn.ssl_key),
-                text_or_null(dsn.ssl_cert),
-                asks_authority ? text_or_null(dsn.ssl_ca) : nullptr,
-                nullptr,
-                nullptr);
+  const bool asks_system = dsn.ssl_mode == SslMode::verify_identity && dsn.ssl_ca.empty();
+  const layer::Authorities authorities = asks_system ? layer::system_authorities() : layer::Authorities{.file = asks_authority ? dsn.ssl_ca : "", .directory = ""};
+  mysql_ssl_set(handle, text_or_null(dsn.ssl_key), text_or_null(dsn.ssl_cert), text_or_null(authorities.file), text_or_null(authorities.directory), nullptr);
   const my_bool enforce = 1;
   // Connector/C has the certificate's chain verified wherever ssl_ca is named, and its host name too where this is set.
   const my_bool verify = dsn.ssl_mode == SslMode::verify_identity;

@@ -2,6 +2,7 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
+#include "godwit/layer/authorities.h"
 #include "godwit/layer/tls.h"
 #include "godwit/util/error.h"
 #include "openssl.h"
@@ -26,7 +27,8 @@ void load_own(SSL_CTX* ssl, const TlsFiles& files) {
 
 void load_authorities(SSL_CTX* ssl, const std::string& ca) {
   if (ca.empty()) {
-    SSL_CTX_set_default_verify_paths(ssl);
+    const Authorities system = system_authorities();
+    SSL_CTX_load_verify_locations(ssl, system.file.empty() ? nullptr : system.file.c_str(), system.directory.c_str());
   } else if (SSL_CTX_load_verify_locations(ssl, ca.c_str(), nullptr) != 1) {
     fail_files(ca, "no authority's certificate");
   }

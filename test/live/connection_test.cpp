@@ -1,7 +1,10 @@
 // servers: a=mariadb-10.11 c=mysql-9.7:--bind-address=127.0.0.1,127.0.0.2
 // How a session comes about: passwords and plugins, every ssl-mode, sockets, defaults files. godwit's own connections.
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,7 +14,9 @@
 #include "godwit/apply/applier.h"
 #include "godwit/db/connection.h"
 #include "godwit/util/error.h"
+#include "live/support/process.h"
 #include "live/support/servers.h"
+#include "live/support/waiting.h"
 
 using namespace godwit;
 using namespace godwit::test;
@@ -55,6 +60,18 @@ std::string attempt(const std::string& dsn, const std::string& password) {
     return std::string(info(error.code()).name);
   }
 }
+
+// A variable of this process, for as long as this lives.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name), before_(std::getenv(name) != nullptr ? std::getenv(name) : "") { ::setenv(name, value.c_str(), 1); }
+  ~Variable() { ::setenv(name_, before_.c_str(), 1); }
+  Variable(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  const std::string before_;
+};
 
 void make_account(const Server& server, const std::string& account, const std::string& how) {
   Client client = server.client();
@@ -129,6 +146,36 @@ TEST_CASE("every ssl-mode does what its name says", "[connection]") {
     CHECK(attempt(dsn_of(server, "godwit", "ssl-mode=verify_ca&ssl-ca=/nowhere.pem"), "godwit") == "tls_failed");
     CHECK(attempt(dsn_of(server, "godwit", "ssl-mode=verify_ca"), "godwit") == "bad_usage");
   }
+}
+
+TEST_CASE("verify_identity alone asks the system's authorities", "[connection]") {
+  const Server server("c");
+  const Variable file("SSL_CERT_FILE", ca());
+  CHECK(attempt(dsn_of(server, "godwit", "ssl-mode=verify_identity"), "godwit") == "connected");
+  CHECK(attempt(dsn_of(server, "godwit", "ssl-mode=verify_identity", "127.0.0.2"), "godwit") == "tls_failed");
+  const Variable other("SSL_CERT_FILE", other_ca());
+  CHECK(attempt(dsn_of(server, "godwit", "ssl-mode=verify_identity"), "godwit") == "tls_failed");
+  const Variable none("SSL_CERT_FILE", "/nowhere.pem");
+  CHECK(attempt(dsn_of(server, "godwit", "ssl-mode=verify_identity"), "godwit") == "tls_failed");
+}
+
+// Whoever opens a pipe that nobody writes to waits for ever.
+TEST_CASE("the system's authorities are read for who asks them, and for nobody else", "[connection]") {
+  const Server source("a");
+  const Server target("c");
+  const std::string pipe = servers_dir() + "/authorities.pem";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  Migration migration(source, target, "nothing_here");
+  const auto checked = [&](const std::string& options, std::chrono::seconds limit) {
+    auto words = migration.arguments("check", {"--json"});
+    for (auto& word : words) word = word.rfind("mysql://", 0) == 0 ? word + options : word;
+    Process process(words, {{"SSL_CERT_FILE", pipe}, {"GODWIT_SOURCE_PASSWORD", "godwit"}, {"GODWIT_TARGET_PASSWORD", "godwit"}});
+    const bool has_ended = holds_within(limit, [&] { return !process.is_running(); });
+    process.signal(SIGKILL);
+    return has_ended ? process.wait().out : "it reads them";
+  };
+  CHECK_THAT(checked("?ssl-mode=required", std::chrono::seconds(20)), Catch::Contains("nothing_here"));
+  CHECK(checked("?ssl-mode=verify_identity", std::chrono::seconds(3)) == "it reads them");
 }
 
 TEST_CASE("a certificate for another host passes verify_ca and fails verify_identity", "[connection]") {
