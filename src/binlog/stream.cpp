@@ -72,6 +72,7 @@ std::string remedy_of_refusal(Code code) {
 struct Stream::Impl {
   StreamOptions options;
   db::Connection connection;
+  const db::Interrupter interrupter{connection};
   Decoder decoder;
   bool has_begun = false;
   bool has_ended = false;
@@ -185,6 +186,6 @@ Stream::~Stream() = default;
 
 const db::Server& Stream::server() const { return impl_->connection.server(); }
 const Event* Stream::next() { return impl_->next(); }
-void Stream::interrupt() const noexcept { impl_->connection.shut(); }
+void Stream::interrupt() const noexcept { impl_->interrupter.interrupt(); }
 
 }  // namespace godwit::binlog

@@ -1,10 +1,12 @@
 #include "godwit/db/connection.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <mysql.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <exception>
@@ -518,6 +520,11 @@ std::optional<std::string_view> Connection::next_packet() {
 }
 
 void Connection::shut() const noexcept { ::shutdown(static_cast<int>(mysql_get_socket(impl_->handle.get())), SHUT_RDWR); }
+
+// Connector/C frees what mysql_get_socket() reads when the connection is lost, in the thread that finds it out.
+Interrupter::Interrupter(const Connection& connection) : socket_(::fcntl(static_cast<int>(mysql_get_socket(connection.impl_->handle.get())), F_DUPFD_CLOEXEC, 0)) {}
+Interrupter::~Interrupter() { ::close(socket_); }
+void Interrupter::interrupt() const noexcept { ::shutdown(socket_, SHUT_RDWR); }
 
 void Connection::cancel() const noexcept {
   try {

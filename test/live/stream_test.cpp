@@ -5,8 +5,10 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include "catch.h"
 #include "godwit/binlog/file.h"
@@ -25,7 +27,6 @@ Code code_of(binlog::Stream& stream) {
     while (stream.next() != nullptr) {
     }
   } catch (const Error& error) {
-    UNSCOPED_INFO(error.what());
     return error.code();
   }
   return Code::internal_error;
@@ -97,6 +98,25 @@ TEST_CASE("an idle server sends heartbeats within seconds", "[stream]") {
     while (heartbeats < 2 && Clock::now() < deadline)
       heartbeats += stream.next()->as<binlog::Heartbeat>() != nullptr ? 1 : 0;
     CHECK(heartbeats == 2);
+  }
+}
+
+// The first word ends the connection, the others come while Connector/C is closing it.
+TEST_CASE("a stream is interrupted again and again, from another thread, while it ends", "[stream]") {
+  const Server server("a");
+  const auto start = position_of(server);
+  for (unsigned round = 0; round < 300; ++round) {
+    binlog::Stream stream(endpoint_of(server), {.from = start});
+    std::atomic<bool> has_ended{false};
+    Code code = Code::internal_error;
+    std::thread reader([&] {
+      code = code_of(stream);
+      has_ended = true;
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(round * 10));
+    while (!has_ended) stream.interrupt();
+    reader.join();
+    REQUIRE(code == Code::connection_lost);
   }
 }
 

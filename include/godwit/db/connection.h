@@ -1,5 +1,5 @@
-// One session with a MySQL or MariaDB server, over MariaDB Connector/C. One thread at a time, but cancel() and shut()
-// may come from any. Every failure is an Error; the server's errno becomes a Code in one table (src/db/errno.cpp).
+// One session with a MySQL or MariaDB server, over MariaDB Connector/C. One thread at a time, but cancel(), and an
+// Interrupter's interrupt(), may come from any. Every failure is an Error; the server's errno becomes a Code in one table (src/db/errno.cpp).
 #pragma once
 
 #include <chrono>
@@ -154,7 +154,7 @@ class Connection {
   // server says that it was the last. A packet that does not come within the endpoint's read_timeout is connection_lost.
   std::optional<std::string_view> next_packet();
 
-  // Ends the connection itself, from any thread: what waits in it fails with connection_lost at once, and it is of no use any more.
+  // Ends the connection itself: the server sees it at once, and it is of no use any more.
   void shut() const noexcept;
 
   // Ends what the server does for this session, from any thread, by KILL QUERY through a session of its own.
@@ -162,9 +162,23 @@ class Connection {
 
  private:
   friend class BulkInsert;
+  friend class Interrupter;
   struct Impl;
   explicit Connection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
+};
+
+// Ends a connection from any thread, also while it is being lost or closed: what waits in it, or comes later, fails with connection_lost at once. It has
+// the socket a second time, so that the server sees it closed when both are gone; without a descriptor left it does nothing. Its connection outlives it.
+class Interrupter {
+ public:
+  explicit Interrupter(const Connection& connection);
+  Interrupter(const Interrupter&) = delete;
+  ~Interrupter();
+  void interrupt() const noexcept;
+
+ private:
+  const int socket_;
 };
 
 // A prepared INSERT that takes many rows at a time: MariaDB's COM_STMT_BULK_EXECUTE (its Knowledge Base has the packet). Its connection outlives it.
