@@ -69,6 +69,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // Of a held session: what it is made of, and what keeps it where it is.
   asio::awaitable<void> pull(const Census& census, Deadline deadline);
   void let_go_on();
+  // Held, and nothing of its client's has been done since the census was begun.
+  bool is_covered_by(const Census& census) const;
+  // Of what it is now: nothing was asked for since.
+  bool is_read() const { return state_.has_value() && !was_changed_; }
   bool is_at_safe_point() const;
   bool may_own_locks(const Census& census) const;  // that others wait for
   std::chrono::steady_clock::time_point began() const { return began_; }

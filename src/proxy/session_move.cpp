@@ -270,6 +270,8 @@ asio::awaitable<void> Session::pull(const Census& census, Deadline deadline) {
   add_refusals(census);
 }
 
+bool Session::is_covered_by(const Census& census) const { return hold_ == Hold::held && census.begun >= held_since_; }
+
 bool Session::may_own_locks(const Census& census) const {
   return wire_.may_hold_user_lock || !wire_.user_lock_names.empty() || wire_.holds_global_read_lock || census.locks.contains(server_->id());
 }

@@ -119,7 +119,7 @@ Worker::Standing Worker::standing() const {
     switch (session->hold_state()) {
       case Hold::held:
         ++standing.held;
-        if (!session->is_movable()) ++standing.unread;
+        if (!session->is_read() || !session->is_movable()) ++standing.unread;
         break;
       case Hold::refused:
         ++standing.refused;
@@ -168,7 +168,7 @@ asio::awaitable<Worker::Moved> Worker::for_each_held(Deadline deadline, const st
 
 asio::awaitable<void> Worker::pull_held(std::shared_ptr<const Census> census, Pull which, Deadline deadline) {
   const std::function<asio::awaitable<void>(Session&)> deed = [&census, which, deadline](Session& session) -> asio::awaitable<void> {
-    if (session.hold_state() != Hold::held) co_return;
+    if (!session.is_covered_by(*census)) co_return;  // the next one has what it has just done
     if (which == Pull::lock_owners && !session.may_own_locks(*census)) co_return;
     try {
       co_await session.pull(*census, deadline);

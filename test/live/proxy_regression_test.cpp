@@ -424,6 +424,24 @@ TEST_CASE("proxy_regression: GET_LOCK holder", "[proxy_regression]") {
   });
 }
 
+// One that was let on was judged by a look at the server from before its last statement, and not asked again: the PAUSE ran out of time.
+TEST_CASE("proxy_regression: what a session has done while the gate looks at the server counts", "[proxy_regression]") {
+  on_each_flavour([](Stage& stage) {
+    AppClient client(stage.login());
+    for (unsigned round = 0; round < 25; ++round) {
+      INFO(round);
+      client.run({"DO GET_LOCK('x', 1)"});
+      auto pausing = std::async(std::launch::async, [&] { return stage.proxy.command("PAUSE WITH LEASE 30 DRAIN 3"); });
+      std::this_thread::sleep_for(milliseconds(40 + round));
+      CHECK(client.scalar("SELECT RELEASE_LOCK('x')") == "1");
+      const auto paused = pausing.get();
+      INFO(paused.message);
+      REQUIRE(paused.is_ok());
+      stage.proxy.must("RESUME");
+    }
+  });
+}
+
 TEST_CASE("proxy_regression: temp table in procedure", "[proxy_regression]") {
   on_each_flavour([](Stage& stage) {
     AppClient client(stage.login());
