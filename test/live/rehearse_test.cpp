@@ -223,15 +223,16 @@ TEST_CASE("rehearse: stopped in any phase it cleans up, and ends with 130", "[re
     milliseconds later;
   };
   for (const auto& moment : drawn(std::vector<Moment>{{"check", milliseconds(20)}, {"copy", milliseconds(300)}, {"copy", milliseconds(900)}, {"catch up", milliseconds(300)}, {"follow", milliseconds(300)}, {"vdiff", milliseconds(300)},
-                                                {"prepare", milliseconds(20)}, {"stage", milliseconds(1500)}, {"proxy", milliseconds(500)}, {"switch", milliseconds(500)}, {"switch", milliseconds(3500)}, {"reverse", milliseconds(800)}, {"books", milliseconds(200)}}, 5)) {
+                                                {"prepare", milliseconds(20)}, {"stage", milliseconds(1500)}, {"proxy", milliseconds(500)}, {"switch", milliseconds(500)}, {"switch", milliseconds(3500)}, {"reverse", milliseconds(800)}, {"books", milliseconds(20)}}, 5)) {
     Process process = stage.start();
     await_phase(process, moment.phase);
     std::this_thread::sleep_for(moment.later);
     process.signal(SIGTERM);
     const Outcome outcome = process.wait(seconds(300));
     INFO(moment.phase << " + " << moment.later.count() << " ms\n" << outcome.out << outcome.err);
-    CHECK(outcome.status == 130);
-    CHECK(document_of(outcome).value("ready", true) == false);
+    const bool was_over = moment.phase == "books" && outcome.status == 0;  // the last one, and short
+    CHECK((outcome.status == 130 || was_over));
+    CHECK(document_of(outcome).value("ready", !was_over) == was_over);
     CHECK(stage.changes() == "");
   }
   application.end();
