@@ -238,8 +238,13 @@ void SwitchRun::end_refused_sessions() {
   }
 }
 
-// One that was killed is in the registry for a while still. It is waited for, whether it shows a sign of life, until three of these are missing.
+// One that was killed is in the registry for a while still. It is waited for, whether it shows a sign of life, until three of these are missing. And a registry
+// that is young is not known to all: the sidecar came with the copy, which may just have ended.
 void SwitchRun::check_unnamed_proxies() {
+  for (auto waited = std::chrono::milliseconds(0); waited <= state::kProxiesKnownAfter; waited += kStreamLook) {
+    const auto age = state::ProxyRegistry(server(db::Side::target), definition_.name).age();
+    if (!age || *age >= state::kProxiesKnownAfter || !stop_.sleep_for(kStreamLook)) break;
+  }
   std::map<std::string, std::chrono::milliseconds> seen_ago;
   std::vector<std::string> alive;
   while (true) {

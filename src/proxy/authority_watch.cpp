@@ -26,7 +26,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kWatch{1};
 constexpr std::chrono::milliseconds kAgain{100};  // between attempts to end a hold
 constexpr std::chrono::milliseconds kDoubt{50};   // between readings, however many sessions doubt
-constexpr std::chrono::seconds kRegister{2};
+constexpr std::chrono::milliseconds kRegister{2000};
+constexpr std::chrono::milliseconds kRegisterFirst{250};  // while there is no sidecar: the switch that follows the copy counts on it
 constexpr std::chrono::seconds kLogged{5};
 constexpr std::chrono::milliseconds kJoinDrain{1000};  // what does not come to a safe point by then has its transaction on a side that takes no commit
 constexpr std::chrono::milliseconds kOwnLease{5000};
@@ -387,15 +388,16 @@ asio::awaitable<void> Proxy::keep_registered() {
   bool has_warned = false;
   while (!is_watch_stopping_) {
     state::ProxyRow row{.instance = instance_, .endpoint = endpoint_of(context_.options.listen.front()), .serving = context_.gate.serving()};
+    bool is_there = true;
     try {
-      co_await desk_.note(row);
+      is_there = co_await desk_.note(row);
       has_warned = false;
     } catch (const Error& error) {
       // A target that is away is no news of the registry's.
       if (!has_warned && !error.is_retryable()) log::warning("this proxy cannot be registered in _godwit.proxy, and `switch` will not miss it when it is not named ({})", error.cause());
       has_warned = has_warned || !error.is_retryable();
     }
-    register_timer_.expires_after(kRegister);
+    register_timer_.expires_after(is_there ? kRegister : kRegisterFirst);
     std::error_code ignored;
     co_await register_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "godwit/util/error.h"
+#include "godwit/util/text.h"
 #include "sidecar_tables.h"
 
 namespace godwit::state {
@@ -48,6 +49,14 @@ bool ProxyRegistry::note(const ProxyRow& proxy) {
 
 void ProxyRegistry::remove(const std::string& instance) {
   where_there_is_a_sidecar(db_, [&] { db_.execute(fmt::format("DELETE FROM {} WHERE workflow = {} AND instance = {}", name("proxy"), quote_string(workflow_), quote_string(instance))); });
+}
+
+std::optional<std::chrono::seconds> ProxyRegistry::age() {
+  const auto rows = db_.query(fmt::format("SELECT COALESCE(TIMESTAMPDIFF(SECOND, CREATE_TIME, NOW()), {}) AS age FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = 'proxy'",
+                                          kProxiesKnownAfter.count(),
+                                          quote_string(kSidecarSchema)));
+  if (rows.empty()) return std::nullopt;
+  return std::chrono::seconds(parse_i64(rows.text(0, "age")).value_or(kProxiesKnownAfter.count()));
 }
 
 std::vector<ProxyRow> ProxyRegistry::live(std::chrono::milliseconds max_age) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@
 
 namespace godwit::state {
 
+// How soon each proxy that lives is in a registry that has just come to be: they look for it every 250 ms. In whole seconds, as a registry's age is.
+inline constexpr std::chrono::seconds kProxiesKnownAfter{2};
 inline constexpr std::chrono::milliseconds kProxySilenceMax{6'500};  // of one that lives: it notes itself every 2 s
 
 struct ProxyRow {
@@ -26,6 +29,8 @@ class ProxyRegistry {
   // False where there is no sidecar to be registered in.
   bool note(const ProxyRow& proxy);
   void remove(const std::string& instance);
+  // For how long it has been there, by the target's clock, rounded down; nothing where there is none.
+  std::optional<std::chrono::seconds> age();
   // Seen within `max_age`, latest first.
   std::vector<ProxyRow> live(std::chrono::milliseconds max_age);
 
