@@ -320,23 +320,25 @@ void check_planted(const json& report) {
   CHECK(found(report) == kPlanted);
 }
 
+unsigned runs() { return is_long_run() ? 7 : 3; }
+
 }  // namespace
 
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MariaDB to MariaDB", "[vdiff]") {
-  check_with_ledger("a", "b", is_long_run() ? 7 : 3);
-  check_with_hot_rows("a", "b", is_long_run() ? 7 : 3);
+  check_with_ledger("a", "b", runs());
+  check_with_hot_rows("a", "b", runs());
 }
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MariaDB to MySQL", "[vdiff]") {
-  check_with_random_writers("a", "c", is_long_run() ? 7 : 3, 2);
-  check_with_hot_rows("a", "c", is_long_run() ? 7 : 3);
+  check_with_random_writers("a", "c", runs(), 2);
+  check_with_hot_rows("a", "c", runs());
 }
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL to MariaDB", "[vdiff]") {
-  check_with_hot_rows("c", "a", is_long_run() ? 7 : 3);
-  check_with_ledger("c", "a", is_long_run() ? 7 : 3);
+  check_with_hot_rows("c", "a", runs());
+  check_with_ledger("c", "a", runs());
 }
 TEST_CASE("rows that change all the time look equal to vdiff at every run: MySQL to MySQL", "[vdiff]") {
-  check_with_random_writers("c", "d", is_long_run() ? 7 : 3, 3);
-  check_with_hot_rows("c", "d", is_long_run() ? 7 : 3);
+  check_with_random_writers("c", "d", runs(), 3);
+  check_with_hot_rows("c", "d", runs());
 }
 
 TEST_CASE("what differs on the target is found at every run while writers are at work, and nothing else", "[vdiff]") {
