@@ -115,8 +115,8 @@ void ChunkWriter::write_chunk(db::Connection& session, Pieces& pieces, const std
   Ledger& ledger = context_.targets[target_].ledger;
   session.execute("START TRANSACTION");
   if (!ledger.begin_chunk(session, task.source, assignment.chunk)) {
-    // What else that commit recorded is in the ledger: begin anew from there.
-    throw SnapshotLost{fmt::format("chunk {} was committed by an attempt that was thought lost", assignment.chunk.number)};
+    // What else was recorded with it is in the ledger: begin anew from there. A process that was fenced out finds that out there (I3).
+    throw SnapshotLost{fmt::format("chunk {} was committed by an attempt that was thought lost, or by a newer process", assignment.chunk.number)};
   }
   const std::uint64_t stored = write_rows(session, pieces, task);
   const Piece& end = pieces.at_hand();

@@ -98,13 +98,13 @@ void Sidecar::set_table_state(std::uint64_t stream, const TableRow& table) {
 
 // --- chunks -------------------------------------------------------------------------------------------------------
 
-bool Sidecar::lock_chunk_is_done(std::uint64_t stream, std::string_view schema, std::string_view table,
+bool Sidecar::lock_pending_chunk(std::uint64_t stream, std::string_view schema, std::string_view table,
                                  std::uint64_t number) {
   const db::Rows rows = db_.query(fmt::format("SELECT state FROM {} WHERE table_id = {} AND number = {} FOR UPDATE",
                                               name("copy_chunk"),
                                               table_id(stream, schema, table),
                                               number));
-  return !rows.empty() && rows.text(0, "state") == "done";
+  return !rows.empty() && rows.text(0, "state") == "pending";
 }
 
 std::vector<ChunkRow> Sidecar::chunks(std::uint64_t stream, std::string_view schema, std::string_view table) {

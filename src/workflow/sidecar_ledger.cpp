@@ -49,7 +49,7 @@ void SidecarLedger::plan(const copy::TableName& table, const std::vector<copy::C
 }
 
 bool SidecarLedger::begin_chunk(db::Connection& writer, const copy::TableName& table, const copy::Chunk& chunk) {
-  return !state::Sidecar(writer).lock_chunk_is_done(stream_, table.schema, table.name, chunk.number);
+  return state::Sidecar(writer).lock_pending_chunk(stream_, table.schema, table.name, chunk.number);
 }
 
 void SidecarLedger::commit_chunk(db::Connection& writer, const copy::TableName& table, const copy::Chunk& done,

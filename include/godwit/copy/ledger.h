@@ -33,8 +33,8 @@ class Ledger {
   virtual std::vector<Chunk> chunks(const TableName& table) = 0;
   // Records chunks as pending, before any of them is read.
   virtual void plan(const TableName& table, const std::vector<Chunk>& chunks) = 0;
-  // First in the transaction that will hold the chunk's rows: locks its record. False when the chunk is done already: the commit of
-  // an earlier attempt arrived, though its answer did not.
+  // First in the transaction that will hold the chunk's rows: locks its record. False when the chunk is not pending: the commit of an earlier attempt
+  // arrived, though its answer did not; or a newer process has copied it, and perhaps finished its table.
   virtual bool begin_chunk(db::Connection& writer, const TableName& table, const Chunk& chunk) = 0;
   // Within the transaction that holds the chunk's rows (I1): checks the epoch (I3), marks the chunk done, records what was cut off.
   virtual void commit_chunk(db::Connection& writer, const TableName& table, const Chunk& done,

@@ -171,8 +171,8 @@ class Sidecar {
 
   std::vector<ChunkRow> chunks(std::uint64_t stream, std::string_view schema, std::string_view table);
   void add_chunks(std::uint64_t stream, std::string_view schema, std::string_view table, const std::vector<ChunkRow>& chunks);
-  // Locks the chunk's row within the caller's transaction. True: an earlier attempt whose commit went unheard did store it.
-  bool lock_chunk_is_done(std::uint64_t stream, std::string_view schema, std::string_view table, std::uint64_t number);
+  // Locks the chunk's row within the caller's transaction. False: it is done, or a newer process has finished the table, whose chunks are one row since.
+  bool lock_pending_chunk(std::uint64_t stream, std::string_view schema, std::string_view table, std::uint64_t number);
   // Marks a pending chunk done; with `upper` changed when it was cut short. Throws Error(internal_error) when it is not pending.
   void finish_chunk(std::uint64_t stream, std::string_view schema, std::string_view table, const ChunkRow& chunk);
   // In the caller's transaction: what merging left of a table's chunks (I11).
