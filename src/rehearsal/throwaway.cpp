@@ -9,6 +9,7 @@
 #include "godwit/sql/quote.h"
 #include "godwit/state/sidecar.h"
 #include "godwit/util/error.h"
+#include "godwit/util/log.h"
 #include "godwit/util/text.h"
 #include "names.h"
 
@@ -176,7 +177,8 @@ std::vector<std::string> Throwaway::drop(const std::string& schema, bool is_begu
       dropped.push_back(fmt::format("account {} on both sides", account_text(user)));
     }
   } else if (!is_begun || !source_.query(fmt::format("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} LIMIT 1", quote_string(schema))).empty()) {
-    return dropped;  // nobody says that it is ours
+    log::info("schema {} on the source stays: nothing in it says that it is a rehearsal's", quote_identifier(schema));
+    return dropped;
   }
   source_.execute("DROP DATABASE IF EXISTS " + quote_identifier(schema));
   dropped.push_back(fmt::format("schema {} on the source", quote_identifier(schema)));
