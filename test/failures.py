@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Of ctest's log, what failed and how: of each test that did not pass, the lines around its failures.
+"""Of ctest's log, what failed and how: of each test that did not pass, the lines around its failures, or its last ones.
 
   failures.py LOG        LOG is build/dev/Testing/Temporary/LastTest.log
 """
@@ -8,10 +8,10 @@ import re
 import sys
 
 LINES_EACH = 60  # of a test
-LINES_BEFORE = 4  # of a failure: the test case's name and place
+LINES_BEFORE = 6  # of a failure: the test case's name and place
 LINES_AFTER = 24
 WIDTH = 400
-FAILURE = re.compile(r"FAILED:|^FAIL|Error\b.*Traceback|Traceback|due to |ERROR: ")
+FAILURE = re.compile(r"FAILED:|^FAIL")  # Catch's word, and scripts' own
 
 
 def tests_of(log):
