@@ -22,22 +22,24 @@ constexpr std::uint64_t kHeartbeatStaleUs = 15'000'000;  // after that the heart
 
 milliseconds us_to_ms(std::uint64_t us) { return milliseconds(static_cast<std::int64_t>(us / 1000)); }
 
+// None where the source's clock is ahead of ours.
+std::uint64_t since_us(std::uint64_t then, std::uint64_t now) { return now > then ? now - then : 0; }
+
 // How far the target is behind. A heartbeat measures the whole way: what it took to arrive, or, when the next is overdue, how long ago the
 // last one was sent. Without heartbeats: nothing when the source says that there is no more, else the age of what was applied last.
 std::pair<std::optional<milliseconds>, std::string> lag_of(const apply::ApplyProgress& progress) {
-  const std::uint64_t now = apply::now_us();
   const std::uint64_t sent = progress.heartbeat_us;
   const std::uint64_t seen = progress.heartbeat_seen_us;
-  if (sent != 0 && now - sent < kHeartbeatStaleUs) {
-    const std::uint64_t on_the_way = seen > sent ? seen - sent : 0;
-    const std::uint64_t silent = now - seen;
-    constexpr std::uint64_t kOverdueUs = 3'000'000;
-    return {us_to_ms(silent < kOverdueUs ? on_the_way : now - sent), "heartbeat"};
-  }
-  if (progress.is_caught_up && now - progress.caught_up_us < kHeartbeatStaleUs) return {milliseconds(0), "idle"};
+  const std::uint64_t caught_up = progress.caught_up_us;
   const std::uint64_t applied = progress.applied_source_us;
+  const std::uint64_t now = apply::now_us();  // the last: what is of our clock is not later
+  if (sent != 0 && since_us(sent, now) < kHeartbeatStaleUs) {
+    constexpr std::uint64_t kOverdueUs = 3'000'000;
+    return {us_to_ms(since_us(sent, since_us(seen, now) < kOverdueUs ? seen : now)), "heartbeat"};
+  }
+  if (progress.is_caught_up && since_us(caught_up, now) < kHeartbeatStaleUs) return {milliseconds(0), "idle"};
   if (applied == 0) return {std::nullopt, ""};
-  return {us_to_ms(now > applied ? now - applied : 0), "event_time"};
+  return {us_to_ms(since_us(applied, now)), "event_time"};
 }
 
 seconds retention_of(db::Connection& connection) {
