@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
@@ -85,10 +84,11 @@ void create_private(const std::string& path) {
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   }
   if (std::filesystem::is_directory(path, error)) unreadable(path, "it is a folder");
-  // Only a file that is new is opened here: closing one that SQLite has open in this process would take SQLite's locks away.
-  const int file = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-  if (file >= 0) ::close(file);
-  else if (errno != EEXIST || ::access(path.c_str(), R_OK | W_OK) != 0) unreadable(path, std::error_code(errno, std::generic_category()).message());
+  // One that is there is not opened: closing it would take away the locks that SQLite has on it in this process.
+  if (::access(path.c_str(), R_OK | W_OK) == 0) return;
+  const int file = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (file < 0) unreadable(path, std::error_code(errno, std::generic_category()).message());
+  ::close(file);
 }
 
 std::string describe(const std::map<std::string, std::string>& options, const std::string& name) {

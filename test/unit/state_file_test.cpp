@@ -1,6 +1,9 @@
 #include "godwit/state/state_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -32,7 +35,39 @@ Code code_of_opening(const std::string& path) {
   }
 }
 
+// Asked by a child: a process does not see its own locks. SQLite's byte range for readers, which a connection holds as long as it lives.
+bool is_locked_for_others(const std::string& path) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    struct flock range{};
+    range.l_type = F_WRLCK;
+    range.l_whence = SEEK_SET;
+    range.l_start = 0x40000002;
+    range.l_len = 510;
+    const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    _exit(file >= 0 && ::fcntl(file, F_GETLK, &range) == 0 && range.l_type != F_UNLCK ? 1 : 0);
+  }
+  int status = 0;
+  return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
 }  // namespace
+
+TEST_CASE("a second look at a state file does not take the locks of the first: another process would remove its write-ahead log", "[state]") {
+  const Folder folder;
+  const std::string path = folder.path + "/state";
+  StateFile first(path);
+  REQUIRE(is_locked_for_others(path));
+  const StateFile second(path);
+  CHECK(is_locked_for_others(path));
+}
+
+TEST_CASE("a state file may be a link to one that is not there yet", "[state]") {
+  const Folder folder;
+  std::filesystem::create_symlink(folder.path + "/elsewhere", folder.path + "/state");
+  StateFile(folder.path + "/state").record_workflow("shop", {});
+  CHECK(StateFile(folder.path + "/elsewhere").find_workflow("shop"));
+}
 
 TEST_CASE("a workflow is recorded once; other options are refused by name", "[state]") {
   StateFile file(":memory:");
