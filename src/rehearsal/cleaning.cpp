@@ -103,19 +103,14 @@ std::vector<std::string> Run::clean(bool is_begun) {
     clean_switch_part(dropped, is_begun);
     clean_data_part(dropped, is_begun);
   }
-  if (report_.left.empty()) remove_folder();
+  if (report_.left.empty()) attempt("the folder " + options_.folder, [&] { remove_folder(); });
   return dropped;
 }
 
-// The steps of a rehearsal that was killed may be writing there still.
-void Run::remove_folder() {
+void Run::remove_folder() const {
   std::error_code error;
-  for (unsigned attempt = 1; attempt <= kAttempts; ++attempt) {
-    std::filesystem::remove_all(options_.folder, error);
-    if (!error) return;
-    never().sleep_for(kBetween);
-  }
-  report_.left.push_back(fmt::format("{}: {}", options_.folder, error.message()));
+  std::filesystem::remove_all(options_.folder, error);
+  if (error) throw Error(Code::rehearsal_uncleaned, {.object = options_.folder, .cause = error.message(), .remedy = "let what still writes there end; then godwit rehearse NAME --clean"});
 }
 
 std::vector<std::string> Run::clean_all() {

@@ -67,7 +67,7 @@ class Run {
   void clean_switch_part(std::vector<std::string>& dropped, bool is_begun);
   void clean_data_part(std::vector<std::string>& dropped, bool is_begun);
   void bring_back();
-  void remove_folder();
+  void remove_folder() const;
   void cancel(const std::string& step, const std::string& workflow, const Words& sides, std::vector<std::string>& dropped);
   void attempt(const std::string& what, const std::function<void()>& deed);
 
