@@ -18,8 +18,8 @@ def tests_of(log):
     """Name, output and verdict of each test, in the order of the log."""
     for block in re.split(r"^\d+/\d+ Testing: ", log, flags=re.M)[1:]:
         name = block.split("\n", 1)[0]
-        output = block.partition("\nOutput:\n")[2]
-        yield name, output.partition("\n<end of output>")[0], "\nTest Passed.\n" in block
+        output, _, verdict = block.partition("\nOutput:\n")[2].rpartition("\n<end of output>")
+        yield name, output, "\nTest Pass" in verdict  # "Test Passed." or "Test Pass Reason:"
 
 
 def digest(output):
@@ -31,12 +31,17 @@ def digest(output):
     return [lines[number] for number in kept[:LINES_EACH]]
 
 
+def report(log):
+    for name, output, has_passed in tests_of(log):
+        if not has_passed:
+            yield f"\n== {name} failed:"
+            yield from digest(output)
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8", errors="replace") as file:
-        failed = [(name, output) for name, output, has_passed in tests_of(file.read()) if not has_passed]
-    for name, output in failed:
-        print(f"\n== {name} failed:")
-        print("\n".join(digest(output)))
+        print("\n".join(report(file.read())))
 
 
-main()
+if __name__ == "__main__":
+    main()
